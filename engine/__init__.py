@@ -1,0 +1,1 @@
+"""The library: render, model, sample, caption, gate, score and store retinal photographs."""

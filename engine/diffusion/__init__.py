@@ -1,0 +1,1 @@
+"""Rectified flow: loss, guidance, solvers, and the pipeline that samples."""

@@ -1,0 +1,1 @@
+"""The networks, and how annotation and caption become their condition."""

@@ -1,0 +1,1 @@
+"""Words and labels: annotation to caption (`template`), caption to annotation (`parse`). Pure text, no models."""

@@ -1,0 +1,1 @@
+"""Steps of the generate job as plain classes: set up once, then process batches."""

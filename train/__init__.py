@@ -1,0 +1,1 @@
+"""Recipes that train the models, and the loop that runs them."""
