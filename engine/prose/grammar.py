@@ -1,0 +1,107 @@
+"""A small phrase grammar: `[a|b|c]` is a choice, `[|very ]` an optional word, and choices may nest.
+
+The phrase tables of this package are written in it, so that one line stands for many wordings.
+Tables are written in British spelling; `american` respells a finished caption.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from random import Random
+
+Node = str | tuple["Node", ...]
+"""Text, or the options of a choice; a sequence is itself a tuple marked by `_SEQUENCE` in front."""
+
+_SEQUENCE = "\0"
+_TOKEN = re.compile(r"[\[\]|]|[^\[\]|]+")
+
+
+def expand(pattern: str, rng: Random) -> str:
+    """One wording of `pattern`, drawn with `rng`. ValueError for unbalanced brackets."""
+    return _draw(_compile(pattern), rng)
+
+
+def join(parts: Sequence[str], word: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(parts) <= 1:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital first letter, single spaces and a full stop."""
+    text = " ".join(text.split()).replace(" ,", ",")
+    text = _ARTICLE.sub(r"\1n", text)
+    closed = text if text[-1] in ".:;!?" else text + "."
+    return closed[0].upper() + closed[1:]
+
+
+def american(text: str) -> str:
+    """The same text in American spelling."""
+    return _BRITISH.sub(lambda found: _SPELLING[found.group()], text)
+
+
+@lru_cache(maxsize=4096)
+def _compile(pattern: str) -> Node:
+    tokens = _TOKEN.findall(pattern)
+    node, end = _sequence(tokens, 0, pattern)
+    if end != len(tokens):
+        raise ValueError(f"unbalanced brackets in phrase: {pattern!r}")
+    return node
+
+
+def _sequence(tokens: list[str], at: int, pattern: str) -> tuple[Node, int]:
+    parts: list[Node] = []
+    while at < len(tokens) and tokens[at] not in ("]", "|"):
+        if tokens[at] == "[":
+            choice, at = _choice(tokens, at + 1, pattern)
+            parts.append(choice)
+        else:
+            parts.append(tokens[at])
+            at += 1
+    if len(parts) == 1:
+        return parts[0], at
+    return (_SEQUENCE, *parts), at
+
+
+def _choice(tokens: list[str], at: int, pattern: str) -> tuple[Node, int]:
+    options: list[Node] = []
+    while True:
+        option, at = _sequence(tokens, at, pattern)
+        options.append(option)
+        if at >= len(tokens):
+            raise ValueError(f"unbalanced brackets in phrase: {pattern!r}")
+        if tokens[at] == "]":
+            return tuple(options), at + 1
+        at += 1
+
+
+def _draw(node: Node, rng: Random) -> str:
+    if isinstance(node, str):
+        return node
+    if node and node[0] == _SEQUENCE:
+        return "".join([_draw(part, rng) for part in node[1:]])
+    return _draw(node[int(rng.random() * len(node))], rng)
+
+
+_ARTICLE = re.compile(r"\b([Aa])(?= (?!un[ie]|us|one|eu)[aeiou])")
+
+_SPELLING = {
+    "aemorrhag": "emorrhag",
+    "oedema": "edema",
+    "Oedema": "Edema",
+    "olour": "olor",
+    "entre": "enter",
+    "grey": "gray",
+    "Grey": "Gray",
+    "alibre": "aliber",
+    "ularis": "ulariz",
+    "ualis": "ualiz",
+    "naev": "nev",
+    "Naev": "Nev",
+    "schaem": "schem",
+    "athological": "athologic",
+}
+_BRITISH = re.compile("|".join(_SPELLING))

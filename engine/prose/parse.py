@@ -1,0 +1,295 @@
+"""From English to labels: a rule-based reader of clinicians' prose, and the mirror of `template`.
+
+`parse` returns only what the text states. The rules, in the order in which they decide:
+
+- A disease is read from its name ("mild NPDR", "macular pucker"), never from signs: "flame
+  haemorrhages" is nothing.
+- Denial ("no", "without", "free of", "... is absent", "... ruled out") reaches along a list and
+  ends at a new statement.
+- Doubt and hearsay state nothing: "possible", "suspected", "suspicious for", "cannot be excluded",
+  "rule out", "query", "history of", "risk of", "glaucoma suspect", "diabetic retinopathy
+  screening", and all that is said of the fellow eye.
+- "Consistent with", "compatible with", "in keeping with", "suggestive of" and "likely" state the
+  disease: reports are written so.
+- Denying one form ("no CSME", "no PDR") does not deny the disease; denying more than it ("no
+  macular oedema") does.
+- A normal fundus denies every disease, unless one is named; a normal macula denies AMD, DME and
+  membrane; a normal disc denies an anomaly of the optic nerve.
+- A text that says both yes and no, or two grades, states nothing of that label.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from engine.prose.readable import laterality, normal_labels, readability
+from engine.prose.terms import Kind, Term, plain, terms
+
+ABSENT, PRESENT, DOUBT = "absent", "present", "doubt"
+
+
+@dataclass
+class Mention:
+    """One term in one clause: where it stands, its status, and the grade of a diabetic retinopathy."""
+
+    term: Term
+    start: int
+    end: int
+    status: str = PRESENT
+    grade: int | None = None
+    form: bool = False
+
+
+def parse(text: str) -> dict[str, int]:
+    """The labels that `text` states, by column name; a label that it does not state is not a key."""
+    words = plain(text)
+    mentions: list[Mention] = []
+    implied: dict[str, int] = {}
+    for clause in _CLAUSES.split(words):
+        found = _mentions(clause)
+        if found and not _OTHER_EYE.search(clause):
+            _judge(clause, found)
+            _mark_edema_of_diabetes(found)
+            mentions += found
+    stated = _stated(mentions, implied)
+    named = {label for mention in mentions for label in mention.term.labels} - implied.keys()
+    positive = any(value > 0 for value in stated.values())
+    for label in normal_labels(words, positive):
+        if label not in named:
+            implied[label] = 0
+    labels = {**implied, **stated, **readability(words)}
+    side = laterality(words)
+    if side is not None:
+        labels["eye_side"] = side
+    return labels
+
+
+def _mentions(clause: str) -> list[Mention]:
+    pattern, groups = terms()
+    found = []
+    for match in pattern.finditer(clause):
+        term = groups[match.lastgroup or ""]
+        if term.kind is Kind.NOTHING:
+            continue
+        mention = Mention(term, match.start(), match.end())
+        if term.kind is Kind.RETINOPATHY:
+            _grade(clause, mention)
+        if _PURPOSE.match(clause, mention.end):
+            mention.status = DOUBT
+        found.append(mention)
+    return found
+
+
+def _judge(clause: str, mentions: list[Mention]) -> None:
+    """Walks the clause from left to right with the denial or doubt that is in force."""
+    events: list[tuple[int, Mention | re.Match[str]]] = [(m.start, m) for m in mentions]
+    events += [(cue.start(), cue) for cue in _CUES.finditer(clause)]
+    events.sort(key=lambda event: event[0])
+    state, since = PRESENT, 0
+    passed: list[Mention] = []
+    for at, event in events:
+        if isinstance(event, Mention):
+            if event.status != DOUBT:
+                event.status = state
+            passed.append(event)
+            continue
+        cue = event.lastgroup
+        if cue in ("denied_after", "doubted_after"):
+            status = ABSENT if cue == "denied_after" else DOUBT
+            reached = _reach(clause, passed, at)
+            for mention in reached:
+                mention.status = status
+            state = PRESENT if reached else status
+        elif cue == "comma":
+            hearsay = state == DOUBT and not any(mention.start > since for mention in passed)
+            state = PRESENT if hearsay else state
+        else:
+            state = {"denied": ABSENT, "doubted": DOUBT}.get(cue or "", PRESENT)
+            since = at
+
+
+def _reach(clause: str, passed: list[Mention], at: int) -> list[Mention]:
+    """The list of mentions that a cue standing after them speaks of."""
+    reached: list[Mention] = []
+    end = at
+    for mention in reversed(passed):
+        gap = clause[mention.end : end]
+        near = _NEAR if not reached else _LIST
+        if not near.fullmatch(gap):
+            break
+        reached.append(mention)
+        end = mention.start
+    return reached
+
+
+def _mark_edema_of_diabetes(mentions: list[Mention]) -> None:
+    """Macular edema beside a retinopathy of diabetes in one clause, with no occluded vein there, is
+    diabetic."""
+    present = [mention for mention in mentions if mention.status == PRESENT]
+    kinds = {mention.term.kind for mention in present}
+    if Kind.RETINOPATHY not in kinds or any("is_rvo" in m.term.labels for m in present):
+        return
+    for mention in present:
+        if mention.term.labels == ("is_dme",) and mention.term.kind is Kind.WHOLE:
+            mention.term = Term(mention.term.pattern, ("is_dme",), Kind.EXACT)
+
+
+def _stated(mentions: list[Mention], implied: dict[str, int]) -> dict[str, int]:
+    """The values said outright; `implied` receives what follows from a wider denial."""
+    values: dict[str, set[int]] = {}
+    for mention in mentions:
+        for label in mention.term.labels:
+            value = _value(mention)
+            if value is not None and mention.term.kind is not Kind.WHOLE:
+                values.setdefault(label, set()).add(value)
+            elif mention.term.kind is Kind.WHOLE and mention.status == ABSENT:
+                implied[label] = 0
+    # Two values contradict each other: the text states neither.
+    for label, told in values.items():
+        if len(told) > 1:
+            implied.pop(label, None)
+    return {label: told.pop() for label, told in values.items() if len(told) == 1}
+
+
+def _value(mention: Mention) -> int | None:
+    if mention.status == DOUBT:
+        return None
+    if mention.term.kind is Kind.RETINOPATHY:
+        if mention.status == ABSENT:
+            return None if mention.form else 0
+        return mention.grade
+    if mention.status == PRESENT:
+        return 1
+    return 0 if mention.term.kind is Kind.EXACT else None
+
+
+def _grade(clause: str, mention: Mention) -> None:
+    """Sets grade and form of a diabetic retinopathy from the words before and after it."""
+    before = _BEFORE.search(clause[max(0, mention.start - 70) : mention.start])
+    after = _AFTER.match(clause, mention.end)
+    form = (before.group("form") if before else None) or _own_form(clause, mention)
+    told = (
+        [_number(before.group(name)) for name in ("low", "high", "number") if before[name]]
+        if before
+        else []
+    )
+    if after:
+        told.append(_number(after.group("number") or after.group("word")))
+        mention.end = after.end()
+    if before and before.group():
+        mention.start -= len(before.group())
+    mention.form = bool(form or told)
+    if form == "proliferative":
+        mention.grade = 4
+    elif len(set(told)) == 1 and (form != "preproliferative" or told == [3]):
+        mention.grade = told[0]
+    if mention.grade == 0:
+        mention.form = False
+
+
+def _own_form(clause: str, mention: Mention) -> str | None:
+    word = clause[mention.start : mention.end].split()[0]
+    return word if word.endswith("proliferative") else None
+
+
+def _number(word: str) -> int:
+    return _NUMBERS[word.split()[-1]]
+
+
+_NUMBERS = {
+    "0": 0,
+    "none": 0,
+    "absent": 0,
+    "1": 1,
+    "i": 1,
+    "mild": 1,
+    "minimal": 1,
+    "2": 2,
+    "ii": 2,
+    "moderate": 2,
+    "3": 3,
+    "iii": 3,
+    "severe": 3,
+    "4": 4,
+    "iv": 4,
+    "proliferative": 4,
+}
+_DEGREE = r"(?:very severe|minimal|mild|moderate|severe)"
+_BEFORE = re.compile(
+    rf"(?:\b(?P<low>{_DEGREE})(?:,? ?(?:to|or|and) (?P<high>{_DEGREE}))?[ ,]+"
+    r"|\b(?:grade|stage|level)[ :]+(?P<number>[0-4]|iv|i{1,3})[ ,]+)?"
+    r"(?:\b(?:active|early|high risk|treated|stable|quiescent|bilateral|advanced|stage|degree"
+    r"|grade|of) )*"
+    r"(?:\b(?P<form>(?:non|pre)?proliferative|background) )?$"
+)
+_AFTER = re.compile(
+    r"[ ,:]*(?:(?:icdr|international|severity|scale|score|is|was|graded?|classified|as|at|of|the"
+    r"|level|stage)[ :=]+)*?"
+    r"(?:(?:(?:grade|stage|level|score|severity|scale)[ :=]+|(?<=grade)[ :=]+)(?:is |of"
+    r" )?(?P<number>[0-4]|iv|i{1,3})\b"
+    r"|(?P<word>none|absent|mild|moderate|(?:very )?severe|proliferative)"
+    r"(?= ?(?:$|[,.:]|degree|severity|stage|level|form|type|nonproliferative|and |with)))"
+)
+_CLAUSES = re.compile(
+    r"[.;!](?= |$)|\n|\b(?:but|however|although|though|whereas|except(?: for)?|apart from|aside"
+    r" from"
+    r"|other than|with the exception of|nevertheless)\b"
+)
+_OTHER_EYE = re.compile(r"\b(?:fellow|other|contralateral|opposite) eye\b")
+_PURPOSE = re.compile(
+    r" (?:screening|clinic|service|program\w*|suspects?|drops|medication|surgery|treatment"
+    r"|evaluation|assessment"
+    r"|check|risk|follow up|work ?up|study|referral|trial|suspicion)\b"
+)
+_SEEN = (
+    r"(?:seen|present|noted|identified|detected|evident|visible|apparent|observed|found"
+    r"|demonstrated|visualized)"
+)
+_NEW = (
+    r"(?:mild|moderate|severe|early|advanced|dense|marked|few|scattered|numerous|extensive"
+    r"|several|multiple|small|large"
+    r"|a|an|the|there|evidence of|signs of|features of|consistent|compatible|in keeping"
+    r"|suggest\w*|indicat\w+|typical"
+    r"|characteristic|represent\w*|as seen|grade|stage|active|proliferative|nonproliferative"
+    r"|likely|definite)\b"
+)
+_CUES = re.compile(
+    r"\b(?:"
+    r"(?P<doubted_after>(?:(?:can ?not|can't|could not) be|(?:is|are|was)? ?not|never)"
+    r" (?:completely |fully |entirely )?"
+    r"(?:ruled out|excluded)|(?:is|are|was|were|remains?) (?:suspected|possible|questionable"
+    r"|unlikely|equivocal"
+    r"|uncertain)|questionable|suspected$|to be (?:ruled out|excluded))"
+    rf"|(?P<denied_after>(?:(?:is|are|was|were|has been|have been|can be|could be) )?(?:all |both"
+    rf" |now )*"
+    rf"(?:not (?:been )?{_SEEN}|absent|(?<!can )(?:ruled out|excluded)|negative(?! for)|cannot be"
+    rf" seen)"
+    r"|(?<=: )(?:no|none|nil|negative|absent)(?=[ ,]*$|,))"
+    r"|(?P<neutral>no (?:further |interval |significant )?(?:change|progression|worsening"
+    r"|increase)s?(?: in| of)?|not only"
+    r"|no doubt)"
+    r"|(?P<doubted>possibl[ey]|may|might|could|suspected|suspicio(?:n|us)|suspect|query|rule out"
+    r"|r o|to exclude|exclude"
+    r"|can ?not (?:rule out|exclude)|concern\w* for|question of|versus|vs|risk (?:of|for|factors)"
+    r"|(?:family |past |medical )*"
+    r"history|screen(?:ed|ing)?(?: for)?|referred|borderline|whether|evaluate|assess for"
+    r"|monitor\w*|previous(?:ly)?|resolved"
+    r"|differential|equivocal|prevent\w*|before|sent for)"
+    r"|(?P<denied>no(?! ?[,:]|$)|not(?! only)|without|absence of|free (?:of|from)|negative for"
+    r"|neither|nor|lack(?:s|ing)?(?: of)?"
+    r"|never|nothing|none of|rul(?:es|ed|ing) out|exclud(?:es|ing)|unaffected by|doesn't|isn't)"
+    rf"|(?P<over>(?:is|are|was|were|can be|could be) (?:clearly |also )?{_SEEN}|there (?:is|are)"
+    rf"|(?<!not )shows?|reveals?"
+    r"|demonstrates?|has|which|(?<!consistent )(?<!compatible )(?<!in keeping )(?<!associated"
+    r" )with|due to|secondary to"
+    rf"|and(?= {_NEW}))"
+    r")\b"
+    rf"|(?P<over_comma>,(?= (?:and )?(?:{_NEW}|\w+ (?:is|are|shows?|has)\b)))"
+    r"|(?P<comma>,)"
+)
+_NEAR = re.compile(
+    r"[ ,:]*(?:(?:in|at|of|on|the|this|that|left|right|eye|here|changes?|signs?|both|all|either)"
+    r" ?){0,6}"
+)
+_LIST = re.compile(r"[ ,]*(?:(?:and|or|nor|an?|the|any|both) ?){0,3}")
