@@ -1,0 +1,94 @@
+"""A recipe small enough to see through: a two-layer regression of sine waves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from engine.schema import UserError
+from train.presets import Preset, Settings
+
+SETTINGS = Settings(
+    name="toy",
+    steps=10,
+    batch=8,
+    lr=1e-2,
+    warmup=2,
+    weight_decay=0.1,
+    ema=0.9,
+    clip=1.0,
+    checkpoint_every=100,
+    model={"width": 16, "poison": -1},
+    data={"sleep": 0.0},
+)
+
+
+class Regression(nn.Module):
+    """Fits y = sin(3x), with a bias that nothing uses, a frozen scale and a counting buffer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, width), nn.Tanh(), nn.Linear(width, 1))
+        self.unused = nn.Parameter(torch.ones(3))
+        self.scale = nn.Parameter(torch.ones(1), requires_grad=False)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """x, y (B, 1): squared and absolute error per row."""
+        if self.training:
+            self.seen += 1
+        error = (self.layers(batch["x"]) * self.scale - batch["y"]).squeeze(1)
+        return {"loss": error.pow(2), "absolute": error.abs()}
+
+
+class ToyRecipe:
+    """Rows are drawn from (seed, position); position `model.poison` is not a number."""
+
+    def __init__(self, settings: Settings, data: list[str]) -> None:
+        if data == ["wrong"]:
+            raise UserError("no such data", field="--data")
+        self.settings = settings
+        self.refused: list[str] = []
+        torch.manual_seed(settings.seed)
+        self.module = Regression(settings.model["width"])
+        if settings.init:
+            weights = json.loads((Path(settings.init) / "model_card.json").read_text())["first"]
+            nn.init.constant_(self.module.layers[0].bias, weights)
+
+    def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
+        import time
+
+        time.sleep(self.settings.data["sleep"])
+        rows = []
+        for position in positions:
+            generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + position)
+            rows.append(torch.rand(1, generator=generator) * 2 - 1)
+            if position == self.settings.model["poison"]:
+                rows[-1] = rows[-1] * float("nan")
+        x = torch.stack(rows)
+        return {"x": x, "y": torch.sin(3 * x)}
+
+    def sheet(self) -> Image.Image | None:
+        return Image.new("RGB", (4, 4))
+
+    @torch.no_grad()
+    def score(self) -> dict[str, float]:
+        x = torch.linspace(-1, 1, 64)[:, None]
+        return {"held_out": float(self.module({"x": x, "y": torch.sin(3 * x)})["loss"].mean())}
+
+    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+        save_file(
+            {k: v.clone() for k, v in self.module.state_dict().items()}, folder / "w.safetensors"
+        )
+        first = self.module.layers[0].bias[0].item()
+        (folder / "model_card.json").write_text(json.dumps({**facts, "first": first}))
+
+
+PRESET = Preset(SETTINGS, ToyRecipe)

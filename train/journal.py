@@ -1,0 +1,99 @@
+"""What a run tells: a bar on a terminal and plain lines elsewhere, and TensorBoard scalars."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch.utils.tensorboard import SummaryWriter
+
+EVERY_SECONDS = 10.0
+
+
+class Journal:
+    """Turns the loop's events into lines, a bar and scalars.
+
+    `start` and `steps` are the first step and the last; `rows` is the number of images of one step.
+    """
+
+    def __init__(self, folder: Path, start: int, steps: int, rows: int) -> None:
+        self.steps = steps
+        self.rows = rows
+        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.scalars = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        self.first: tuple[int, float] | None = None
+        self.said_at = 0.0
+        self.bar, self.task = None, None
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rest]}"),
+                TimeElapsedColumn(),
+                console=self.console,
+            )
+            self.task = self.bar.add_task("training", total=steps, completed=start, rest="")
+            self.bar.start()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Take one event of the loop."""
+        if "say" in event:
+            self.say(event["say"])
+        elif "scores" in event:
+            self._scores(event["step"], event["scores"])
+        else:
+            self._step(event["step"], event["values"], event["time"])
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self.console.print(line, markup=False)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Take the bar away and write what is left of the scalars."""
+        if self.bar:
+            self.bar.stop()
+        self.scalars.close()
+
+    def _step(self, step: int, values: dict[str, float], at: float) -> None:
+        for name, value in values.items():
+            self.scalars.add_scalar(f"train/{name}", value, step)
+        if self.first is None or step <= self.first[0]:
+            # The clock starts after the first step, which pays for caches and compilation; a
+            # restarted worker comes back to an earlier step.
+            self.first = (step, at)
+        rate = self._rate(step, at)
+        rest = f"loss {values['loss']:.4f}, {self._speed(step, rate)}"
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, completed=step, rest=rest)
+        elif at - self.said_at >= EVERY_SECONDS or step == self.steps:
+            self.said_at = at
+            self.say(f"step {step} of {self.steps}, {rest}")
+
+    def _rate(self, step: int, at: float) -> float:
+        assert self.first is not None
+        return (step - self.first[0]) / max(1e-9, at - self.first[1])
+
+    def _speed(self, step: int, rate: float) -> str:
+        if rate == 0:
+            return "measuring"
+        left = (self.steps - step) / rate
+        return f"{rate * self.rows:.1f} images/s, {duration(left)} left"
+
+    def _scores(self, step: int, scores: dict[str, float]) -> None:
+        for name, value in scores.items():
+            self.scalars.add_scalar(f"score/{name}", value, step)
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        self.say(f"step {step}: {figures}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `1 h 05 min`, `3 min 20 s` or `12 s`."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"

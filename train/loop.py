@@ -1,0 +1,232 @@
+"""The training loop: rows by position, a step, the average; now and then a checkpoint, a sheet.
+
+It does not know whether it is distributed; `Stepper` does. What a step sees depends on its number
+alone: step s reads the positions s*B .. (s+1)*B-1, and rank r of W takes its equal slice of them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from engine.schema import UserError
+from train.checkpoint import PARTS, Checkpoint, RunFolder, settings_sha256
+from train.presets import Settings
+from train.recipe import Recipe
+from train.stepper import Batch, Stepper
+
+SHOWN = 5
+"""Files left out that are named; the rest are counted."""
+RECENT = 100
+"""Steps over which the loss of a model card is averaged."""
+
+Emit = Callable[[dict[str, Any]], None]
+"""Receives {"step", "values", "time"}, {"say"} or {"step", "scores"}; rank 0 alone speaks."""
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on, and it is not the user's input: the command exits with 1."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a loop ended: steps done in all, and whether it was asked to stop before the last."""
+
+    step: int
+    stopped: bool
+
+
+@dataclass
+class Session:
+    """Everything of one run on one worker; `run` is the loop itself."""
+
+    recipe: Recipe
+    stepper: Stepper
+    folder: RunFolder
+    data: list[str]
+    emit: Emit
+    asked_to_stop: Callable[[], bool]
+    after_checkpoint: Callable[[dict[str, float]], None]
+    """Called on every rank equally often, after each checkpoint."""
+    facts: dict[str, Any]
+    """What launch knows of the run: workers, versions, parents, preset."""
+
+    def __post_init__(self) -> None:
+        self.settings: Settings = self.recipe.settings
+        self.start = 0
+        self.seconds = 0.0
+        self.saved = -1
+        self.losses: deque[float] = deque(maxlen=RECENT)
+        self._check_slices()
+
+    def run(self) -> Outcome:
+        """Train from the latest checkpoint to the last step, then export the finished model."""
+        self._tell_refused()
+        self._resume(self.folder.latest())
+        began = time.monotonic() - self.seconds
+        step, stopped = self.start, False
+        for batch in self._batches():
+            values = self._step(step, batch)
+            step += 1
+            self.seconds = time.monotonic() - began
+            stopped = self.stepper.agree(self.asked_to_stop()) and step < self.settings.steps
+            if stopped or self._due(step, self.settings.checkpoint_every):
+                self._save(step, values)
+            if stopped:
+                return Outcome(step, stopped=True)
+            if self._due(step, self.settings.sheet_every) and step < self.settings.steps:
+                self._show(step)
+        self._finish(step)
+        return Outcome(step, stopped=False)
+
+    def _step(self, step: int, batch: Batch) -> dict[str, float]:
+        settings, rank = self.settings, self.stepper.rank
+        # A module that draws for itself (dropout inside a library's layer) draws the same when
+        # resumed.
+        torch.manual_seed((settings.seed << 32) ^ (step << 8) ^ rank)
+        rate = learning_rate(settings, step)
+        values = self.stepper.step(batch, rate)
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingError(
+                f"{' and '.join(bad)} not finite at step {step + 1}: "
+                "the last checkpoint is kept; try a lower lr, a longer warmup or a smaller clip"
+            )
+        self.stepper.average(ema_decay(settings, step))
+        self.losses.append(values["loss"])
+        self._say(step=step + 1, values={**values, "lr": rate}, time=time.time())
+        return values
+
+    def _batches(self) -> Iterator[Batch]:
+        steps = range(self.start, self.settings.steps)
+        if self.stepper.device.type != "cuda":
+            # On a CPU the step already uses every core: a second thread would only take them away.
+            yield from map(self._batch, steps)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self._batch, self.start)
+            for step in steps:
+                batch = ahead.result()
+                if step + 1 < self.settings.steps:
+                    ahead = pool.submit(self._batch, step + 1)
+                yield batch
+
+    def _batch(self, step: int) -> Batch:
+        rows = self.settings.batch // self.stepper.world
+        first = step * self.settings.batch + self.stepper.rank * rows
+        return self.recipe.batch(range(first, first + rows))
+
+    def _resume(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            return
+        for part in PARTS:
+            self.stepper.write(part, checkpoint.read(part))
+        self.stepper.resume(checkpoint.step)
+        self.start = self.saved = checkpoint.step
+        self.seconds = checkpoint.state["seconds"]
+        self.losses.extend(checkpoint.state["losses"])
+
+    def _save(self, step: int, values: dict[str, float]) -> None:
+        if step == self.saved:
+            return
+        state = {
+            "step": step,
+            "samples": step * self.settings.batch,
+            "settings_sha256": settings_sha256(self.settings, self.data),
+            "seconds": round(self.seconds, 3),
+            "losses": list(self.losses),
+            "workers": self.facts["workers"],
+            "zero": self.settings.zero,
+        }
+        self.folder.save(state, self.stepper.read, writer=self.stepper.rank == 0)
+        self.saved = step
+        self.after_checkpoint({"step": step, **values})
+
+    def _show(self, step: int) -> dict[str, float]:
+        """Draw the sheet, score the averaged weights: rank 0; others wait at their next step."""
+        self.stepper.show()
+        if self.stepper.rank != 0:
+            return {}
+        with torch.no_grad():
+            sheet = self.recipe.sheet()
+            scores = self.recipe.score()
+        if sheet is not None:
+            self.folder.sheets.mkdir(exist_ok=True)
+            sheet.save(self.folder.sheets / f"step_{step:06d}.png")
+        if scores:
+            self._say(step=step, scores=scores)
+        return scores
+
+    def _finish(self, step: int) -> None:
+        if self.losses:
+            self._save(step, {"loss": self.losses[-1]})
+        self._say(say="drawing the last sheet, scoring and writing the model folder")
+        scores = self._show(step)
+        if self.stepper.rank == 0:
+            facts = self._card(step, scores)
+            self.folder.export(lambda to: self.recipe.export(to, facts))
+        # The others must not leave while rank 0 still writes.
+        self.stepper.agree(False)
+
+    def _card(self, step: int, scores: dict[str, float]) -> dict[str, Any]:
+        return {
+            "steps": step,
+            "samples": step * self.settings.batch,
+            "loss": sum(self.losses) / max(1, len(self.losses)),
+            "scores": scores,
+            "left_out": len(self.recipe.refused),
+            "wall_seconds": round(self.seconds, 1),
+            "settings_sha256": settings_sha256(self.settings, self.data),
+            **self.facts,
+        }
+
+    def _tell_refused(self) -> None:
+        for reason in self.recipe.refused[:SHOWN]:
+            self._say(say=f"left out: {reason}")
+        if len(self.recipe.refused) > SHOWN:
+            self._say(say=f"left out: {len(self.recipe.refused) - SHOWN} more")
+
+    def _check_slices(self) -> None:
+        if self.settings.batch % self.stepper.world:
+            raise indivisible(self.settings.batch, self.stepper.world)
+
+    @staticmethod
+    def _due(step: int, every: int) -> bool:
+        return bool(every) and step % every == 0
+
+    def _say(self, **event: Any) -> None:
+        if self.stepper.rank == 0:
+            self.emit(event)
+
+
+def indivisible(batch: int, workers: int) -> UserError:
+    """The error of a batch that has no equal slices."""
+    divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
+    return UserError(
+        f"a batch of {batch} has no {workers} equal slices",
+        field="batch",
+        expected=f"workers among {divisors}, or another --set batch",
+    )
+
+
+def learning_rate(settings: Settings, step: int) -> float:
+    """The rate of step `step` (from 0): a linear rise, then constant or cosine (1608.03983)."""
+    if step < settings.warmup:
+        return settings.lr * (step + 1) / settings.warmup
+    if settings.schedule == "constant":
+        return settings.lr
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    share = settings.lr_end + (1 - settings.lr_end) * 0.5 * (1 + math.cos(math.pi * done))
+    return settings.lr * share
+
+
+def ema_decay(settings: Settings, step: int) -> float:
+    """The share kept of the averaged weights: small at first, so that they forget the start."""
+    return min(settings.ema, (1 + step) / (10 + step))

@@ -1,0 +1,53 @@
+"""What a recipe must offer so that the loop can train it.
+
+A recipe knows what is trained, on what, and what the finished folder looks like. It knows nothing
+of steps, workers, optimisers or checkpoints; those are the loop's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor, nn
+
+from train.presets import Settings
+
+
+class Recipe(Protocol):
+    """One thing to train. B is the number of rows asked for."""
+
+    settings: Settings
+    refused: list[str]
+    """Why files of the data were left out, one line each."""
+
+    @property
+    def module(self) -> nn.Module:
+        """What is trained: `module(batch)` gives per-row values (B,), and "loss" is minimised.
+
+        The loop trains a copy of it. The recipe's own stays where the recipe put it (the CPU), and
+        is given the averaged weights before `sheet`, `score` and `export`.
+        """
+
+    def batch(self, positions: Sequence[int]) -> dict[str, Tensor]:
+        """Rows for the global sample positions, on the CPU: first dimension B.
+
+        A pure function of (settings.seed, position) for each row: choice of example,
+        augmentation, time, noise and dropout all come from it, so that a changed number of
+        workers sees the same rows. On a GPU it is called from another thread, one batch ahead.
+        """
+
+    def sheet(self) -> Image.Image | None:
+        """A picture of what the present weights of `module` give, or None where there is none."""
+
+    def score(self) -> dict[str, float]:
+        """Held-out figures of the present weights of `module`; may be empty."""
+
+    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+        """Write the finished model with the present weights of `module` into the empty `folder`.
+
+        `facts` (steps, samples, preset, settings, scores, losses, wall seconds, workers, zero,
+        versions, parents) go into `folder`/model_card.json beside the recipe's own facts.
+        """
