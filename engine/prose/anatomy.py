@@ -69,7 +69,7 @@ def facts(anatomy: Anatomy, rng: Random) -> dict[str, Facts]:
 
 
 def lesion_phrases(lesions: tuple[LesionCount, ...], rng: Random) -> tuple[str, ...]:
-    """Each kind with its number and place: "several microaneurysms in the superotemporal quadrant"."""
+    """Each kind with its number and place: "several drusen in the superotemporal quadrant"."""
     return tuple(_lesion(lesion, rng) for lesion in lesions if lesion.count > 0)
 
 
@@ -78,7 +78,8 @@ def _lesion(lesion: LesionCount, rng: Random) -> str:
     phrase = f"{expand(_amount(lesion.count), rng)} {noun}"
     outer = [name for name in lesion.quadrants if name != "macular"]
     if len(outer) >= len(QUADRANTS):
-        return f"{phrase} {expand('[in all four quadrants|in every quadrant|throughout the retina]', rng)}"
+        everywhere = "[in all four quadrants|in every quadrant|throughout the retina]"
+        return f"{phrase} {expand(everywhere, rng)}"
     if outer:
         quadrant = "quadrant" if len(outer) == 1 else "quadrants"
         return f"{phrase} in the {join(outer)} {quadrant}"

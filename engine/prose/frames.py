@@ -117,7 +117,7 @@ EYE_LATER: tuple[str, ...] = (
     "[The image is of|This is|The eye shown is] the {eye}",
     "[Taken from|Photograph of|Image of] the {eye}",
 )
-EYE_CODE = {0: "[OD|OD|RE|Right eye]", 1: "[OS|OS|LE|Left eye]"}
+EYE_CODE = {0: "[OD|OD|Right eye]", 1: "[OS|OS|Left eye]"}
 EYE_SHORT = {0: "[right|OD|right eye]", 1: "[left|OS|left eye]"}
 EYE_ADJECTIVE = {0: "[right-eye|right]", 1: "[left-eye|left]"}
 DISC_SIDE = {

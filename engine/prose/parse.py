@@ -31,7 +31,7 @@ ABSENT, PRESENT, DOUBT = "absent", "present", "doubt"
 
 @dataclass
 class Mention:
-    """One term in one clause: where it stands, its status, and the grade of a diabetic retinopathy."""
+    """One term in one clause: its place and status, and the grade of a diabetic retinopathy."""
 
     term: Term
     start: int
@@ -42,7 +42,7 @@ class Mention:
 
 
 def parse(text: str) -> dict[str, int]:
-    """The labels that `text` states, by column name; a label that it does not state is not a key."""
+    """The labels that `text` states, by column name; a label not stated is not a key."""
     words = plain(text)
     mentions: list[Mention] = []
     implied: dict[str, int] = {}

@@ -129,7 +129,7 @@ _REGION = (
     r"|photograph|picture|periphery)"
 )
 _VIEWED = rf"{_REGION}(?:(?:,? (?:and|or|nor) (?:the )?|, (?:the )?|/){_REGION})*"
-# "An anomaly of the optic nerve is not seen" speaks of the anomaly; "details of the macula" of the macula.
+# "An anomaly of the optic nerve is not seen" speaks of the anomaly, not of the nerve.
 _LISTED = (
     r"(?<!in the )(?<!at the )(?<!near the )(?<!on the )"
     rf"(?:(?<=details of the )|(?<=region of the )|(?<=view of the )|(?<!of the )){_VIEWED}"

@@ -259,7 +259,7 @@ _FIRST_WORDS = (
 
 @lru_cache(maxsize=1)
 def terms() -> tuple[re.Pattern[str], dict[str, Term]]:
-    """One pattern with a group for each term, first come first served, and the term of each group."""
+    """One pattern with a group for each term, first come first served, and the terms."""
     found = [
         Term(pattern, tuple(labels.split()), kind)
         for labels, kind, patterns in _TABLE

@@ -1,0 +1,126 @@
+"""A user's files as a recipe: `--spec` YAML (`read_mix`), `--prompts` JSONL or text, `--labels`
+CSV.
+
+Every mistake is a UserError that names file, line, field and what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.labels import label_value, read_table, read_text, unknown_name
+from engine.prose.parse import parse
+from engine.schema import LABEL_NAMES, Annotation, UserError
+from engine.specs.mix import default_mix
+from engine.specs.read_mix import read_mix
+from engine.specs.recipe import Recipe, Row
+
+PROMPT_FIELDS: tuple[str, ...] = ("prompt", *LABEL_NAMES, "source")
+
+
+def recipe_from(
+    seed: int,
+    size: int,
+    spec_file: Path | None = None,
+    prompts: Path | None = None,
+    labels: Path | None = None,
+) -> Recipe:
+    """The recipe of a run: at most one of the three files, else the default mix.
+
+    `prompts` ends in .jsonl (objects with `prompt` and any annotation columns or `source`) or .txt
+    (one prompt a line); annotation columns that a row does not give are what `parse` reads in its
+    prompt. `labels` is a label table; a row's `caption` is its prompt, and where there is none the
+    prompt is worded from the annotation. UserError for every mistake.
+    """
+    given = {"--spec": spec_file, "--prompts": prompts, "--labels": labels}
+    named = [flag for flag, file in given.items() if file is not None]
+    if len(named) > 1:
+        raise UserError(f"{' and '.join(named)} exclude each other", expected="one of them")
+    if size < 1:
+        raise UserError(f"{size} is too small", field="--size", expected="at least 1")
+    if spec_file is not None:
+        return Recipe.of_mix(read_mix(Path(spec_file)), seed, size)
+    if prompts is not None:
+        return Recipe.of_rows(_read_prompts(Path(prompts)), seed, size)
+    if labels is not None:
+        rows = [Row(annotation=row.annotation, prompt=row.caption) for row in read_table(labels)]
+        return Recipe.of_rows(rows, seed, size)
+    return Recipe.of_mix(default_mix(), seed, size)
+
+
+def _read_prompts(path: Path) -> list[Row]:
+    readers = {".jsonl": _json_row, ".txt": _text_row}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path.suffix or 'no'} extension", file=path, expected=".jsonl or .txt")
+    # Only line feeds end a line: str.splitlines also cuts at separators that a prompt may hold.
+    lines = read_text(path).split("\n")
+    rows = [reader(text, path, line) for line, text in enumerate(lines, 1) if text.strip()]
+    if not rows:
+        raise UserError("no prompts", file=path, expected="at least one line with a prompt")
+    return rows
+
+
+def _text_row(text: str, path: Path, line: int) -> Row:
+    prompt = text.strip()
+    return Row(annotation=Annotation.model_validate(parse(prompt)), prompt=prompt)
+
+
+def _json_row(text: str, path: Path, line: int) -> Row:
+    given = _json_object(text, path, line)
+    for name in given:
+        if name not in PROMPT_FIELDS:
+            raise UserError(
+                unknown_name(name, PROMPT_FIELDS),
+                file=path,
+                line=line,
+                field=name,
+                expected=", ".join(PROMPT_FIELDS),
+            )
+    prompt = _text_field("prompt", given.get("prompt"), path, line)
+    labels: dict[str, int | None] = dict(parse(prompt))
+    for name in LABEL_NAMES:
+        if name in given:
+            labels[name] = label_value(name, given[name], file=path, line=line)
+    source = given.get("source")
+    if source is not None:
+        source = _text_field("source", source, path, line)
+    return Row(annotation=Annotation(**labels, source=source), prompt=prompt)
+
+
+def _text_field(name: str, value: Any, path: Path, line: int) -> str:
+    if not isinstance(value, str) or not value.strip():
+        problem = "missing" if value is None else f"{value!r} is no text"
+        raise UserError(
+            problem, file=path, line=line, field=name, expected="text that is not empty"
+        )
+    return value.strip()
+
+
+def _json_object(text: str, path: Path, line: int) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(
+                    "stands twice", file=path, line=line, field=name, expected="each field once"
+                )
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=once)
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        raise UserError(
+            f"broken JSON: {reason}", file=path, line=line, expected="one JSON object a line"
+        ) from error
+    if not isinstance(value, dict):
+        raise UserError(
+            f"a {type(value).__name__}",
+            file=path,
+            line=line,
+            expected='an object such as {"prompt": "..."}',
+        )
+    return value
