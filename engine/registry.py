@@ -1,0 +1,332 @@
+"""Models by name: what stands behind `--model`, and the door through which every image is drawn.
+
+`resolve` only reads small files, so that mistakes are told before anything starts; `load` brings
+the weights into memory. Kinds: `null[:MS]` (an 8-px square in the seed's colour after MS
+milliseconds, for measuring everything but the model) and `pipeline` (a diffusers folder of
+`RetinaForgePipeline` with safetensors weights).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from engine import device
+from engine.schema import MAX_CAPTION_TOKENS, UserError
+from engine.specs import Spec
+from engine.store.plan import Settings
+
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_MODEL = "tiny"
+PIPELINE_CLASS = "RetinaForgePipeline"
+SOLVERS = ("dpmpp", "euler", "unipc")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+CUDA_ROWS_PER_CALL = 16
+
+CPU_FLOPS = 4e10
+CUDA_FLOPS = 5e13
+"""What one thread and one GPU do in a second, to guess a first part's length; later parts follow
+measured ones.
+"""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model that can be loaded: where it is, what it is, and how it is called unless the user
+    says otherwise.
+    """
+
+    name: str
+    kind: str
+    location: str
+    weights_sha256: str
+    size: int
+    patch_px: int
+    solvers: tuple[str, ...]
+    solver: str
+    steps: int
+    guidance: float
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    shift: float = 1.0
+    context_tokens: int = 0
+    libraries: tuple[str, ...] = ()
+    flops_per_step: float = 0.0
+    milliseconds: float = 0.0
+
+    def check_size(self, size: int) -> None:
+        """Raise UserError for a size that the model cannot draw."""
+        if self.kind == "null" and size != self.size:
+            raise UserError(f"{self.name} cannot draw {size} px", field="--size", expected="8")
+        if size < self.patch_px or size % self.patch_px:
+            raise UserError(
+                f"{size} px is not a multiple of {self.name}'s patch",
+                field="--size",
+                expected=f"a multiple of {self.patch_px}, for example {self.size}",
+            )
+
+    def check_solver(self, solver: str) -> None:
+        """Raise UserError for a solver that the model does not have."""
+        if solver not in self.solvers:
+            raise UserError(
+                f"unknown solver {solver!r}", field="--solver", expected=" or ".join(self.solvers)
+            )
+
+    def expected_seconds(self, settings: Settings, size: int) -> float:
+        """A guess at the seconds of one row on one worker."""
+        if self.kind == "null":
+            return self.milliseconds / 1000 + 2e-4
+        speed = CUDA_FLOPS if settings.device == "cuda" else CPU_FLOPS * settings.threads
+        return self.flops_per_step * (size / self.size) ** 2 * settings.steps / speed
+
+
+class Sampler(Protocol):
+    """A loaded model. `rows_per_call` is the fixed number of rows of a model call; short ones are
+    padded.
+    """
+
+    rows_per_call: int
+
+    def draw(self, specs: Sequence[Spec]) -> list[np.ndarray]:
+        """One image (H, W, 3) uint8 for each spec; what an image is depends on its
+        own spec alone.
+        """
+
+    def truncated(self, prompt: str) -> bool:
+        """Whether the end of the prompt does not fit into the model's context."""
+
+
+def names() -> list[str]:
+    """The names that `--model` knows, the default first."""
+    embedded = sorted(path.parent.name for path in WEIGHTS.glob("*/model_index.json"))
+    embedded.sort(key=lambda name: name != DEFAULT_MODEL)
+    return [*embedded, "null[:MS]"]
+
+
+def resolve(name: str) -> ModelRef:
+    """The model of this name or folder. Raises UserError with the reason if it is not one that may
+    be loaded.
+    """
+    if name == "null" or name.startswith("null:"):
+        return _resolve_null(name)
+    embedded = WEIGHTS / name
+    if "/" not in name and (embedded / "model_index.json").is_file():
+        return _resolve_folder(name, embedded, location=name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        folder = folder.resolve()
+        return _resolve_folder(folder.name, folder, location=str(folder))
+    raise UserError(
+        f"no model of that name, and no such folder: {name!r}",
+        field="--model",
+        expected=", ".join([*names(), "or a model folder"]),
+    )
+
+
+def load(ref: ModelRef, settings: Settings) -> Sampler:
+    """Bring a model into this process. Raises whatever reading its weights raises."""
+    if ref.kind == "null":
+        return NullSampler(ref.milliseconds)
+    return PipelineSampler(folder_of(ref), settings)
+
+
+def folder_of(ref: ModelRef) -> Path:
+    """The folder that holds a model's weights."""
+    embedded = WEIGHTS / ref.location
+    return embedded if "/" not in ref.location and embedded.is_dir() else Path(ref.location)
+
+
+def hash_of_weights(folder: Path) -> str:
+    """SHA-256 over the names and hashes of all that decides a folder's pixels: weights, configs and
+    tokenizer.
+
+    The model card is left out: it may be reworded, and it carries this hash itself.
+    """
+    lines = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in (".safetensors", ".json", ".txt") and path.name != "model_card.json":
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _resolve_null(name: str) -> ModelRef:
+    try:
+        milliseconds = float(name.removeprefix("null").removeprefix(":") or 0)
+    except ValueError:
+        milliseconds = -1.0
+    if not 0 <= milliseconds < 1e6:
+        raise UserError(f"{name!r}", field="--model", expected="null or null:MILLISECONDS")
+    return ModelRef(
+        name=name,
+        kind="null",
+        location=name,
+        weights_sha256=hashlib.sha256(b"null").hexdigest(),
+        size=8,
+        patch_px=8,
+        solvers=("none",),
+        solver="none",
+        steps=0,
+        guidance=0.0,
+        milliseconds=milliseconds,
+    )
+
+
+def _resolve_folder(name: str, folder: Path, location: str) -> ModelRef:
+    _refuse_strangers(folder)
+    unet, vae = _read(folder / "transformer/config.json"), _read(folder / "vae/config.json")
+    stride = 2 ** (len(vae["encoder_block_out_channels"]) - 1)
+    card = _read(folder / "model_card.json") if (folder / "model_card.json").exists() else {}
+    digest = hash_of_weights(folder)
+    promised = card.get("weights_sha256")
+    if promised not in (None, digest):
+        raise UserError(
+            "the weights are not those that the model card names",
+            file=folder / "model_card.json",
+            field="weights_sha256",
+            expected=digest,
+        )
+    usual: dict[str, Any] = card.get("sampling", {})
+    return ModelRef(
+        name=name,
+        kind="pipeline",
+        location=location,
+        weights_sha256=digest,
+        size=unet["sample_size"] * stride,
+        patch_px=stride * unet["patch_size"],
+        solvers=SOLVERS,
+        solver=usual.get("solver", "dpmpp"),
+        steps=usual.get("steps", 16),
+        guidance=usual.get("guidance", 3.0),
+        guidance_interval=tuple(usual.get("guidance_interval", (0.0, 1.0))),
+        shift=usual.get("shift", 1.0),
+        context_tokens=usual.get("context_tokens", MAX_CAPTION_TOKENS),
+        libraries=("torch", "diffusers", "transformers"),
+        flops_per_step=_flops(folder, unet),
+    )
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Raise UserError for folders without our pipeline, and for weights that only a
+    pickle holds.
+    """
+    index = folder / "model_index.json"
+    safe = list(folder.rglob("*.safetensors"))
+    pickles = [path for path in folder.rglob("*") if path.suffix in PICKLES]
+    if pickles and not safe:
+        raise UserError(
+            "pickled weights can run code and are never loaded",
+            file=pickles[0],
+            expected="safetensors",
+        )
+    if not index.is_file():
+        raise UserError(
+            "not a model folder: it has no model_index.json", file=folder, expected=PIPELINE_CLASS
+        )
+    found = _read(index).get("_class_name")
+    if found != PIPELINE_CLASS:
+        raise UserError(
+            f"a folder of another architecture: {found}", file=index, expected=PIPELINE_CLASS
+        )
+    if not safe:
+        raise UserError("this folder holds no weights", file=folder, expected="*.safetensors")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UserError("this file is missing from the model folder", file=path) from error
+    except ValueError as error:
+        raise UserError(f"not JSON: {error}", file=path) from error
+    if not isinstance(value, dict):
+        raise UserError("not a JSON object", file=path)
+    return value
+
+
+def _flops(folder: Path, unet: dict[str, Any]) -> float:
+    """Two operations per weight and token, for a guided pair, at the native size; stored in
+    float16.
+    """
+    weights = (
+        sum(path.stat().st_size for path in (folder / "transformer").glob("*.safetensors")) / 2
+    )
+    tokens = (unet["sample_size"] / unet["patch_size"]) ** 2
+    return 2 * 2 * weights * tokens
+
+
+class NullSampler:
+    """The model that costs what it is told to: everything around it can be measured and killed."""
+
+    def __init__(self, milliseconds: float) -> None:
+        self.rows_per_call = 1
+        self._seconds = milliseconds / 1000
+
+    def draw(self, specs: Sequence[Spec]) -> list[np.ndarray]:
+        """8-px squares in a colour of the row's seed."""
+        if self._seconds:
+            time.sleep(self._seconds * len(specs))
+        colours = [[spec.seed >> shift & 255 for shift in (0, 8, 16)] for spec in specs]
+        return [np.full((8, 8, 3), colour, np.uint8) for colour in colours]
+
+    def truncated(self, prompt: str) -> bool:
+        """Never: it reads no prompt."""
+        return False
+
+
+class PipelineSampler:
+    """`RetinaForgePipeline` behind the door: fixed call shape, fixed threads, padding."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        import torch
+
+        from engine.diffusion.pipeline import RetinaForgePipeline
+
+        device.use_threads(settings.threads)
+        self.rows_per_call = settings.rows_per_call
+        self._settings = settings
+        dtype = getattr(torch, settings.dtype)
+        self._pipeline = RetinaForgePipeline.from_pretrained(
+            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True
+        ).to(settings.device)
+
+    def draw(self, specs: Sequence[Spec]) -> list[np.ndarray]:
+        """Photographs, a model call for every `rows_per_call` specs."""
+        images: list[np.ndarray] = []
+        for start in range(0, len(specs), self.rows_per_call):
+            images.extend(self._call(specs[start : start + self.rows_per_call]))
+        return images
+
+    def truncated(self, prompt: str) -> bool:
+        """Whether the prompt has more tokens than the plan's context."""
+        return self._pipeline.is_truncated(prompt, self._settings.context_tokens)
+
+    def _call(self, specs: Sequence[Spec]) -> list[np.ndarray]:
+        from engine.diffusion import pipeline
+
+        settings = self._settings
+        # Sums change their last bits with the shape of a call, so a short one is padded with its
+        # own last row.
+        padded = [*specs, *[specs[-1]] * (self.rows_per_call - len(specs))]
+        pixels = self._pipeline.sample(
+            [spec.prompt for spec in padded],
+            [spec.annotation for spec in padded],
+            [spec.seed for spec in padded],
+            pipeline.Settings(
+                size=specs[0].size,
+                steps=settings.steps,
+                solver=settings.solver,
+                guidance=settings.guidance,
+                guidance_interval=settings.guidance_interval,
+                shift=settings.shift,
+                context_tokens=settings.context_tokens,
+            ),
+        )
+        return list(pixels[: len(specs)])

@@ -1,0 +1,142 @@
+"""Where the stages run: Ray inside this process, or a cluster by address; and how many workers that
+carries.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine import device
+from engine.schema import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_SHIPPED = [".venv", ".git", "demo", "runs", "tests", "**/__pycache__"]
+STORE_MEMORY = (512 << 20, 4 << 30)
+"""Least and most bytes of the embedded Ray's object store; parts pass through it one block at a
+time.
+"""
+
+
+@contextmanager
+def cluster(address: str | None, workers: int | None) -> Iterator[None]:
+    """Ray for the time of a run: the one that this process has, that of `address` or RAY_ADDRESS,
+    or one of its own.
+
+    Raises UserError if no cluster answers at the address.
+    """
+    _quieten()
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address and address != "local":
+        _join(ray, address)
+    else:
+        _start(ray, workers)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def worker_count(wanted: int | None, gpu: bool) -> int:
+    """Workers that the running cluster carries at once, at most as many as wanted. Raises UserError
+    without a GPU.
+    """
+    import ray
+
+    resources = ray.cluster_resources()
+    if gpu:
+        room = int(resources.get("GPU", 0))
+        if not room:
+            raise UserError("the plan draws on CUDA and this cluster has no GPU", field="--device")
+        return min(wanted or room, room)
+    room = max(1, int(resources.get("CPU", 1)))
+    if wanted is not None:
+        return min(wanted, room)
+    memory = int(resources.get("memory", device.WORKER_MEMORY))
+    return max(1, min(room, memory // device.WORKER_MEMORY))
+
+
+def default_workers(gpu: bool) -> int:
+    """Workers that an embedded Ray would run on this machine."""
+    if gpu:
+        import torch
+
+        return max(1, torch.cuda.device_count())
+    return max(1, min(device.cpu_count(), device.free_memory() // device.WORKER_MEMORY))
+
+
+def _quieten() -> None:
+    # Hospitals' machines report to nobody; the embedded cluster listens on loopback only and needs
+    # no token in ~/.ray.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray.data  # noqa: F401  (sets up the loggers that are quietened here)
+
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+
+
+def _start(ray: Any, workers: int | None) -> None:
+    least, most = STORE_MEMORY
+    with _no_greeting():
+        ray.init(
+            address="local",
+            # More workers than processors were asked for: they take turns.
+            num_cpus=max(device.cpu_count(), workers or 1),
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            object_store_memory=max(least, min(most, device.free_memory() * 3 // 10)),
+        )
+
+
+def _join(ray: Any, address: str) -> None:
+    """Connect, and ship this checkout only to a cluster whose nodes do not have it."""
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        with _no_greeting():
+            ray.init(address=address, **quiet)
+    except ConnectionError as error:
+        raise UserError(f"no Ray cluster answers at {address}", field="--address") from error
+    if not _knows_us(ray):
+        ray.shutdown()
+        shipped = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
+        ray.init(address=address, runtime_env=shipped, **quiet)
+
+
+@contextmanager
+def _no_greeting() -> Iterator[None]:
+    """Drop what Ray's native code prints while it starts: it announces its own log level."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def _knows_us(ray: Any) -> bool:
+    def look() -> bool:
+        from importlib.util import find_spec
+
+        return find_spec("engine") is not None
+
+    return bool(ray.get(ray.remote(num_cpus=0)(look).remote()))
+
+
+def has_gpu() -> bool:
+    """Whether the running cluster holds a GPU now."""
+    import ray
+
+    return bool(ray.cluster_resources().get("GPU", 0))

@@ -1,0 +1,71 @@
+"""Pixels to image files that say what they are: synthetic, by which model, from which seed.
+
+The XMP packet carries the IPTC digital source type `trainedAlgorithmicMedia`: no reader needs this
+project to tell a synthetic photograph from a patient's.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+PACKET = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about=""'
+    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+    ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+    ' xmlns:retinaforge="https://retinaforge.invalid/ns/1.0/"'
+    " Iptc4xmpExt:DigitalSourceType={source} xmp:CreatorTool={tool}"
+    " retinaforge:model={model} retinaforge:seed={seed}/>"
+    '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+
+
+def xmp_packet(model: str, seed: int) -> bytes:
+    """The XMP metadata of one synthetic image."""
+    return PACKET.format(
+        source=quoteattr(SOURCE_TYPE),
+        tool=quoteattr("RetinaForge"),
+        model=quoteattr(model),
+        seed=quoteattr(str(seed)),
+    ).encode()
+
+
+def _webp(image: Image.Image, file: io.BytesIO, xmp: bytes) -> None:
+    # Lossless; of this encoder's efforts the one past which bytes shrink by less than 5 % for 4
+    # times the time.
+    image.save(file, "WEBP", lossless=True, quality=25, method=1, xmp=xmp)
+
+
+def _png(image: Image.Image, file: io.BytesIO, xmp: bytes) -> None:
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    image.save(file, "PNG", compress_level=1, pnginfo=info)
+
+
+def _jpeg(image: Image.Image, file: io.BytesIO, xmp: bytes) -> None:
+    # 4:4:4, since halved colour smears small red lesions.
+    image.save(file, "JPEG", quality=95, subsampling=0, xmp=xmp)
+
+
+FORMATS: dict[str, Callable[[Image.Image, io.BytesIO, bytes], None]] = {
+    "webp": _webp,
+    "png": _png,
+    "jpeg": _jpeg,
+}
+
+
+def encode(pixels: np.ndarray, image_format: str, model: str, seed: int) -> bytes:
+    """An image file of pixels (H, W, 3) uint8, marked as synthetic; webp and png are lossless."""
+    file = io.BytesIO()
+    FORMATS[image_format](Image.fromarray(pixels), file, xmp_packet(model, seed))
+    return file.getvalue()

@@ -1,0 +1,181 @@
+"""Does the folder hold what its plan promises? Counts it, and mends what a crash or a hand has
+damaged.
+
+`verify` only looks. `mend` is what a run does before it draws: whatever is not sound loses its
+commit record, and its rows become missing rows like any other, to be drawn again with the same
+pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from engine.store import ranges
+from engine.store.commits import (
+    Commit,
+    Folder,
+    check_fence,
+    leftovers,
+    planned_rows,
+    read_commits,
+)
+from engine.store.parts import read_dead, sha256_of, write_part
+from engine.store.ranges import Ranges
+
+HASHING_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `verify` counts: rows, except `corrupt` and `orphan`, which are files."""
+
+    planned: int
+    committed: int
+    missing: int
+    duplicate: int
+    corrupt: int
+    orphan: int
+    dead: int
+
+    @property
+    def exit_code(self) -> int:
+        """0 whole, 3 whole but for dead letters, 1 otherwise."""
+        if self.missing or self.duplicate or self.corrupt or self.orphan:
+            return 1
+        return 3 if self.dead else 0
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a run put right before (or after) it drew: damaged parts dropped, shared
+    rows dropped.
+    """
+
+    damaged_parts: int = 0
+    shared_rows: int = 0
+
+
+def is_sound(folder: Folder, commit: Commit, rehash: bool = False) -> bool:
+    """Is the committed part there, unchanged? Without `rehash` a file of known size and time is
+    believed.
+    """
+    path = folder.part_of(commit)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return False
+    if stat.st_size != commit.bytes:
+        return False
+    if not rehash and stat.st_mtime_ns == commit.mtime_ns:
+        return True
+    return sha256_of(path) == commit.sha256
+
+
+def unsound(folder: Folder, commits: list[Commit], rehash: bool) -> set[str]:
+    """The names of the commits whose parts are gone or changed; reads several files at a time."""
+    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+        sound = pool.map(lambda commit: is_sound(folder, commit, rehash), commits)
+        return {commit.name for commit, fine in zip(commits, sound, strict=True) if not fine}
+
+
+def dead_indices(folder: Folder) -> Ranges:
+    """The rows given up on, as ranges."""
+    return ranges.union(
+        each
+        for table in read_dead(folder)
+        for each in ranges.from_indices(table["index"].to_pylist())
+    )
+
+
+def done_rows(folder: Folder) -> Ranges:
+    """The rows that need no work: committed or dead."""
+    commits, _ = read_commits(folder)
+    committed = (each for commit in commits for each in commit.indices)
+    return ranges.union([*committed, *dead_indices(folder)])
+
+
+def missing_rows(folder: Folder, count: int) -> Ranges:
+    """The rows of a plan of `count` rows that are still to be drawn."""
+    return ranges.minus([(0, count)] if count else [], done_rows(folder))
+
+
+def verify(root: Path) -> Verdict:
+    """Recount the folder against its plan and hash every part."""
+    folder = Folder(root)
+    commits, damaged = read_commits(folder)
+    bad = unsound(folder, commits, rehash=True)
+    sound = [commit for commit in commits if commit.name not in bad]
+    committed = ranges.union(each for commit in sound for each in commit.indices)
+    planned = planned_rows(folder)
+    inside = ranges.minus(committed, [(planned, 1 << 62)])
+    dead = ranges.minus(dead_indices(folder), committed)
+    return Verdict(
+        planned=planned,
+        committed=ranges.size(inside),
+        missing=ranges.size(ranges.minus([(0, planned)], ranges.union([*inside, *dead]))),
+        duplicate=sum(commit.rows for commit in sound) - ranges.size(inside),
+        corrupt=len(bad) + len(damaged),
+        orphan=sum(1 for _ in leftovers(folder)),
+        dead=ranges.size(dead),
+    )
+
+
+def mend(folder: Folder, attempt: int, rehash: bool = False) -> Mended:
+    """Drop damaged parts and, of parts that share rows, all but the lowest name's share.
+
+    Only the holder of the latest attempt may call it. Rows that this leaves without a commit count
+    as missing.
+    """
+    check_fence(folder, attempt)
+    commits, damaged = read_commits(folder)
+    for record in damaged:
+        record.unlink()
+        (folder.parts / f"{record.stem}.parquet").unlink(missing_ok=True)
+    bad = unsound(folder, commits, rehash)
+    for commit in commits:
+        if commit.name in bad:
+            _drop(folder, commit)
+    shared = _drop_shared(folder, attempt, [each for each in commits if each.name not in bad])
+    return Mended(len(bad) + len(damaged), shared)
+
+
+def _drop(folder: Folder, commit: Commit) -> None:
+    # The record first: a part without a record is an orphan, a record without its part would be a
+    # lie.
+    folder.record_of(commit).unlink(missing_ok=True)
+    folder.part_of(commit).unlink(missing_ok=True)
+
+
+def _drop_shared(folder: Folder, attempt: int, commits: Iterable[Commit]) -> int:
+    ordered = list(commits)
+    union = ranges.union(each for commit in ordered for each in commit.indices)
+    if sum(commit.rows for commit in ordered) == ranges.size(union):
+        return 0
+    seen: Ranges = []
+    dropped = 0
+    for commit in ordered:
+        own = ranges.union(commit.indices)
+        left = ranges.minus(own, seen)
+        if left != own:
+            dropped += commit.rows - ranges.size(left)
+            _rewrite(folder, attempt, commit, left)
+        seen = ranges.union([*seen, *left])
+    return dropped
+
+
+def _rewrite(folder: Folder, attempt: int, commit: Commit, left: Ranges) -> None:
+    table = pq.read_table(folder.part_of(commit))
+    keep = set(ranges.to_indices(left))
+    rows = table.filter([index in keep for index in table["index"].to_pylist()])
+    _drop(folder, commit)
+    if rows.num_rows:
+        share = commit.worker_seconds * rows.num_rows / max(commit.rows, 1)
+        write_part(folder, attempt, commit.fingerprint, rows, share)
