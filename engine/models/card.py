@@ -1,0 +1,32 @@
+"""The model card: what a finished model folder says of itself, and the hash that binds it to its
+weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+CARD = "model_card.json"
+
+
+def hash_folder(folder: Path) -> str:
+    """SHA-256 over every weight file of a model folder, by relative name and content."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.safetensors")):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write `model_card.json` with the hash of the weights beside it."""
+    text = json.dumps({**card, "weights_sha256": hash_folder(folder)}, indent=2, ensure_ascii=False)
+    (folder / CARD).write_text(text + "\n")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a model folder; empty where it has none."""
+    path = folder / CARD
+    return json.loads(path.read_text()) if path.is_file() else {}

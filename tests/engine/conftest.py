@@ -1,0 +1,54 @@
+"""A whole pipeline of one or two layers with untrained weights, as the tests of models share it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from PIL import Image
+
+from engine.data.transforms import to_tensor
+from engine.diffusion.pipeline import RetinaForgePipeline
+from engine.models import autoencoder, conditioning, transformer
+from engine.models.conditioning import LabelEncoder
+
+
+def photograph(seed: int, size: int = 256) -> Image.Image:
+    """A disc of colour on black with some blobs: enough of a fundus for shapes and seeds."""
+    generator = torch.Generator().manual_seed(seed)
+    axis = torch.linspace(-1, 1, size)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    image = torch.zeros(3, size, size)
+    image[0], image[1], image[2] = 0.6, 0.3, 0.1
+    for _ in range(12):
+        cx, cy, r = (torch.rand(3, generator=generator) - 0.5).tolist()
+        blob = torch.exp(-((x - 1.6 * cx) ** 2 + (y - 1.6 * cy) ** 2) / (0.01 + r * r))
+        image += 0.2 * blob * (torch.rand(3, 1, 1, generator=generator) - 0.5)
+    image *= (x**2 + y**2 < 0.95).float()
+    return Image.fromarray((image.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy())
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Image.Image]:
+    return [photograph(seed) for seed in range(12)]
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    text = pytest.importorskip("train.text")
+    rng = random.Random(0)
+    corpus = [text.caption(text.random_annotation(rng), rng) for _ in range(100)]
+    return text.learn_tokens(corpus, 400)
+
+
+@pytest.fixture(scope="session")
+def pipeline(photographs, tokenizer) -> RetinaForgePipeline:
+    torch.manual_seed(0)
+    vae = autoencoder.build("debug")
+    autoencoder.start_from_components(vae, torch.stack([to_tensor(p) for p in photographs]))
+    denoiser = transformer.build("debug")
+    for parameter in denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    text = conditioning.build_text_encoder("debug", len(tokenizer)).eval()
+    return RetinaForgePipeline(denoiser, vae, text, tokenizer, LabelEncoder(width=64))

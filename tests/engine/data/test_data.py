@@ -1,0 +1,248 @@
+"""Photographs in: fields found, labels kept true, eyes kept apart, broken files told."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine.data import splits
+from engine.data.latents import LatentSettings, encode_examples
+from engine.data.sources import Example, UnreadableImage, decode, read_examples
+from engine.data.transforms import (
+    Augmentation,
+    augment,
+    crop_to_field,
+    draw_augmentation,
+    find_field,
+    to_tensor,
+    to_uint8,
+)
+from engine.models import autoencoder
+from engine.schema import Annotation, UserError
+
+STILL = Augmentation(False, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+def disc_photograph(width, height, cx, cy, r):
+    y, x = np.mgrid[:height, :width]
+    inside = (x - cx) ** 2 + (y - cy) ** 2 < r * r
+    image = np.zeros((height, width, 3), np.uint8)
+    image[inside] = (150, 80, 30)
+    return Image.fromarray(image)
+
+
+@pytest.mark.parametrize(
+    ("size", "centre", "r"),
+    [((640, 480), (320, 240), 200), ((500, 500), (260, 240), 230), ((97, 61), (48, 30), 25)],
+)
+def test_the_field_is_found_wherever_it_lies(size, centre, r):
+    field = find_field(disc_photograph(*size, *centre, r))
+    found = ((field.left + field.right) / 2, (field.top + field.bottom) / 2)
+    assert found == pytest.approx(centre, abs=max(3, 0.03 * size[0]))
+    assert (field.right - field.left) / 2 == pytest.approx(r, rel=0.06)
+
+
+def test_a_field_wider_than_the_photograph_keeps_its_full_width():
+    cut = disc_photograph(600, 300, 300, 150, 260)
+    square = np.asarray(crop_to_field(cut, 128))
+    assert square[64].any(-1).mean() > 0.98, "the circle touches both sides"
+    assert not square[:20].any(), "above the photograph's edge it is black"
+
+
+def test_a_photograph_without_a_surround_is_taken_whole():
+    field = find_field(Image.new("RGB", (40, 30), (120, 60, 20)))
+    assert (field.right - field.left, field.bottom - field.top) == (40, 30)
+
+
+def test_a_black_image_has_a_field_all_the_same():
+    assert crop_to_field(Image.new("RGB", (40, 30)), 16).size == (16, 16)
+
+
+def test_pixels_survive_the_way_to_tensors_and_back(photographs):
+    array = np.asarray(photographs[0])
+    assert np.array_equal(to_uint8(to_tensor(photographs[0])[None])[0], array)
+
+
+def test_mirroring_is_exact_and_standing_still_changes_nothing(photographs):
+    image = to_tensor(photographs[0])
+    assert torch.allclose(augment(image, STILL), image, atol=1e-4)
+    mirrored = augment(image, Augmentation(True, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    assert torch.allclose(mirrored, image.flip(-1), atol=1e-4)
+
+
+def test_augmentations_are_small_and_leave_the_corners_black(photographs):
+    generator = torch.Generator().manual_seed(0)
+    image = to_tensor(photographs[0])
+    for _ in range(20):
+        change = draw_augmentation(generator)
+        assert abs(change.degrees) <= 12
+        assert augment(image, change)[:, :8, :8].eq(-1).all()
+
+
+def test_half_of_the_drawings_are_mirrored():
+    generator = torch.Generator().manual_seed(0)
+    mirrored = sum(draw_augmentation(generator).mirrored for _ in range(400))
+    assert abs(mirrored - 200) < 3 * math.sqrt(100)
+
+
+def png_of_claimed_size(width, height):
+    """A PNG that claims a size and holds next to no pixels."""
+
+    def chunk(name, body):
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 50))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"not an image", "not a readable image"),
+        (b"", "not a readable image"),
+        (png_of_claimed_size(60_000, 60_000), "pixels"),
+        (png_of_claimed_size(12_000, 12_000), "12000 x 12000 pixels"),
+        (png_of_claimed_size(64, 64), "not a readable image"),
+    ],
+    ids=["text", "empty", "bomb", "too large", "cut"],
+)
+def test_broken_files_are_refused_with_the_reason(data, reason):
+    with pytest.raises(UnreadableImage, match=f"eye.png: .*{reason}"):
+        decode(data, "eye.png")
+
+
+def test_a_cut_jpeg_is_refused(photographs):
+    buffer = io.BytesIO()
+    photographs[0].save(buffer, "JPEG")
+    with pytest.raises(UnreadableImage):
+        decode(buffer.getvalue()[:900], "eye.jpg")
+
+
+@pytest.fixture
+def folder(tmp_path, photographs):
+    for i, photograph in enumerate(photographs[:4]):
+        photograph.save(tmp_path / f"{i}.png")
+    (tmp_path / "labels.csv").write_text(
+        "file,split,patient_id,source,dr_grade,eye_side\n"
+        "0.png,train,a,clinic,0,1\n1.png,train,b,clinic,,\n2.png,test,b,clinic,3,0\n3.png,,c,,4,\n"
+    )
+    return tmp_path
+
+
+def test_a_csv_gives_examples_with_unknown_kept_unknown(folder):
+    examples = read_examples([str(folder / "labels.csv")])
+    assert [e.annotation.dr_grade for e in examples] == [0, None, 3, 4]
+    assert examples[0].annotation.source == "clinic"
+    assert examples[3].split is None
+    assert examples[0].read().size == (256, 256)
+
+
+def test_a_folder_gives_its_images_unlabelled(folder):
+    examples = read_examples([str(folder)])
+    assert [e.path.name for e in examples] == ["0.png", "1.png", "2.png", "3.png"]
+    assert examples[0].annotation == Annotation()
+
+
+def test_data_may_be_given_more_than_once(folder):
+    assert len(read_examples([str(folder), str(folder / "labels.csv")])) == 8
+
+
+@pytest.mark.parametrize("missing", ["nowhere.csv", "no/folder"])
+def test_missing_data_is_the_users_error(tmp_path, missing):
+    with pytest.raises(UserError, match="no such file or folder"):
+        read_examples([str(tmp_path / missing)])
+
+
+def test_an_empty_folder_is_the_users_error(tmp_path):
+    with pytest.raises(UserError, match="no photographs"):
+        read_examples([str(tmp_path)])
+
+
+def test_a_csv_that_names_a_missing_file_says_where(folder):
+    (folder / "labels.csv").write_text("file\n0.png\nlost.png\n")
+    with pytest.raises(UserError, match=r"labels\.csv: line 3: file: no such file"):
+        read_examples([str(folder / "labels.csv")])
+
+
+def test_an_eye_that_is_in_the_test_split_does_not_teach(folder):
+    examples = read_examples([str(folder / "labels.csv")])
+    assert [e.path.name for e in splits.teaching(examples)] == ["0.png", "3.png"]
+    assert [e.path.name for e in splits.held_out(examples)] == ["2.png"]
+
+
+def test_photographs_of_one_eye_are_one_group():
+    eyes = [
+        Example(path=Path(f"{i}"), annotation=Annotation(), patient_id=p)
+        for i, p in enumerate("aba")
+    ] + [Example(path=Path("3"), annotation=Annotation())]
+    assert [len(group) for group in splits.one_per_eye(eyes)] == [2, 1, 1]
+
+
+@pytest.fixture
+def vae(photographs):
+    model = autoencoder.build("debug")
+    autoencoder.start_from_components(model, torch.stack([to_tensor(p) for p in photographs]))
+    return model.eval()
+
+
+def test_latents_are_made_once_and_are_those_of_the_augmented_eye(folder, vae, tmp_path):
+    examples = read_examples([str(folder)])
+    how = LatentSettings(size=64, variants=3)
+    seen = []
+    encoded, refused = encode_examples(
+        examples, vae, how, tmp_path / "cache", lambda done, of: seen.append((done, of))
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert refused == []
+    latent, _ = encoded[0].variant(2)
+    assert latent.shape == (8, 4, 4)
+    assert not torch.equal(latent, encoded[0].variant(1)[0])
+    seen.clear()
+    again, _ = encode_examples(examples, vae, how, tmp_path / "cache", lambda *a: seen.append(a))
+    assert seen == []
+    assert torch.equal(again[0].variant(2)[0], latent)
+
+
+def test_other_settings_or_other_weights_never_share_latents(folder, vae, tmp_path):
+    examples = read_examples([str(folder)])[:1]
+
+    def paths(model, how):
+        encoded, _ = encode_examples(examples, model, how, tmp_path / "c", lambda *a: None)
+        return encoded[0].latents
+
+    plain = LatentSettings(64, 1, 0.0)
+    first = paths(vae, plain)
+    assert paths(vae, LatentSettings(96, 1, 0.0)) != first
+    with torch.no_grad():
+        vae.encoder.conv_out.bias += 1
+    assert paths(vae, plain) != first
+
+
+def test_a_corrupt_file_is_left_out_and_named(folder, vae, tmp_path):
+    (folder / "1.png").write_bytes(b"broken")
+    encoded, refused = encode_examples(
+        read_examples([str(folder)]), vae, LatentSettings(64, 1), tmp_path / "c", lambda *a: None
+    )
+    assert len(encoded) == 3
+    assert len(refused) == 1
+    assert "1.png" in refused[0]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real photographs beside the project")
+def test_fields_of_real_photographs_touch_both_sides():
+    for path in sorted(SHARED.glob("idrid_grading/images/test*.jpg"))[:12]:
+        square = np.asarray(crop_to_field(Image.open(path), 128))
+        lit = square[44:84, :, 0] > 25
+        assert lit[:, :6].any(), path.name
+        assert lit[:, -6:].any(), path.name

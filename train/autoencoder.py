@@ -1,0 +1,142 @@
+"""Recipe: the autoencoder's decoder learns what patch components cannot do, seams and fine vessels.
+
+The encoder stays the components that it was started from, so latents cached once stay valid while
+the decoder goes on learning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderDC
+from PIL import Image
+from torch import nn
+
+from engine.data import splits
+from engine.data.sources import Example, UnreadableImage, read_examples
+from engine.data.transforms import (
+    augment,
+    crop_to_field,
+    draw_augmentation,
+    to_tensor,
+    to_uint8,
+)
+from engine.models import autoencoder
+from engine.models.card import write_card
+from engine.schema import UserError
+from train.presets import Settings
+
+_LATENT_NOISE = 0.03
+"""Noise on latents in training: the denoiser's latents will not be exact either."""
+
+
+class Reconstruction(nn.Module):
+    """The decoder under training; the encoder is frozen."""
+
+    def __init__(self, vae: AutoencoderDC) -> None:
+        super().__init__()
+        self.vae = vae
+        self.vae.encoder.requires_grad_(False)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Images (B, 3, H, W), noise (B, C, h, w): L1 of pixels and of their gradients, per row."""
+        images = batch["images"]
+        latents = self.vae.encode(images).latent + _LATENT_NOISE * batch["noise"]
+        made = self.vae.decode(latents).sample
+        pixels = (made - images).abs().mean((1, 2, 3))
+        edges = sum(
+            (torch.diff(made, dim=d) - torch.diff(images, dim=d)).abs().mean((1, 2, 3))
+            for d in (2, 3)
+        )
+        return {"loss": pixels + 0.5 * edges, "l1": pixels}
+
+
+class AutoencoderRecipe:
+    """See the module; `data`: `size` of photographs and `crop` of training, in pixels."""
+
+    def __init__(self, settings: Settings, data: list[str]) -> None:
+        self.settings = settings
+        examples = read_examples(data)
+        self._size = settings.data["size"]
+        self._crop = settings.data["crop"]
+        self._images, self.refused = _load(splits.teaching(examples), self._size)
+        if len(self._images) < 2:
+            raise UserError("fewer than two readable training photographs", field="--data")
+        self._held_out = _load(splits.held_out(examples)[:60], self._size)[0]
+        self.module = Reconstruction(self._build())
+
+    def _build(self) -> AutoencoderDC:
+        if self.settings.init:
+            return AutoencoderDC.from_pretrained(Path(self.settings.init) / "vae")
+        torch.manual_seed(self.settings.seed)
+        vae = autoencoder.build(self.settings.model["preset"])
+        autoencoder.start_from_components(vae, torch.stack(self._images))
+        return vae
+
+    def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Random augmented crops, drawn from (seed, position)."""
+        crops, noises = [], []
+        for position in positions:
+            generator = generator_at(self.settings.seed, position)
+            choice = int(torch.randint(len(self._images), (1,), generator=generator))
+            image = augment(self._images[choice], draw_augmentation(generator))
+            last = self._size - self._crop + 1
+            top, left = torch.randint(last, (2,), generator=generator).tolist()
+            crops.append(image[:, top : top + self._crop, left : left + self._crop])
+            shape = (self.module.vae.config.latent_channels, self._crop // 16, self._crop // 16)
+            noises.append(torch.randn(shape, generator=generator))
+        return {"images": torch.stack(crops), "noise": torch.stack(noises)}
+
+    def sheet(self) -> Image.Image | None:
+        """Four held-out photographs over their reconstructions."""
+        if not self._held_out:
+            return None
+        images = torch.stack(self._held_out[:4])
+        pair = torch.cat([images, self._reconstruct(images)], 2)
+        return Image.fromarray(to_uint8(torch.cat(list(pair), 2)[None])[0])
+
+    def score(self) -> dict[str, float]:
+        """Held-out reconstruction: peak signal-to-noise ratio over whole crops, in dB."""
+        if not self._held_out:
+            return {}
+        images = torch.stack(self._held_out)
+        error = ((self._reconstruct(images) - images) / 2).pow(2).mean((1, 2, 3))
+        return {"psnr_db": float((-10 * torch.log10(error)).mean())}
+
+    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+        """Write `vae/` in float16, and the card."""
+        autoencoder_copy = AutoencoderDC.from_config(self.module.vae.config)
+        autoencoder_copy.load_state_dict(self.module.vae.state_dict())
+        autoencoder_copy.half().save_pretrained(folder / "vae")
+        card = {**facts, "photographs": len(self._images), "scores": self.score()}
+        write_card(folder, card)
+
+    @torch.no_grad()
+    def _reconstruct(self, images: torch.Tensor) -> torch.Tensor:
+        made = [self.module.vae(row[None]).sample for row in images]
+        return torch.cat(made).clamp(-1, 1)
+
+
+def build(settings: Settings, data: list[str]) -> AutoencoderRecipe:
+    """The recipe of a preset's settings on `--data`."""
+    return AutoencoderRecipe(settings, data)
+
+
+def generator_at(seed: int, position: int) -> torch.Generator:
+    """The generator of one sample of a run: all that is random in it comes from here."""
+    digest = hashlib.sha256(f"train:{seed}:{position}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _load(examples: list[Example], size: int) -> tuple[list[torch.Tensor], list[str]]:
+    images, refused = [], []
+    for example in examples:
+        try:
+            images.append(to_tensor(crop_to_field(example.read(), size)))
+        except UnreadableImage as error:
+            refused.append(str(error))
+    return images, refused
