@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 EVERY_SECONDS = 10.0
+
+
+class EventFile:
+    """Carries events from rank 0 to the process that shows them, through the run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read = 0
+
+    def clear(self) -> None:
+        """Begin empty."""
+        self.path.write_bytes(b"")
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Append an event."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(event) + "\n")
+
+    def follow(self, show: Callable[[dict[str, Any]], None]) -> None:
+        """Show the events that came since the last call."""
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                show(json.loads(line))
 
 
 class Journal:

@@ -1,37 +1,35 @@
-"""From a preset's name to a finished model folder: in this process, or on workers of Ray Train."""
+"""From a preset's name to a finished model folder: in this process, or on workers of Ray Train.
+
+Ray and DeepSpeed are imported only when there are workers. Under Ray, rank 0 writes what happens
+into a file in the run folder that this process follows, and a file beside it asks the workers to
+stop.
+"""
 
 from __future__ import annotations
 
-import platform
+import logging
+import os
+import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from engine.schema import UserError
-from train.checkpoint import Checkpoint, RunFolder, finished_model, parent
-from train.journal import Journal
-from train.loop import Outcome, Session, indivisible
-from train.presets import Preset, Settings, find, override
-from train.stepper import OneProcess
+from train.job import Job, make_job, nothing_left
+from train.journal import EventFile, Journal
+from train.loop import Emit, Outcome, Session, TrainingError
+from train.rehearsal import rehearse
+from train.stepper import OneProcess, Stepper
 
-PACKAGES = ("torch", "diffusers", "transformers", "ray", "deepspeed")
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a worker is told; picklable."""
-
-    preset: Preset
-    settings: Settings
-    data: list[str]
-    root: Path
-    facts: dict[str, Any]
+MAX_FAILURES = 3
+"""Times that lost workers are replaced; nodes taken back by a cloud are not counted."""
+_CHECKOUT = Path(__file__).resolve().parent.parent
+_PACKAGES = ("engine", "train", "kernels")
 
 
 def run_training(
@@ -45,111 +43,75 @@ def run_training(
     """Train a preset, or go on where its run folder stopped; gives the finished model folder.
 
     workers: 0 trains in this process without Ray, more under Ray Train with DeepSpeed. `out` is
-    `runs/PRESET` if None. A dry run writes nothing and gives the folder that it would have written.
+    `runs/PRESET` if None. A dry run writes nothing and gives the folder that would be written.
     Raises UserError for wrong input, TrainingError where training cannot go on, and SystemExit
     (128 + signal) after SIGTERM or Ctrl-C, with a checkpoint written.
     """
-    job = _job(preset, data, workers, overrides, out or Path("runs") / preset)
-    folder = RunFolder(job.root)
+    job = make_job(preset, data, workers, overrides, out or Path("runs") / preset)
+    folder = job.folder
     folder.check(job.settings, job.data)
     if dry_run:
-        from train.rehearsal import rehearse
-
-        rehearse(job.preset, job.settings, job.data, workers)
+        rehearse(job)
         return folder.model
+    steps = job.settings.steps
     with folder.claimed(job.settings, job.data):
         latest = folder.latest()
-        if _is_done(folder, job.settings, latest):
+        if nothing_left(job, latest):
+            _say(f"already at step {steps} of {steps}: nothing to do ({folder.model})")
             return folder.model
-        print(_announcement(job, workers), flush=True)
+        _say(job.announcement())
         if latest:
-            print(f"resuming at step {latest.step} of {job.settings.steps}", flush=True)
-        outcome, signum = _train(job, workers, latest.step if latest else 0)
+            _say(f"resuming at step {latest.step} of {steps}")
+        outcome, signum = _train(job, latest.step if latest else 0)
     if outcome.stopped:
-        print(
-            f"stopped at step {outcome.step} of {job.settings.steps}, checkpoint written: "
-            "the same command goes on from here",
-            flush=True,
+        _say(
+            f"stopped at step {outcome.step} of {steps}, checkpoint written: "
+            "the same command goes on from here"
         )
         raise SystemExit(128 + signum)
-    print(f"step {outcome.step} of {job.settings.steps} done: {folder.model}", flush=True)
+    _say(f"step {outcome.step} of {steps} done: {folder.model}")
     return folder.model
 
 
-def _train(job: Job, workers: int, start: int) -> tuple[Outcome, int]:
+def _train(job: Job, start: int) -> tuple[Outcome, int]:
     """Run the loop here or on workers; gives its outcome and the signal received (or 0)."""
-    folder = RunFolder(job.root)
-    journal = Journal(folder.tensorboard, start, job.settings.steps, job.settings.batch)
+    journal = Journal(job.folder.tensorboard, start, job.settings.steps, job.settings.batch)
     try:
-        with noticed_signals() as received:
-            outcome = _in_process(job, journal, lambda: bool(received))
-            return outcome, received[0] if received else 0
+        if job.workers:
+            with _cluster(job.workers) as resources, noticed_signals() as received:
+                outcome = _on_workers(job, resources, journal, received)
+        else:
+            with noticed_signals() as received:
+                outcome = _in_process(job, journal, received)
+        return outcome, received[0] if received else 0
     finally:
         journal.close()
 
 
-def _in_process(job: Job, journal: Journal, asked_to_stop: Callable[[], bool]) -> Outcome:
+def _in_process(job: Job, journal: Journal, received: list[int]) -> Outcome:
     recipe = job.preset.build(job.settings, job.data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    session = Session(
+    stepper = OneProcess(recipe.module, job.settings, device)
+    return _session(job, recipe, stepper, journal, lambda: bool(received)).run()
+
+
+def _session(
+    job: Job,
+    recipe: Any,
+    stepper: Stepper,
+    emit: Emit,
+    asked_to_stop: Callable[[], bool],
+    after_checkpoint: Callable[[dict[str, float]], None] = lambda values: None,
+) -> Session:
+    return Session(
         recipe=recipe,
-        stepper=OneProcess(recipe.module, job.settings, device),
-        folder=RunFolder(job.root),
+        stepper=stepper,
+        folder=job.folder,
         data=job.data,
-        emit=journal,
+        emit=emit,
         asked_to_stop=asked_to_stop,
-        after_checkpoint=lambda values: None,
+        after_checkpoint=after_checkpoint,
         facts=job.facts,
-    )
-    return session.run()
-
-
-def _job(name: str, data: list[str], workers: int, overrides: dict[str, str], root: Path) -> Job:
-    preset = find(name)
-    settings = override(preset.settings, overrides)
-    if workers < 0:
-        raise UserError(f"{workers} is out of range", field="--workers", expected="0 or more")
-    if settings.batch % max(1, workers):
-        raise indivisible(settings.batch, workers)
-    parents = []
-    if settings.init:
-        folder = finished_model(settings.init)
-        settings = replace(settings, init=str(folder))
-        parents = [parent(folder)]
-    facts = {
-        "preset": name,
-        "workers": workers,
-        "zero": settings.zero if workers else None,
-        # A card travels: it names the parent by its hash, never by this machine's folder.
-        "settings": {k: v for k, v in asdict(settings).items() if k != "init"},
-        "versions": _versions(),
-        "parents": parents,
-    }
-    return Job(preset, settings, [_absolute(d) for d in data], root.absolute(), facts)
-
-
-def _is_done(folder: RunFolder, settings: Settings, latest: Checkpoint | None) -> bool:
-    """Say so if nothing is left to do; refuse a run that would have to go back."""
-    step = latest.step if latest else 0
-    if step > settings.steps:
-        raise UserError(
-            f"this run is already at step {step}", field="steps", expected=f"at least {step}"
-        )
-    card = folder.finished()
-    if card is None or card.get("steps") != step or step < settings.steps:
-        return False
-    print(f"already at step {step} of {settings.steps}: nothing to do ({folder.model})", flush=True)
-    return True
-
-
-def _announcement(job: Job, workers: int) -> str:
-    settings = job.settings
-    where = "in this process"
-    if workers:
-        where = f"on {workers} worker{'s' * (workers > 1)} with ZeRO-{settings.zero}"
-    return (
-        f"training {settings.name}: {settings.steps} steps of {settings.batch} images "
-        f"{where}, into {job.root}"
     )
 
 
@@ -161,7 +123,7 @@ def noticed_signals() -> Iterator[list[int]]:
 
     def note(signum: int, frame: object) -> None:
         received.append(signum)
-        print("stopping after this step", flush=True)
+        _say("stopping after this step")
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -174,16 +136,133 @@ def noticed_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _absolute(entry: str) -> str:
-    """A path that holds on a worker, whose folder is another; `phantom:COUNT` stays as it is."""
-    return str(Path(entry).resolve()) if Path(entry).exists() else entry
+@contextmanager
+def _cluster(workers: int) -> Iterator[dict[str, float]]:
+    """Ray, embedded unless RAY_ADDRESS or a Ray job names a cluster; gives a worker's resources."""
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    import ray
+
+    if ray.is_initialized():
+        yield _resources(workers, ray.cluster_resources())
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    cpus = max(1, (os.cpu_count() or 1) // workers)
+    if address:
+        # A submitted job has its runtime environment from the submission; naming one twice fails.
+        job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+        modules = {} if job else {"py_modules": [str(_CHECKOUT / name) for name in _PACKAGES]}
+        ray.init(address=address, runtime_env=modules, log_to_driver=False)
+    else:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        # More workers than cores still start: they share them.
+        ray.init(
+            address="local",
+            num_cpus=workers * cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    try:
+        resources = _resources(workers, ray.cluster_resources())
+        yield resources if address else {**resources, "CPU": cpus}
+    finally:
+        ray.shutdown()
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
+def _resources(workers: int, cluster: dict[str, float]) -> dict[str, float]:
+    gpus = cluster.get("GPU", 0)
+    if 0 < gpus < workers:
+        asked = f"{workers} workers, but {gpus:.0f} GPUs"
+        raise UserError(asked, field="--workers", expected=f"1 to {gpus:.0f}")
+    return {"CPU": 1, "GPU": 1} if gpus else {"CPU": 1}
+
+
+def _on_workers(
+    job: Job, resources: dict[str, float], journal: Journal, received: list[int]
+) -> Outcome:
+    """Follow Ray Train from this thread, which alone gets signals, while `fit` blocks another."""
+    stop, events = job.root / ".stop", EventFile(job.root / ".events.jsonl")
+    stop.unlink(missing_ok=True)
+    events.clear()
+    ended: list[Any] = []
+    thread = threading.Thread(target=lambda: ended.append(_fit(job, resources)), daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+            events.follow(journal)
+            if received:
+                stop.touch()
+    finally:
+        stop.unlink(missing_ok=True)
+        events.path.unlink(missing_ok=True)
+        shutil.rmtree(job.root / ".ray", ignore_errors=True)
+    if isinstance(ended[0], Exception):
+        raise ended[0]
+    return ended[0]
+
+
+def _fit(job: Job, resources: dict[str, float]) -> Outcome | Exception:
+    """Ray Train's `fit`: the outcome of rank 0, or what should be raised."""
+    from ray import train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    # The same (storage_path, name) would be Ray's own resume; ours reads the run folder's
+    # checkpoints.
+    shutil.rmtree(job.root / ".ray", ignore_errors=True)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"job": job},
+        torch_config=TorchConfig(backend="nccl" if "GPU" in resources else "gloo"),
+        scaling_config=train.ScalingConfig(
+            num_workers=job.workers,
+            use_gpu="GPU" in resources,
+            resources_per_worker=resources,
+        ),
+        run_config=train.RunConfig(
+            name=".ray",
+            storage_path=str(job.root),
+            failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
+        ),
+    )
+    try:
+        result: Any = trainer.fit()
+    except train.WorkerGroupError as error:
+        failures = "; ".join(f"worker {rank}: {e}" for rank, e in error.worker_failures.items())
+        return TrainingError(f"workers kept failing; the last checkpoint is kept: {failures}")
+    except Exception as error:
+        return TrainingError(f"Ray Train could not run: {error}")
+    return result.return_value
+
+
+def _worker(config: dict[Any, Any]) -> Any:
+    """One worker: gives its Outcome.
+
+    An error that all workers see alike is given too, since Ray would retry one that is raised.
+    """
+    from ray import train
+    from ray.train.torch import get_device
+
+    device = get_device()
+    os.environ["DS_ACCELERATOR"] = device.type
+    from train.zero import Sharded, in_turn
+
+    job: Job = config["job"]
+    events = EventFile(job.root / ".events.jsonl")
+    try:
+        local = train.get_context().get_local_rank()
+        recipe = in_turn(lambda: job.preset.build(job.settings, job.data), first=local == 0)
+        stepper = Sharded(recipe.module, job.settings, device)
+        latest = job.folder.latest()
+        if stepper.rank == 0 and events.path.stat().st_size:
+            step = latest.step if latest else 0
+            events({"say": f"workers were replaced: going on from step {step}"})
+        stop = job.root / ".stop"
+        return _session(job, recipe, stepper, events, stop.exists, train.report).run()
+    except (UserError, TrainingError) as error:
+        return error
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

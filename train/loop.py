@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from engine.schema import UserError
 from train.checkpoint import PARTS, Checkpoint, RunFolder, settings_sha256
 from train.presets import Settings
 from train.recipe import Recipe
@@ -64,7 +63,6 @@ class Session:
         self.seconds = 0.0
         self.saved = -1
         self.losses: deque[float] = deque(maxlen=RECENT)
-        self._check_slices()
 
     def run(self) -> Outcome:
         """Train from the latest checkpoint to the last step, then export the finished model."""
@@ -193,10 +191,6 @@ class Session:
         if len(self.recipe.refused) > SHOWN:
             self._say(say=f"left out: {len(self.recipe.refused) - SHOWN} more")
 
-    def _check_slices(self) -> None:
-        if self.settings.batch % self.stepper.world:
-            raise indivisible(self.settings.batch, self.stepper.world)
-
     @staticmethod
     def _due(step: int, every: int) -> bool:
         return bool(every) and step % every == 0
@@ -204,16 +198,6 @@ class Session:
     def _say(self, **event: Any) -> None:
         if self.stepper.rank == 0:
             self.emit(event)
-
-
-def indivisible(batch: int, workers: int) -> UserError:
-    """The error of a batch that has no equal slices."""
-    divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
-    return UserError(
-        f"a batch of {batch} has no {workers} equal slices",
-        field="batch",
-        expected=f"workers among {divisors}, or another --set batch",
-    )
 
 
 def learning_rate(settings: Settings, step: int) -> float:

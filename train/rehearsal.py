@@ -10,19 +10,21 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from train.presets import Preset, Settings
+from train.job import Job
+from train.presets import Settings
 from train.stepper import OneProcess, trained_parameters
 
 _GIB = 1024.0**3
 
 
-def rehearse(preset: Preset, settings: Settings, data: list[str], workers: int) -> None:
+def rehearse(job: Job) -> None:
     """Print settings, parameters, memory and steps per second; nothing is written.
 
     One worker's slice is computed in this process, so the time leaves out what workers tell each
     other.
     """
-    recipe = preset.build(settings, data)
+    settings, workers = job.settings, job.workers
+    recipe = job.preset.build(settings, job.data)
     for name, value in asdict(settings).items():
         print(f"{name} = {value!r}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

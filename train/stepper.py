@@ -55,9 +55,6 @@ class OneProcess:
         self.trained = copy.deepcopy(module).to(device).train()
         self.settings = settings
         self.parameters = trained_parameters(self.trained)
-        self.averaged = self.parameters
-        if settings.ema:
-            self.averaged = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizer = adamw(self.trained, settings)
         self._start_state()
 
@@ -85,8 +82,8 @@ class OneProcess:
     def average(self, decay: float) -> None:
         """See `Stepper.average`."""
         if self.settings.ema:
-            pairs = list(self.averaged.values()), list(self.parameters.values())
-            torch._foreach_lerp_(*pairs, 1 - decay)
+            averaged = list(self._tensors("ema").values())
+            torch._foreach_lerp_(averaged, list(self.parameters.values()), 1 - decay)
 
     def agree(self, flag: bool) -> bool:
         """Alone, one's own flag."""
@@ -114,13 +111,12 @@ class OneProcess:
 
     def show(self) -> None:
         """See `Stepper.show`."""
-        fill(self.shown, {**self.averaged, **dict(self.trained.named_buffers())})
+        averaged = self._tensors("ema" if self.settings.ema else "model")
+        fill(self.shown, {**averaged, **dict(self.trained.named_buffers())})
 
     def _tensors(self, part: str) -> dict[str, Tensor]:
         if part == "model":
             return {**self.parameters, **dict(self.trained.named_buffers())}
-        if part == "ema":
-            return self.averaged
         return {name: self.optimizer.state[p][part] for name, p in self.parameters.items()}
 
     def _start_state(self) -> None:
@@ -130,6 +126,9 @@ class OneProcess:
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
+            if self.settings.ema:
+                # Where ZeRO keeps it too: one more state of the parameter, which AdamW ignores.
+                self.optimizer.state[parameter]["ema"] = parameter.detach().clone()
 
 
 def trained_parameters(module: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,113 @@
+"""What a run was asked for, checked before anything is started: the part that workers are told."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from engine.schema import UserError
+from train.checkpoint import Checkpoint, RunFolder, finished_model, parent
+from train.presets import Preset, Settings, find, override
+
+PACKAGES = ("torch", "diffusers", "transformers", "ray", "deepspeed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs; picklable."""
+
+    preset: Preset
+    settings: Settings
+    data: list[str]
+    root: Path
+    workers: int
+    facts: dict[str, Any]
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.root)
+
+    def announcement(self) -> str:
+        """The first line: what will happen."""
+        settings, where = self.settings, "in this process"
+        if self.workers:
+            plural = "s" if self.workers > 1 else ""
+            where = f"on {self.workers} worker{plural} with ZeRO-{settings.zero}"
+        return (
+            f"training {settings.name}: {settings.steps} steps of {settings.batch} images "
+            f"{where}, into {self.root}"
+        )
+
+
+def make_job(
+    name: str, data: list[str], workers: int, overrides: dict[str, str], root: Path
+) -> Job:
+    """Check everything that can be checked without the data; UserError names what is wrong."""
+    preset = find(name)
+    settings = override(preset.settings, overrides)
+    _check_slices(settings, workers)
+    parents = []
+    if settings.init:
+        folder = finished_model(settings.init)
+        settings = replace(settings, init=str(folder))
+        parents = [parent(folder)]
+    facts = {
+        "preset": name,
+        "workers": workers,
+        "zero": settings.zero if workers else None,
+        # A card travels: it names the parent by its hash, never by this machine's folder.
+        "settings": {k: v for k, v in asdict(settings).items() if k != "init"},
+        "versions": _versions(),
+        "parents": parents,
+    }
+    return Job(preset, settings, [_absolute(d) for d in data], root.absolute(), workers, facts)
+
+
+def nothing_left(job: Job, latest: Checkpoint | None) -> bool:
+    """Whether the finished model of the last step is there; refuses a run that would go back."""
+    step = latest.step if latest else 0
+    if step > job.settings.steps:
+        raise UserError(
+            f"this run is already at step {step}", field="steps", expected=f"at least {step}"
+        )
+    card = job.folder.finished()
+    return card is not None and card.get("steps") == step == job.settings.steps
+
+
+def _check_slices(settings: Settings, workers: int) -> None:
+    if workers < 0:
+        raise UserError(f"{workers} is out of range", field="--workers", expected="0 or more")
+    batch = settings.batch
+    if batch % max(1, workers):
+        divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
+        raise UserError(
+            f"a batch of {batch} has no {workers} equal slices",
+            field="--workers",
+            expected=f"one of {divisors}, or another --set batch",
+        )
+    rows = batch // max(1, workers)
+    if settings.micro and rows % settings.micro:
+        raise UserError(
+            f"a worker's {rows} rows are no whole number of passes of {settings.micro}",
+            field="micro",
+            expected=f"a divisor of {rows}",
+        )
+
+
+def _absolute(entry: str) -> str:
+    """A path that holds on a worker, whose folder is another; `phantom:COUNT` stays as it is."""
+    return str(Path(entry).resolve()) if Path(entry).exists() else entry
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

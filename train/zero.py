@@ -1,0 +1,234 @@
+"""One worker of many: the step under DeepSpeed's ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054).
+
+Weights, gradients and AdamW's state are sharded by stage: 0 nothing, 1 the state, 2 gradients
+too, 3 weights too. The averaged weights lie beside AdamW's moments as one more state of the same
+shards, so that they cost no communication and are gathered by the same call when they are wanted.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import deepspeed
+import torch
+import torch.distributed as dist
+from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
+from deepspeed.utils import (
+    safe_get_full_fp32_param,
+    safe_get_full_optimizer_state,
+    safe_set_full_fp32_param,
+    safe_set_full_optimizer_state,
+    safe_set_local_fp32_param,
+    safe_set_local_optimizer_state,
+)
+from torch import Tensor, nn
+
+from engine.schema import UserError
+from train.presets import Settings
+from train.stepper import (
+    Batch,
+    adamw,
+    add_means,
+    check_names,
+    fill,
+    pieces,
+    to_device,
+    trained_parameters,
+)
+
+T = TypeVar("T")
+
+
+def deepspeed_config(settings: Settings, world: int, cuda: bool) -> dict[str, Any]:
+    """DeepSpeed's configuration: float32 on CPUs over gloo; on GPUs bf16 products over NCCL.
+
+    Weights stay float32 on a GPU as well, under autocast: times and losses are computed in
+    float32 there, and a checkpoint means the same on every machine.
+    """
+    rows = settings.batch // world
+    micro = settings.micro or rows
+    return {
+        "train_batch_size": settings.batch,
+        "train_micro_batch_size_per_gpu": micro,
+        "gradient_accumulation_steps": rows // micro,
+        "gradient_clipping": settings.clip,
+        "zero_allow_untested_optimizer": True,
+        "zero_optimization": {"stage": settings.zero, "overlap_comm": cuda},
+        "torch_autocast": {"enabled": cuda, "dtype": "bfloat16"},
+        # The loop prints; DeepSpeed need not.
+        "steps_per_print": 1 << 30,
+    }
+
+
+def in_turn(build: Callable[[], T], first: bool) -> T:
+    """Build on the first worker of each machine, then on the others, which find its caches filled.
+
+    A UserError on any worker is raised on all of them, so that none waits for another.
+    """
+    built: T | None = None
+    for mine in (first, not first):
+        problem = None
+        if mine:
+            try:
+                built = build()
+            except UserError as error:
+                problem = str(error)
+        problems: list[str | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(problems, problem)
+        for found in problems:
+            if found is not None:
+                raise UserError(found)
+    assert built is not None
+    return built
+
+
+class Sharded:
+    """The `Stepper` of `--workers N`; the process group must be up."""
+
+    def __init__(self, module: nn.Module, settings: Settings, device: torch.device) -> None:
+        self.rank, self.world = dist.get_rank(), dist.get_world_size()
+        self.device = device
+        self.settings = settings
+        self.shown = module.eval()
+        if device.type == "cpu":
+            # DeepSpeed would compile a C++ extension on first use, which takes minutes and a
+            # compiler; gloo does without.
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        trained = copy.deepcopy(module).to(device).train()
+        self.engine, *_ = deepspeed.initialize(
+            model=trained,
+            optimizer=adamw(trained, settings),
+            config=deepspeed_config(settings, self.world, device.type == "cuda"),
+            dist_init_required=False,
+        )
+        self.parameters = trained_parameters(self.engine.module)
+        self.base = self.engine.basic_optimizer
+        self._start_state()
+
+    def step(self, batch: Batch, lr: float) -> dict[str, float]:
+        """See `Stepper.step`."""
+        for group in self.base.param_groups:
+            group["lr"] = lr
+        totals: dict[str, Tensor] = {}
+        for share, piece in pieces(to_device(batch, self.device), self.settings.micro):
+            values = {name: value.float() for name, value in self.engine(piece).items()}
+            self.engine.backward(values["loss"].mean())
+            norm = self._norm_stage_0() if self.settings.zero == 0 else None
+            self.engine.step()
+            add_means(totals, values, share)
+        means = torch.stack(list(totals.values()))
+        dist.all_reduce(means)
+        found = dict(zip(totals, (means / self.world).tolist()))
+        norm = self.engine.get_global_grad_norm() if norm is None else norm
+        return {**found, "grad_norm": float(norm)}
+
+    @torch.no_grad()
+    def average(self, decay: float) -> None:
+        """See `Stepper.average`: each worker moves its own shard."""
+        if self.settings.ema:
+            averaged = [self.base.state[shard]["ema"] for shard in self._shards()]
+            torch._foreach_lerp_(averaged, self._shards(), 1 - decay)
+
+    def agree(self, flag: bool) -> bool:
+        """See `Stepper.agree`."""
+        flags = torch.tensor([int(flag)], device=self.device)
+        dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+        return bool(flags.item())
+
+    @torch.no_grad()
+    def read(self, part: str) -> dict[str, Tensor]:
+        """See `Stepper.read`: on the other workers only one parameter at a time is whole."""
+        if part == "ema" and not self.settings.ema:
+            return {}
+        whole = {}
+        for name, parameter in self.parameters.items():
+            tensor = self._gather(parameter, part)
+            if self.rank == 0:
+                whole[name] = tensor.detach().to("cpu", copy=True)
+        if part == "model" and self.rank == 0:
+            whole.update({n: b.detach().cpu() for n, b in self._buffers().items()})
+        return whole
+
+    @torch.no_grad()
+    def write(self, part: str, tensors: Mapping[str, Tensor]) -> None:
+        """See `Stepper.write`."""
+        if part == "ema" and not self.settings.ema:
+            return
+        buffers = self._buffers() if part == "model" else {}
+        check_names(part, {**self.parameters, **buffers}, tensors)
+        for name, parameter in self.parameters.items():
+            self._scatter(parameter, part, tensors[name].to(self.device))
+        for name, buffer in buffers.items():
+            buffer.copy_(tensors[name])
+
+    def resume(self, step: int) -> None:
+        """See `Stepper.resume`."""
+        for shard in self._shards():
+            self.base.state[shard]["step"].fill_(step)
+
+    def show(self) -> None:
+        """See `Stepper.show`."""
+        tensors = self.read("ema" if self.settings.ema else "model")
+        if self.rank == 0:
+            fill(self.shown, {**tensors, **self._buffers()})
+
+    def _norm_stage_0(self) -> Tensor:
+        """DeepSpeed clips by this norm and tells nobody; gradients are already everyone's mean."""
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        return nn.utils.get_total_norm(gradients)
+
+    def _start_state(self) -> None:
+        """Make AdamW's state now, where DeepSpeed waits for a step: a checkpoint may come first."""
+        for shard in self._shards():
+            zeros = {name: torch.zeros_like(shard.data) for name in ("exp_avg", "exp_avg_sq")}
+            average = {"ema": shard.detach().clone()} if self.settings.ema else {}
+            self.base.state[shard] = {"step": torch.tensor(0.0), **zeros, **average}
+        if self.settings.zero in (1, 2):
+            self.engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+    def _shards(self) -> list[Tensor]:
+        """The float32 tensors that this worker's AdamW updates."""
+        if self.settings.zero == 0:
+            return list(self.parameters.values())
+        if self.settings.zero == 3:
+            return list(self.engine.optimizer.fp32_partitioned_groups_flat)
+        return list(self.engine.optimizer.single_partition_of_fp32_groups)
+
+    def _gather(self, parameter: Tensor, part: str) -> Tensor:
+        if self.settings.zero == 0:
+            return parameter if part == "model" else self.base.state[parameter][part]
+        if part == "model":
+            return safe_get_full_fp32_param(parameter)
+        return safe_get_full_optimizer_state(parameter, part)
+
+    def _scatter(self, parameter: Tensor, part: str, value: Tensor) -> None:
+        if self.settings.zero == 3:
+            self._scatter_stage_3(parameter, part, value)
+        elif part == "model":
+            parameter.copy_(value)
+            if self.settings.zero:
+                safe_set_full_fp32_param(parameter, value)
+        elif self.settings.zero:
+            safe_set_full_optimizer_state(parameter, value, part)
+        else:
+            self.base.state[parameter][part].copy_(value)
+
+    def _scatter_stage_3(self, parameter: Any, part: str, value: Tensor) -> None:
+        """DeepSpeed's own `safe_set_full_*` fail here on a size that the workers do not divide."""
+        size = parameter.ds_tensor.numel()
+        padded = nn.functional.pad(value.flatten(), (0, size * self.world - value.numel()))
+        mine = padded[size * self.rank : size * (self.rank + 1)]
+        if part != "model":
+            safe_set_local_optimizer_state(parameter, mine, part)
+            return
+        parameter.ds_tensor.copy_(mine)
+        safe_set_local_fp32_param(parameter, mine)
+        if parameter.ds_status == ZeroParamStatus.AVAILABLE:
+            # Small parameters stay whole on every worker, and are not gathered before the next
+            # step.
+            parameter.data.copy_(value)
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return dict(self.engine.module.named_buffers())
