@@ -6,6 +6,7 @@ An `Eye` decides once, for each disease present, whether it is named, shown by i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from random import Random
 
@@ -15,6 +16,7 @@ from engine.prose.frames import (
     BACKGROUNDS,
     HEADING,
     INLINE,
+    LESIONS_PLURAL,
     LESIONS_SENTENCE,
     NEUTRAL,
     NO_LESIONS,
@@ -22,7 +24,7 @@ from engine.prose.frames import (
     NORMAL,
     SUBJECT,
 )
-from engine.prose.grammar import expand, join
+from engine.prose.grammar import expand, phrases
 from engine.prose.phrases import DISEASES
 from engine.prose.variants import BACKGROUND, DISC, DR, LESIONS, MACULA, SECTIONS, VESSELS, Variant
 
@@ -33,6 +35,17 @@ NORMAL_NEEDS: dict[str, tuple[str, ...]] = {
     LESIONS: ("dr_grade", "is_rvo", "is_htr", "is_amd", "is_crp", "is_dme"),
 }
 """The labels that must be known and negative before a section may be called normal."""
+
+_ALIKE: dict[str, tuple[tuple[str, str], ...]] = {
+    DISC: (("is_dm", "is_pm"),),
+    BACKGROUND: (("is_dm", "is_pm"),),
+    LESIONS: (("is_htr", "is_rvo"),),
+}
+"""Of two diseases with the same sign in a section the second alone shows it."""
+
+_SINGULAR = re.compile(
+    r"(?:an? (?!few|handful|number)|one (?!or)|preretinal haem|boat|subhyaloid|fibrovascular)"
+)
 
 RETINA = "is_retinal_region_readable"
 UNREADABLE = {DISC: "is_optic_disc_readable", MACULA: "is_macular_readable"}
@@ -132,7 +145,11 @@ def _order(eye: Eye) -> list[str]:
 
 def _owners(eye: Eye, section: str) -> list[str]:
     """The diseases that show signs in the section."""
-    return [name for name, variant in eye.signs.items() if section in variant.signs]
+    owners = [name for name, variant in eye.signs.items() if section in variant.signs]
+    for shadowed, by in _ALIKE.get(section, ()):
+        if shadowed in owners and by in owners:
+            owners.remove(shadowed)
+    return owners
 
 
 def _section(eye: Eye, section: str, measured: Facts) -> list[Line]:
@@ -169,12 +186,14 @@ def _part(eye: Eye, section: str, details: list[str], state: str) -> str:
     if state and details:
         glue = ", " if " with " in state else " with "
         return (
-            f"{subject} {state}{glue}{join(details)}"
+            f"{subject} {state}{glue}{phrases(details)}"
             if listed
-            else (f"{subject} {verb} {state}{glue}{join(details)}")
+            else (f"{subject} {verb} {state}{glue}{phrases(details)}")
         )
     if details:
-        return f"{subject} {join(details)}" if listed else f"{subject} {shows} {join(details)}"
+        return (
+            f"{subject} {phrases(details)}" if listed else f"{subject} {shows} {phrases(details)}"
+        )
     return f"{subject} {state}" if listed else f"{subject} {verb} {state}"
 
 
@@ -200,8 +219,9 @@ def _lesions(eye: Eye, details: list[str]) -> str:
             return eye.say(NO_MICROANEURYSMS)
         return ""
     if eye.style == "list" and eye.chance(0.8):
-        return f"{eye.say(HEADING[LESIONS])} {join(details)}"
-    return eye.say(*LESIONS_SENTENCE).format(names=join(details))
+        return f"{eye.say(HEADING[LESIONS])} {phrases(details)}"
+    frames = LESIONS_SENTENCE if _SINGULAR.match(details[0]) else LESIONS_SENTENCE + LESIONS_PLURAL
+    return eye.say(*frames).format(names=phrases(details))
 
 
 def _background(eye: Eye, details: list[str]) -> str:
@@ -210,6 +230,6 @@ def _background(eye: Eye, details: list[str]) -> str:
             return ""
         details = [eye.say(*BACKGROUNDS)]
     if eye.style == "list":
-        return f"{eye.say(HEADING[BACKGROUND])} {join(details)}"
+        return f"{eye.say(HEADING[BACKGROUND])} {phrases(details)}"
     subject = eye.say(SUBJECT[BACKGROUND])
-    return eye.say(BACKGROUND_SENTENCE).format(subject=subject, tone=join(details))
+    return eye.say(BACKGROUND_SENTENCE).format(subject=subject, tone=phrases(details))

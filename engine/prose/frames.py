@@ -86,8 +86,8 @@ BACKGROUNDS: tuple[str, ...] = (
     "[a|a rather] [warm orange|reddish|deep orange|light orange|reddish-brown] [tone|hue|colour]",
 )
 BACKGROUND_SENTENCE = (
-    "[{subject} [has|shows] {tone}|The [overall |general ]background [is|shows] {tone}"
-    "|Against this, the background has {tone}]"
+    "[{subject} [has|shows] {tone}|The [overall |general ]background [has|shows] {tone}"
+    "|The rest of the fundus has {tone}]"
 )
 
 PHOTOGRAPH = {
@@ -108,7 +108,7 @@ OPENINGS: tuple[str, ...] = (
     "{eye_code} {photo}",
     "{eye_code}: {photo}",
     "[A |]{eye_adjective} {photo}",
-    "[The |]{photo} [shows|depicts|was taken of] the {eye}",
+    "The {photo} [shows|depicts|was taken of] the {eye}",
     "{eye}, {photo}",
 )
 OPENINGS_WITHOUT_EYE: tuple[str, ...] = ("[A |This is a |]{photo}",)
@@ -162,7 +162,7 @@ NEGATIVES: tuple[str, ...] = (
     "[Without|The eye is without|The retina is without] {names}",
 )
 NEGATIVES_AND: tuple[str, ...] = (
-    "{names} [are|are all] [absent|not seen|not present|not identified]",
+    "{names} [are absent|are all absent|are not seen|are not present|are not identified]",
     "{names} [have been|were] [ruled out|excluded]",
 )
 NEGATIVE_AFTER: tuple[str, ...] = ("{names} is [absent|not seen|not present|not identified]",)
@@ -186,10 +186,14 @@ NO_LESIONS: tuple[str, ...] = (
 )
 NO_MICROANEURYSMS = "[No|There are no] microaneurysms [are seen|are visible|anywhere]"
 LESIONS_SENTENCE: tuple[str, ...] = (
-    "[There are|The retina shows|The fundus shows|One sees|The posterior pole shows] {names}",
+    "[The retina shows|The fundus shows|One sees|The posterior pole shows] {names}",
+)
+LESIONS_PLURAL: tuple[str, ...] = (
+    "There are {names}",
     "{names} are [seen|present|visible|noted|evident]",
     "[Notable|Visible] are {names}",
 )
+"""Frames that agree with a plural; used only where the first noun is one."""
 
 READABLE: dict[str, dict[int, str]] = {
     "is_macular_readable": {

@@ -30,6 +30,13 @@ def join(parts: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
 
 
+def phrases(parts: Sequence[str]) -> str:
+    """A list of noun phrases that may hold an "and" themselves: `a and b, as well as c`."""
+    if len(parts) <= 1 or not any(" and " in part or ", " in part for part in parts):
+        return join(parts)
+    return f"{', '.join(parts[:-1])}, as well as {parts[-1]}"
+
+
 def sentence(text: str) -> str:
     """The text with a capital first letter, single spaces and a full stop."""
     text = " ".join(text.split()).replace(" ,", ",")

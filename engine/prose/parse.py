@@ -216,77 +216,80 @@ _NUMBERS = {
     "proliferative": 4,
 }
 _DEGREE = r"(?:very severe|minimal|mild|moderate|severe)"
+_LEVEL = r"[0-4]|iv|i{1,3}"
 _BEFORE = re.compile(
     rf"(?:\b(?P<low>{_DEGREE})(?:,? ?(?:to|or|and) (?P<high>{_DEGREE}))?[ ,]+"
-    r"|\b(?:grade|stage|level)[ :]+(?P<number>[0-4]|iv|i{1,3})[ ,]+)?"
+    rf"|\b(?:grade|stage|level)[ :]+(?P<number>{_LEVEL})[ ,]+)?"
     r"(?:\b(?:active|early|high risk|treated|stable|quiescent|bilateral|advanced|stage|degree"
-    r"|grade|of) )*"
-    r"(?:\b(?P<form>(?:non|pre)?proliferative|background) )?$"
+    r"|grade|of) )*(?:\b(?P<form>(?:non|pre)?proliferative|background) )?$"
 )
+_SCALE = r"(?:grade|stage|level|score|severity|scale)"
 _AFTER = re.compile(
     r"[ ,:]*(?:(?:icdr|international|severity|scale|score|is|was|graded?|classified|as|at|of|the"
     r"|level|stage)[ :=]+)*?"
-    r"(?:(?:(?:grade|stage|level|score|severity|scale)[ :=]+|(?<=grade)[ :=]+)(?:is |of"
-    r" )?(?P<number>[0-4]|iv|i{1,3})\b"
+    rf"(?:(?:{_SCALE}[ :=]+|(?<=grade)[ :=]+|(?<=: ))(?:is |of )?(?P<number>{_LEVEL})\b"
     r"|(?P<word>none|absent|mild|moderate|(?:very )?severe|proliferative)"
     r"(?= ?(?:$|[,.:]|degree|severity|stage|level|form|type|nonproliferative|and |with)))"
 )
 _CLAUSES = re.compile(
-    r"[.;!](?= |$)|\n|\b(?:but|however|although|though|whereas|except(?: for)?|apart from|aside"
-    r" from"
-    r"|other than|with the exception of|nevertheless)\b"
+    r"[.;!](?= |$)|\n|\b(?:but|however|although|though|whereas|except(?: for)?|apart from"
+    r"|aside from|other than|with the exception of|nevertheless)\b"
 )
 _OTHER_EYE = re.compile(r"\b(?:fellow|other|contralateral|opposite) eye\b")
 _PURPOSE = re.compile(
     r" (?:screening|clinic|service|program\w*|suspects?|drops|medication|surgery|treatment"
-    r"|evaluation|assessment"
-    r"|check|risk|follow up|work ?up|study|referral|trial|suspicion)\b"
+    r"|evaluation|assessment|check|risk|follow up|work ?up|study|referral|trial|suspicion)\b"
 )
 _SEEN = (
     r"(?:seen|present|noted|identified|detected|evident|visible|apparent|observed|found"
     r"|demonstrated|visualized)"
 )
+_IS = r"(?:is|are|was|were|has been|have been|can be|could be)"
 _NEW = (
-    r"(?:mild|moderate|severe|early|advanced|dense|marked|few|scattered|numerous|extensive"
-    r"|several|multiple|small|large"
-    r"|a|an|the|there|evidence of|signs of|features of|consistent|compatible|in keeping"
-    r"|suggest\w*|indicat\w+|typical"
-    r"|characteristic|represent\w*|as seen|grade|stage|active|proliferative|nonproliferative"
-    r"|likely|definite)\b"
+    r"(?:mild|moderate|severe|early|advanced|dense|marked|few|scattered|numerous|extensive|several"
+    r"|multiple|small|large|a|an|the|there|evidence of|signs of|features of|consistent|compatible"
+    r"|in keeping|suggest\w*|indicat\w+|typical|characteristic|represent\w*|as seen|grade|stage"
+    r"|active|proliferative|nonproliferative|likely|definite)\b"
+)
+"""Words that begin a new statement after a comma or "and"."""
+
+_DOUBTED_AFTER = (
+    r"(?:(?:can ?not|can't|could not) be|(?:is|are|was)? ?not|never) (?:completely |fully )?"
+    r"(?:ruled out|excluded|confirmed)|(?:is|are|was|were|remains?) (?:suspected|possible"
+    r"|questionable|unlikely|equivocal|uncertain)|questionable|suspected$"
+    r"|to be (?:ruled out|excluded)"
+)
+_DENIED_AFTER = (
+    rf"(?:{_IS} )?(?:all |both |now )*(?:not (?:been )?{_SEEN}|absent|(?<!can )(?:ruled out"
+    r"|excluded)|negative(?! for)|cannot be seen)"
+    r"|(?<=: )(?:no|none|nil|negative|absent|0)(?=[ ,]*$|,)"
+    rf"|(?:{_IS} )?not$"
+)
+_NEUTRAL = (
+    r"no (?:further |interval |significant )?(?:change|progression|worsening|increase)s?"
+    r"(?: in| of)?|not only|no doubt"
+)
+_DOUBTED = (
+    r"possibl[ey]|may|might|could|suspected|suspicio(?:n|us)|suspect|query|rule out|r o|to exclude"
+    r"|exclude|can ?not (?:rule out|exclude)|concern\w* for|question of|versus|vs"
+    r"|risk (?:of|for|factors)|(?:family |past |medical )*history|screen(?:ed|ing)?(?: for)?"
+    r"|referred|borderline|whether|evaluate|assess for|monitor\w*|previous(?:ly)?|resolved"
+    r"|differential|equivocal|prevent\w*|before|sent for"
+)
+_DENIED = (
+    r"no(?! ?[,:]|$)|not(?! only)|without|absence of|free (?:of|from)|negative for|neither|nor"
+    r"|lack(?:s|ing)?(?: of)?|never|nothing|none of|rul(?:es|ed|ing) out|exclud(?:es|ing)"
+    r"|rather than|doesn't|isn't"
+)
+_OVER = (
+    rf"{_IS} (?:clearly |also )?{_SEEN}|there (?:is|are)|(?<!not )shows?|reveals?|demonstrates?|has"
+    r"|which|(?<!consistent )(?<!compatible )(?<!in keeping )(?<!associated )with|due to"
+    rf"|secondary to|and(?= {_NEW})"
 )
 _CUES = re.compile(
-    r"\b(?:"
-    r"(?P<doubted_after>(?:(?:can ?not|can't|could not) be|(?:is|are|was)? ?not|never)"
-    r" (?:completely |fully |entirely )?"
-    r"(?:ruled out|excluded)|(?:is|are|was|were|remains?) (?:suspected|possible|questionable"
-    r"|unlikely|equivocal"
-    r"|uncertain)|questionable|suspected$|to be (?:ruled out|excluded))"
-    rf"|(?P<denied_after>(?:(?:is|are|was|were|has been|have been|can be|could be) )?(?:all |both"
-    rf" |now )*"
-    rf"(?:not (?:been )?{_SEEN}|absent|(?<!can )(?:ruled out|excluded)|negative(?! for)|cannot be"
-    rf" seen)"
-    r"|(?<=: )(?:no|none|nil|negative|absent)(?=[ ,]*$|,))"
-    r"|(?P<neutral>no (?:further |interval |significant )?(?:change|progression|worsening"
-    r"|increase)s?(?: in| of)?|not only"
-    r"|no doubt)"
-    r"|(?P<doubted>possibl[ey]|may|might|could|suspected|suspicio(?:n|us)|suspect|query|rule out"
-    r"|r o|to exclude|exclude"
-    r"|can ?not (?:rule out|exclude)|concern\w* for|question of|versus|vs|risk (?:of|for|factors)"
-    r"|(?:family |past |medical )*"
-    r"history|screen(?:ed|ing)?(?: for)?|referred|borderline|whether|evaluate|assess for"
-    r"|monitor\w*|previous(?:ly)?|resolved"
-    r"|differential|equivocal|prevent\w*|before|sent for)"
-    r"|(?P<denied>no(?! ?[,:]|$)|not(?! only)|without|absence of|free (?:of|from)|negative for"
-    r"|neither|nor|lack(?:s|ing)?(?: of)?"
-    r"|never|nothing|none of|rul(?:es|ed|ing) out|exclud(?:es|ing)|unaffected by|doesn't|isn't)"
-    rf"|(?P<over>(?:is|are|was|were|can be|could be) (?:clearly |also )?{_SEEN}|there (?:is|are)"
-    rf"|(?<!not )shows?|reveals?"
-    r"|demonstrates?|has|which|(?<!consistent )(?<!compatible )(?<!in keeping )(?<!associated"
-    r" )with|due to|secondary to"
-    rf"|and(?= {_NEW}))"
-    r")\b"
-    rf"|(?P<over_comma>,(?= (?:and )?(?:{_NEW}|\w+ (?:is|are|shows?|has)\b)))"
-    r"|(?P<comma>,)"
+    rf"\b(?:(?P<doubted_after>{_DOUBTED_AFTER})|(?P<denied_after>{_DENIED_AFTER})"
+    rf"|(?P<neutral>{_NEUTRAL})|(?P<doubted>{_DOUBTED})|(?P<denied>{_DENIED})|(?P<over>{_OVER}))\b"
+    rf"|(?P<over_comma>,(?= (?:and )?(?:{_NEW}|\w+ (?:is|are|shows?|has)\b)))|(?P<comma>,)"
 )
 _NEAR = re.compile(
     r"[ ,:]*(?:(?:in|at|of|on|the|this|that|left|right|eye|here|changes?|signs?|both|all|either)"

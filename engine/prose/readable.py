@@ -57,6 +57,8 @@ def _read_part(text: str, told: dict[str, set[int]]) -> None:
         for found in pattern.finditer(text):
             for label in _regions(found.group()):
                 told.setdefault(label, set()).add(value)
+        # What was read as bad must not be read again: "neither ... nor the disc can be assessed".
+        text = pattern.sub(" ", text)
 
 
 def _regions(phrase: str) -> list[str]:
@@ -65,7 +67,7 @@ def _regions(phrase: str) -> list[str]:
 
 
 _SIDE = re.compile(
-    r"\b(?P<a>left|right) (?:human )?(?:eye|fundus|retinas?\b|retinal|color|photo|ocular)"
+    r"\b(?P<a>left|right) (?:human )?(?:eye|fundus|macula\b|retinas?\b|retinal|color|photo|ocular)"
     r"|\b(?:laterality|eye|side)(?: side)? ?[:=] ?(?P<b>left|right|l\b|r\b)"
 )
 _ASIDE = re.compile(r"\b(?:fellow|other|contralateral|opposite) (?:left |right )?eye\b[^.;]*")
@@ -73,60 +75,56 @@ _ASIDE = re.compile(r"\b(?:fellow|other|contralateral|opposite) (?:left |right )
 _NORMAL_HINT = re.compile("normal|health|unremark|patholog|disease")
 _READ_HINT = re.compile(
     "readab|assess|gradab|gradeab|visib|visual|view|quality|legib|interpret|evaluat|be read|judg"
-    "|graded|seen|obscured"
-    "|hidden|examin|too |made out"
+    "|grade|seen|obscured|hidden|examin|too |made out"
 )
 _PARTS = re.compile(r"[.;!](?= |$)|\n")
+
+_SOUND = r"(?:normal|healthy|unremarkable|within normal limits)"
+# "Normal in colour" is no word on the whole, nor is "normal apart from".
 _END = (
     r"(?! (?:in|caliber|color|size|contour|course|reflex|except|apart|but|for|outside|elsewhere"
     r"|optic|cup|rim|margin))"
 )
-_LOOKS = r"(?:(?:is|are|appears?|looks?|seems?) )?(?:to be )?(?:entirely |completely |otherwise )?"
-_GOOD_WORD = r"(?:normal|healthy|unremarkable|within normal limits)"
+_LOOKS = r"(?: (?:is|are|appears?|looks?)| ?:) (?:flat and |entirely |completely |both |all )*"
+_IS_SOUND = rf"{_LOOKS}{_SOUND}{_END}"
+_A_SOUND = rf"\b(?<!otherwise )(?<!not )(?<!near ){_SOUND}(?: looking| appearing)? "
+_WITH = (
+    r"(?: and (?:the )?(?:macula|fovea|disc|optic disc|optic nerve|(?:retinal )?vessels|retina))?"
+)
 _NORMAL_EYE = re.compile(
-    rf"\b(?<!otherwise )(?<!not )(?<!near ){_GOOD_WORD} (?:\w+ )?(?:left |right |human |adult )?"
-    r"(?:fundus|eye)\b(?! (?:color|background|reflex|hue|for))"
-    rf"|\b(?:fundus|eye|examination) (?:is|appears?|looks?) (?:entirely |completely"
-    rf" )?{_GOOD_WORD}{_END}"
+    rf"{_A_SOUND}(?:left |right |human |adult )?(?:fundus|eye)\b(?! (?:color|background|hue))"
+    rf"|\b(?:fundus|eye|examination){_IS_SOUND}"
     r"|\b(?:all )?(?:findings|structures) (?:are )?within normal limits"
     r"|\bno (?:abnormalit(?:y|ies)|abnormal findings|pathology|pathological (?:findings|changes)"
-    r"|disease)"
-    r"(?= ?(?:$|[.,;]|(?:is|are|was|were|can|could|seen|detected|identified|found|noted|visible"
-    r"|present)\b))"
+    r"|disease)(?= ?(?:$|[.,;]|(?:is|are|was|were|can|could|seen|detected|identified|found|noted"
+    r"|visible|present)\b))"
 )
 _NORMAL_RETINA = re.compile(
-    rf"\b(?<!otherwise )(?<!not ){_GOOD_WORD}(?: looking| appearing)? retina\b(?! (?:vessel|color))"
-    rf"|\bretina (?:is|appears?|looks?) (?:entirely |completely )?{_GOOD_WORD}{_END}"
+    rf"{_A_SOUND}retina\b(?! (?:vessel|color))|\bretina{_WITH}{_IS_SOUND}"
     r"|\bno retinal (?:abnormalit(?:y|ies)|pathology|disease)\b"
 )
-_NORMAL_MACULA = re.compile(
-    rf"\b(?<!otherwise )(?<!not ){_GOOD_WORD}(?: looking| appearing)? macula\b"
-    rf"|\bmacula(?:r region|r area)? (?:is|appears?|looks?) (?:flat and |entirely |completely"
-    rf" )?{_GOOD_WORD}{_END}"
-)
+_NORMAL_MACULA = re.compile(rf"{_A_SOUND}macula\b|\bmacula(?:r region|r area)?{_WITH}{_IS_SOUND}")
 _NORMAL_DISC = re.compile(
-    rf"\b(?<!otherwise )(?<!not ){_GOOD_WORD}(?: looking| appearing)? (?:optic (?:disc|nerve)"
-    rf"|disc)\b"
-    rf"|\b(?:optic disc|optic nerve(?: head)?|disc) (?:is|appears?|looks?) (?:entirely "
-    rf"|completely )?{_GOOD_WORD}{_END}"
+    rf"{_A_SOUND}(?:optic (?:disc|nerve)|disc)\b"
+    rf"|\b(?:optic disc|optic nerve(?: head)?|disc){_WITH}{_IS_SOUND}"
 )
 
 _PHOTO = r"(?:photo\w*|image|picture|scan)"
 _NOT_FUNDUS = re.compile(
-    rf"\b(?:not|non) (?:a |an )?(?:retinal |color )*fundus(?: {_PHOTO})?\b|\bno fundus (?:is"
-    rf" )?(?:visible|seen|shown)"
+    rf"\b(?:not|non) (?:a |an )?(?:retinal |color )*fundus(?: {_PHOTO})?\b"
+    r"|\bno fundus (?:is )?(?:visible|seen|shown)"
     r"|\bdoes not (?:show|depict|contain) (?:a |the |any )?(?:fundus|retina)\b"
-    r"|\bnot (?:a )?(?:photo\w*|image|picture) of (?:a |the )?(?:fundus|retina)\b"
+    rf"|\bnot (?:a )?{_PHOTO} of (?:a |the )?(?:fundus|retina)\b"
 )
 _FUNDUS = re.compile(
-    rf"\bfundus {_PHOTO}|\bfundus (?:of|from) (?:a|an|the)\b|\b(?:left|right|eye|color) fundus\b"
+    rf"\bfundus {_PHOTO}|\b(?:left|right|eye|color) fundus\b"
     rf"|\b{_PHOTO} of (?:a |an |the )?(?:\w+ )?fundus\b|\bshows? (?:a|the) fundus\b"
 )
 
 _REGION = (
     r"(?:macula(?:r (?:region|area|details?))?|fovea|optic (?:disc|nerve head|nerve)|disc"
-    r"|retinal (?:region|field|details?)|retina|posterior pole|fundus(?: details?)?|image"
-    r"|photograph|picture|periphery)"
+    r"|retinal (?:region|field|details?)|retina|posterior pole|fundus(?: details?)?"
+    r"|image|photograph|picture|periphery)"
 )
 _VIEWED = rf"{_REGION}(?:(?:,? (?:and|or|nor) (?:the )?|, (?:the )?|/){_REGION})*"
 # "An anomaly of the optic nerve is not seen" speaks of the anomaly, not of the nerve.
@@ -135,38 +133,32 @@ _LISTED = (
     rf"(?:(?<=details of the )|(?<=region of the )|(?<=view of the )|(?<!of the )){_VIEWED}"
 )
 _ADVERB = (
-    r"(?:all |both |each |either |also |adequately |reliably |properly |fully |clearly |well "
-    r"|easily |only |not )*"
+    r"(?:all |both |each |either |also |adequately |reliably |properly |fully |clearly |well"
+    r" |easily |only )*"
 )
 _READ = r"(?:assess|evaluat|read|grad|judg|interpret|visualiz|examin)(?:ed|d)?"
+_ABLE = r"(?:readable|assessable|grade?able|interpretable|evaluable|legible)"
+_UNABLE = r"(?:unreadable|ungrade?able|unassessable|uninterpretable|obscured|illegible)"
+_POOR = r"(?:poor|insufficient|inadequate|low)"
 _BAD = re.compile(
-    rf"\b{_LISTED} (?:can ?not|can't|could not|can no longer) be {_ADVERB}(?:{_READ}|seen|made"
-    rf" out)\b"
-    rf"|\b{_LISTED} (?:is|are|was|were|remains?) (?:all |both |completely |largely |partly"
-    rf" )*(?:not (?:\w+ )?(?:readable|"
-    r"assessable|gradable|gradeable|visible|visualized|seen|interpretable|evaluable|legible)"
-    r"|unreadable|ungradable"
-    r"|ungradeable|unassessable|uninterpretable|obscured|illegible|poorly (?:seen|visualized"
-    r"|visible)|out of view|"
-    r"not in view|hidden|too (?:dark|blurred|blurry|hazy|bright)|of (?:poor|insufficient) quality)"
-    rf"|\bneither (?:the )?{_LISTED} (?:can be|is|are) (?:{_READ}|readable|assessable|visible|seen)"
+    rf"\b{_LISTED} (?:can ?not|can't|could not|can no longer) be {_ADVERB}(?:{_READ}|seen)\b"
+    rf"|\b{_LISTED} (?:(?:is|are|was|were|remains?) )?(?:all |both |completely |largely |partly )*"
+    rf"(?:not (?:\w+ )?(?:{_ABLE}|visible|visualized|seen|in view)|{_UNABLE}|hidden|out of view"
+    rf"|poorly (?:seen|visualized|visible)|too (?:dark|blurred|blurry|hazy)|of {_POOR} quality)"
+    rf"|\bneither (?:the )?{_LISTED} (?:can be|is|are) (?:{_READ}|{_ABLE}|visible|seen)"
     rf"|\b(?:no|poor|limited|inadequate) view of (?:the )?{_VIEWED}"
-    rf"|\b(?:unreadable|ungradable|ungradeable|unassessable|obscured|non ?readable|not gradable)"
-    rf" (?:\w+ )?{_LISTED}"
-    r"|\b(?:image )?quality (?:is )?(?:too poor|insufficient|inadequate|poor)(?: (?:for|to))?"
-    r"|\b(?:poor|insufficient|inadequate|low) (?:image )?quality|\bungrad(?:e)?able\b"
+    r"|\b(?:prevents?|precludes?|preventing|precluding) (?:\w+ )?(?:assessment|evaluation|view"
+    rf"|grading|examination) of (?:the )?{_VIEWED}"
+    rf"|\b(?:{_UNABLE}|non ?readable|not gradable) (?:\w+ )?{_LISTED}"
+    rf"|\bquality (?:is )?(?:too poor|{_POOR})|\b{_POOR} (?:image )?quality|\bungrade?able\b"
 )
 _GOOD = re.compile(
-    rf"(?<!neither )(?<!neither the )\b{_LISTED} can (?:all |both |clearly |easily |well |be"
-    rf" )*(?:be )?{_ADVERB}{_READ}\b"
-    rf"|(?<!neither the )\b{_LISTED} (?:is|are) (?:all |both )*(?:readable|assessable|gradable"
-    rf"|gradeable|interpretable|legible"
-    r"|evaluable|(?:well|clearly|fully|sharply|easily) (?:seen|visible|visualized|focused"
-    r"|readable|assessable))"
+    rf"\b{_LISTED} can (?:all |both |clearly |easily |well )*be {_ADVERB}{_READ}\b"
+    rf"|\b{_LISTED} (?:(?:is|are) )?(?:all |both )*(?:{_ABLE}|(?:well|clearly|fully|sharply|easily)"
+    rf" (?:seen|visible|visualized|focused|{_ABLE}))"
     rf"|\b(?:clear|good|full|unobstructed) view of (?:the )?{_VIEWED}"
-    rf"|\b(?<!not )(?:readable|gradable|gradeable|assessable|clearly visible|well visualized)"
-    rf" {_LISTED}"
-    r"|\b(?:image )?quality (?:is )?(?:good|adequate|excellent|sufficient|high)\b"
+    rf"|\b(?<!not )(?:{_ABLE}|clearly visible|well visualized) {_LISTED}"
+    r"|\bquality (?:is )?(?:good|adequate|excellent|sufficient|high)\b"
     r"|\b(?:good|adequate|excellent|high|sufficient) (?:image )?quality\b"
 )
 _REGIONS = {

@@ -133,7 +133,8 @@ def _negatives(eye: Eye) -> list[Line]:
     absent = [name for name in ABSENT if eye.known.get(name) == 0]
     lines = []
     share = 0.72 if eye.style != "brief" else 0.5
-    if len(absent) == len(ABSENT) and eye.known.get("is_fundus") != 0 and eye.chance(0.5):
+    seen = not any(eye.known.get(name) == 0 for name in ("is_fundus", *READABLE))
+    if len(absent) == len(ABSENT) and seen and eye.chance(0.5):
         lines.append(Line(eye.say(*NORMAL_EYE)))
         share *= 0.6
     stated = [name for name in absent if eye.chance(share * _aptness(eye, name))]

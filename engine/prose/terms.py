@@ -98,6 +98,7 @@ _EDEMA = r"macular (?:edema|swelling|thickening)"
 
 _TABLE: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("", _N, (r"diabetes(?: mellitus)?", r"ocular hypertension", r"cystoid macular edema")),
+    ("", _N, (r"non ?glaucomatous \w+",)),
     ("", _N, (r"(?:juvenile|vitelliform|hereditary|congenital|cystoid) macular degeneration",)),
     ("", _N, (r"(?:hypertensive|diabetic) (?:patient|man|woman|male|female|subject)",)),
     (
@@ -123,7 +124,11 @@ _TABLE: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
         ),
     ),
     ("dr_grade is_dme", _W, (r"diabetic (?:changes?|lesions?|signs?|damage)",)),
-    ("dr_grade is_htr", _W, (r"(?:(?<=no )|(?<=any )|(?<=of )|(?<=apparent ))retinopathy",)),
+    (
+        "dr_grade is_htr",
+        _W,
+        (r"(?:(?<=no )|(?<=any )|(?<=of )|(?<=apparent )|(?<=without ))retinopathy",),
+    ),
     (
         "is_pm",
         _E,
@@ -154,7 +159,11 @@ _TABLE: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("is_amd", _P, (r"age related maculopathy",)),
     ("is_amd", _E, (r"age related macular degeneration", r"(?:senile )?macular degeneration")),
     ("is_amd is_dme is_em", _W, (r"macular (?:disease|pathology|abnormalit(?:y|ies)|lesions?)",)),
-    ("is_amd is_dme", _W, (r"(?<!\w )maculopathy", r"(?:(?<=no )|(?<=of ))maculopathy")),
+    (
+        "is_amd is_dme",
+        _W,
+        (r"(?:(?<=no )|(?<=any )|(?<=of )|(?<=or )|(?<=and )|(?<=without ))maculopathy",),
+    ),
     (
         "is_em",
         _E,
@@ -245,7 +254,7 @@ _TABLE: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
 
 _FIRST_WORDS = (
     "diabet|ocular|hypert|cystoid|juvenil|vitelli|heredit|congenit|clinical|center|central|focal"
-    "|diffuse|macula|edema"
+    "|diffuse|macul|edema"
     "|non|pre|prolif|d.?r|retin|patholog|myop|degenerat|early|interm|late|advanc|dry|wet|atroph"
     "|exudat|neovasc|senile"
     "|geograph|age|epi|cellop|end|mild|moder|sever|unilat|primary|open|angle|closed|normal|low"
