@@ -34,7 +34,7 @@ class Rule(BaseModel):
 
 
 class Stratum(BaseModel):
-    """A cell that comes back in every cycle: `rows` rows with these labels; the others are drawn."""
+    """A cell of every cycle: `rows` rows with these labels; the others are drawn."""
 
     model_config = _FROZEN
 
