@@ -53,8 +53,8 @@ class Journal:
         self.rows = rows
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.scalars = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
-        self.first: tuple[int, float] | None = None
-        self.said_at = 0.0
+        self.first = self.last = (steps, 0.0)
+        self.said_at = float("-inf")
         self.bar, self.task = None, None
         if self.console.is_terminal:
             self.bar = Progress(
@@ -91,10 +91,11 @@ class Journal:
     def _step(self, step: int, values: dict[str, float], at: float) -> None:
         for name, value in values.items():
             self.scalars.add_scalar(f"train/{name}", value, step)
-        if self.first is None or step <= self.first[0]:
+        if step <= self.last[0]:
             # The clock starts after the first step, which pays for caches and compilation; a
             # restarted worker comes back to an earlier step.
             self.first = (step, at)
+        self.last = (step, at)
         rate = self._rate(step, at)
         rest = f"loss {values['loss']:.4f}, {self._speed(step, rate)}"
         if self.bar and self.task is not None:
@@ -104,7 +105,6 @@ class Journal:
             self.say(f"step {step} of {self.steps}, {rest}")
 
     def _rate(self, step: int, at: float) -> float:
-        assert self.first is not None
         return (step - self.first[0]) / max(1e-9, at - self.first[1])
 
     def _speed(self, step: int, rate: float) -> str:

@@ -31,7 +31,10 @@ class Stepper(Protocol):
         """Whether the flag is set on any worker."""
 
     def read(self, part: str) -> dict[str, Tensor]:
-        """A checkpoint's part as whole CPU tensors by name; empty but on rank 0. Collective."""
+        """A checkpoint's part as whole CPU tensors by name; empty but on rank 0. Collective.
+
+        They hold until the next step, which may change them.
+        """
 
     def write(self, part: str, tensors: Mapping[str, Tensor]) -> None:
         """Take a checkpoint's part back."""

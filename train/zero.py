@@ -146,7 +146,7 @@ class Sharded:
         for name, parameter in self.parameters.items():
             tensor = self._gather(parameter, part)
             if self.rank == 0:
-                whole[name] = tensor.detach().to("cpu", copy=True)
+                whole[name] = tensor.detach().cpu()
         if part == "model" and self.rank == 0:
             whole.update({n: b.detach().cpu() for n, b in self._buffers().items()})
         return whole

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ SETTINGS = Settings(
     clip=1.0,
     checkpoint_every=100,
     model={"width": 16, "poison": -1},
-    data={"sleep": 0.0},
+    data={"sleep": 0.0, "pids": ""},
 )
 
 
@@ -49,11 +51,18 @@ class Regression(nn.Module):
 
 
 class ToyRecipe:
-    """Rows are drawn from (seed, position); position `model.poison` is not a number."""
+    """Rows are drawn from (seed, position).
+
+    Settings provoke faults: position `model.poison` is not a number, `data.sleep` seconds slow
+    every batch, and each process that builds the recipe writes its id into the file `data.pids`.
+    """
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         if data == ["wrong"]:
             raise UserError("no such data", field="--data")
+        if settings.data["pids"]:
+            with open(settings.data["pids"], "a") as file:
+                file.write(f"{os.getpid()}\n")
         self.settings = settings
         self.refused: list[str] = []
         torch.manual_seed(settings.seed)
@@ -63,8 +72,6 @@ class ToyRecipe:
             nn.init.constant_(self.module.layers[0].bias, weights)
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
-        import time
-
         time.sleep(self.settings.data["sleep"])
         rows = []
         for position in positions:
