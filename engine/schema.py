@@ -1,7 +1,7 @@
-"""The words of the house: annotation columns, their values, the columns of a data set row, and the user's error.
+"""The words of the house: annotations, their values, the columns of a row, and the user's error.
 
-The fifteen annotations carry the exact column names of SynFundus-1M (arXiv 2312.00377); laterality is `eye_side`.
-Every annotation may be unknown, which is None here, null in Parquet and an empty cell in CSV.
+The fifteen annotations carry the column names of SynFundus-1M (arXiv 2312.00377); laterality is
+`eye_side`. Every one may be unknown: None here, null in Parquet, an empty cell in CSV.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LATERALITY: tuple[Label, ...] = (Label("eye_side", 1, "0 right eye, 1 left eye")
 
 LABELS: tuple[Label, ...] = DISEASES + READABILITY + LATERALITY
 LABEL_NAMES: tuple[str, ...] = tuple(label.name for label in LABELS)
-SOURCES: tuple[str, ...] = ("phantom", "idrid", "hrf", "chase_db1", "skimage")
+SOURCES: tuple[str, ...] = ("phantom", "idrid", "hrf", "chase", "skimage")
 """Sources that the shipped models know. A model's own list lies in its label encoder's config."""
 
 MASKS: tuple[str, ...] = (
@@ -124,7 +124,7 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def row_schema() -> pa.Schema:
-    """The Arrow schema of a data set row, in file order, with the Hugging Face feature note in its metadata."""
+    """The Arrow schema of a data set row, with the Hugging Face features in its metadata."""
     fields = [
         ("id", pa.string()),
         ("index", pa.int64()),

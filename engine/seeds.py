@@ -1,6 +1,6 @@
-"""Identity and randomness of a row: pure functions of (run seed, index, retry), the same on every machine.
+"""Identity and randomness of a row: pure functions of (run seed, index, retry) on every machine.
 
-Noise comes from a row's own generator, seeded by the row's seed alone and drawn on the CPU in float32, so that
+Noise comes from a row's own generator, seeded by the row's seed alone and drawn on the CPU, so that
 neighbours, batch, worker, solver, steps and backend never change which eye a seed is.
 """
 
@@ -13,7 +13,7 @@ import torch
 
 
 def row_seed(run_seed: int, index: int, retry: int = 0) -> int:
-    """The 64-bit seed of one row: the first eight bytes of SHA-256 over (run seed, index, retry)."""
+    """The 64-bit seed of a row: the first eight bytes of SHA-256 over (run seed, index, retry)."""
     return _hash64(f"seed:{run_seed}:{index}:{retry}")
 
 

@@ -1,1 +1,1 @@
-"""Words and labels: annotation to caption (`template`), caption to annotation (`parse`). Pure text, no models."""
+"""Annotation to caption (`template`), caption to annotation (`parse`). Pure text, no models."""
