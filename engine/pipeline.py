@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,8 @@ PART_SECONDS = 60.0
 PART_ROWS = 1024
 PART_BYTES = 256 << 20
 BYTES_PER_PIXEL = 1.5
-CHUNKS_PER_WORKER = 4
+CHUNKS_PER_WORKER = 8
+LEAST_SECONDS = 1.0
 """A small run is cut finer than a minute, so that every worker has some parts and the last ones end
 together.
 """
@@ -56,6 +58,8 @@ WORKER_CPU, WRITER_CPU = 0.9, 0.1
 """A worker and its writer share one processor, so no number of workers can keep a writer from
 starting.
 """
+
+FATAL = re.compile(r"^\S*FatalError: (.*)$", re.MULTILINE)
 
 
 class RunError(RuntimeError):
@@ -118,10 +122,10 @@ def run(
     folder = Folder(root)
     if not redrive and is_whole(folder, count):
         return replace(_standing(folder), note="nothing to do")
-    write_plan(root, plan)
-    folder.make()
-    attempt = take_attempt(folder, count, redrive)
     try:
+        write_plan(root, plan)
+        folder.make()
+        attempt = take_attempt(folder, count, redrive)
         sweep(folder, attempt.number)
         mended = mend(folder, attempt.number)
         if mended.damaged_parts or mended.shared_rows:
@@ -159,7 +163,8 @@ def rows_per_part(folder: Folder, plan: Plan, ref: ModelRef, missing: int, worke
     heavy = median(each.bytes / each.rows for each in recent) if recent else 0.0
     heavy = heavy or size * size * BYTES_PER_PIXEL
     rows = min(PART_ROWS, PART_SECONDS / seconds, PART_BYTES / heavy)
-    rows = min(rows, math.ceil(missing / (workers * CHUNKS_PER_WORKER)))
+    share = missing / (workers * CHUNKS_PER_WORKER)
+    rows = min(rows, math.ceil(max(share, LEAST_SECONDS / seconds)))
     per_call = plan.settings.rows_per_call
     return max(per_call, int(rows) // per_call * per_call)
 
@@ -177,7 +182,7 @@ def _draw_missing(
     gpu = plan.settings.device == "cuda"
     with cluster(how.address, how.workers), _watching(folder, tell) as watch:
         workers = worker_count(how.workers, gpu)
-        watch.note = f"{workers} workers"
+        watch.note, watch.wave = f"{workers} workers", workers
         while missing:
             left = ranges.size(missing)
             rows = how.part_rows or rows_per_part(folder, plan, ref, left, workers)
@@ -196,6 +201,7 @@ class _Watch:
 
     def __init__(self, folder: Folder, tell: Tell) -> None:
         self.note = ""
+        self.wave = 1
         self._folder = folder
         self._tell = tell
         self._start = _standing(folder)
@@ -218,16 +224,17 @@ class _Watch:
             dead=ranges.size(dead_indices(self._folder)),
             drawn=drawn,
             seconds=time.monotonic() - self._began,
-            images_per_s=self._pace(drawn),
+            images_per_s=self._pace(),
             note=self.note,
         )
 
-    def _pace(self, drawn: int) -> float:
-        if len(self._new) < 2:
+    def _pace(self) -> float:
+        """Rows per second after the first wave of commits, one from each worker."""
+        commits = sorted(self._new, key=lambda commit: commit.finished)
+        if len(commits) <= self.wave:
             return 0.0
-        first = min(self._new, key=lambda commit: commit.finished)
-        took = max(commit.finished for commit in self._new) - first.finished
-        return (drawn - first.rows) / took if took > 0 else 0.0
+        took = commits[-1].finished - commits[self.wave - 1].finished
+        return sum(commit.rows for commit in commits[self.wave :]) / took if took > 0 else 0.0
 
     def until_over(self) -> None:
         while not self._over.wait(LOOK_EVERY):
@@ -289,6 +296,9 @@ def _understood(error: BaseException) -> BaseException:
     import ray.exceptions
 
     for cause in _causes(error):
+        if told := FATAL.search(str(cause)):
+            # An actor that dies while it is made leaves its error as text only.
+            return RunError(told.group(1))
         if isinstance(cause, ray.exceptions.RayError):
             continue
         if isinstance(cause, StaleAttempt | OSError):

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine import device
+from engine.models.card import CARD, hash_folder
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 from engine.specs import Spec
 from engine.store.plan import Settings
@@ -142,21 +143,6 @@ def folder_of(ref: ModelRef) -> Path:
     return embedded if "/" not in ref.location and embedded.is_dir() else Path(ref.location)
 
 
-def hash_of_weights(folder: Path) -> str:
-    """SHA-256 over the names and hashes of all that decides a folder's pixels: weights, configs and
-    tokenizer.
-
-    The model card is left out: it may be reworded, and it carries this hash itself.
-    """
-    lines = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".safetensors", ".json", ".txt") and path.name != "model_card.json":
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 def _resolve_null(name: str) -> ModelRef:
     try:
         milliseconds = float(name.removeprefix("null").removeprefix(":") or 0)
@@ -183,13 +169,13 @@ def _resolve_folder(name: str, folder: Path, location: str) -> ModelRef:
     _refuse_strangers(folder)
     unet, vae = _read(folder / "transformer/config.json"), _read(folder / "vae/config.json")
     stride = 2 ** (len(vae["encoder_block_out_channels"]) - 1)
-    card = _read(folder / "model_card.json") if (folder / "model_card.json").exists() else {}
-    digest = hash_of_weights(folder)
+    card = _read(folder / CARD) if (folder / CARD).exists() else {}
+    digest = hash_folder(folder)
     promised = card.get("weights_sha256")
     if promised not in (None, digest):
         raise UserError(
             "the weights are not those that the model card names",
-            file=folder / "model_card.json",
+            file=folder / CARD,
             field="weights_sha256",
             expected=digest,
         )
@@ -199,7 +185,7 @@ def _resolve_folder(name: str, folder: Path, location: str) -> ModelRef:
         kind="pipeline",
         location=location,
         weights_sha256=digest,
-        size=unet["sample_size"] * stride,
+        size=card.get("size", unet["sample_size"] * stride),
         patch_px=stride * unet["patch_size"],
         solvers=SOLVERS,
         solver=usual.get("solver", "dpmpp"),
@@ -294,7 +280,7 @@ class PipelineSampler:
         self._settings = settings
         dtype = getattr(torch, settings.dtype)
         self._pipeline = RetinaForgePipeline.from_pretrained(
-            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True
         ).to(settings.device)
 
     def draw(self, specs: Sequence[Spec]) -> list[np.ndarray]:

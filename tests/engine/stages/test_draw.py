@@ -1,0 +1,177 @@
+"""The draw stage over small visible samplers that misbehave: neighbours never pay for a bad row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from engine import registry
+from engine.specs import Spec, recipe_from
+from engine.stages.draw import HOPELESS, TRIES, Draw, FatalError, Limits
+from engine.store.parts import outcome_schema
+from engine.store.plan import Plan, Settings
+
+
+class Sampler:
+    """The null model with faults: poison rows raise, calls of more than `memory`
+    rows do not fit.
+    """
+
+    def __init__(self, poison: Sequence[int] = (), memory: int = 10**9, rows_per_call: int = 4):
+        self.poison, self.memory, self.rows_per_call = set(poison), memory, rows_per_call
+        self.calls: list[list[int]] = []
+        self._null = registry.NullSampler(0)
+
+    def draw(self, specs: Sequence[Spec]) -> list[np.ndarray]:
+        images = []
+        for start in range(0, len(specs), self.rows_per_call):
+            images += self._call(specs[start : start + self.rows_per_call])
+        return images
+
+    def _call(self, specs: Sequence[Spec]) -> list[np.ndarray]:
+        self.calls.append([spec.index for spec in specs])
+        if self.rows_per_call > self.memory:
+            raise OutOfMemoryError("CUDA out of memory")
+        bad = self.poison & {spec.index for spec in specs}
+        if bad:
+            raise ValueError(f"row {min(bad)} is poison")
+        return self._null.draw(specs)
+
+    def truncated(self, prompt: str) -> bool:
+        return "left" in prompt
+
+
+class OutOfMemoryError(RuntimeError):
+    """Has the name that torch gives its own."""
+
+
+@pytest.fixture
+def plan() -> Plan:
+    settings = Settings(
+        solver="none",
+        steps=0,
+        guidance=0.0,
+        guidance_interval=(0.0, 1.0),
+        shift=1.0,
+        dtype="float32",
+        attention="none",
+        device="cpu",
+        rows_per_call=4,
+        context_tokens=0,
+        threads=1,
+    )
+    return Plan(
+        recipe=recipe_from(seed=0, size=8),
+        model="null",
+        model_location="null",
+        weights_sha256="0",
+        settings=settings,
+        image_format="png",
+        versions={},
+    ).sealed()
+
+
+def draw(plan, sampler, stop=16, **how):
+    return list(Draw(plan, sampler, **how).outcomes([(0, stop)]))
+
+
+def images(outcomes):
+    return {o.spec.index: o.image for o in outcomes if o.stage is None}
+
+
+def test_rows_come_in_order_with_seed_and_prompt_of_their_index(plan):
+    outcomes = draw(plan, Sampler())
+    assert [o.spec for o in outcomes] == [plan.recipe.spec(i, plan.fingerprint) for i in range(16)]
+    assert [o.truncated for o in outcomes] == ["left" in o.spec.prompt for o in outcomes]
+
+
+def test_batch_and_neighbours_decide_no_pixel(plan):
+    whole = images(draw(plan, Sampler()))
+    assert images(draw(plan, Sampler(), batch=3)) == whole
+    assert images(draw(plan, Sampler(rows_per_call=1), batch=1)) == whole
+    assert images(Draw(plan, Sampler()).outcomes([(5, 6), (9, 11)])) == {
+        index: whole[index] for index in (5, 9, 10)
+    }
+
+
+def test_a_row_that_fails_alone_is_a_dead_letter_and_its_neighbours_are_drawn(plan):
+    sampler = Sampler(poison=[5, 6])
+    outcomes = draw(plan, sampler, batch=16)
+    dead = [o for o in outcomes if o.stage]
+    assert [(o.spec.index, o.stage, o.attempts) for o in dead] == [
+        (5, "draw", TRIES),
+        (6, "draw", TRIES),
+    ]
+    assert dead[0].reason == "ValueError: row 5 is poison"
+    assert images(outcomes) == {
+        index: image
+        for index, image in images(draw(plan, Sampler())).items()
+        if index not in (5, 6)
+    }
+    assert sampler.calls.count([5]) == TRIES
+
+
+def test_a_row_that_recovers_is_no_dead_letter(plan):
+    class Flaky(Sampler):
+        def _call(self, specs):
+            if sum(3 in call for call in self.calls) > 3:
+                self.poison.clear()
+            return super()._call(specs)
+
+    assert all(o.stage is None for o in draw(plan, Flaky(poison=[3]), batch=4))
+
+
+def test_out_of_memory_halves_once_for_the_life_of_the_worker(plan):
+    sampler = Sampler(memory=2, rows_per_call=8)
+    stage = Draw(plan, sampler, batch=8)
+    assert len(images(stage.outcomes([(0, 16)]))) == 16
+    assert sampler.rows_per_call == 2
+    too_large = [call for call in sampler.calls if len(call) > 2]
+    assert len(too_large) == 2
+    before = len(sampler.calls)
+    assert len(images(stage.outcomes([(16, 32)]))) == 16
+    assert all(len(call) <= 2 for call in sampler.calls[before:])
+
+
+def test_a_row_too_large_for_the_device_is_a_dead_letter(plan):
+    outcomes = draw(plan, Sampler(memory=0), stop=2)
+    assert [o.reason for o in outcomes] == ["OutOfMemoryError: CUDA out of memory"] * 2
+
+
+def test_a_lost_device_and_a_model_that_never_works_stop_the_run(plan):
+    class Lost(Sampler):
+        def _call(self, specs):
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(FatalError, match="device is lost"):
+        draw(plan, Lost())
+    with pytest.raises(FatalError, match=f"{HOPELESS} rows failed"):
+        draw(plan, Sampler(poison=range(500)), stop=500)
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 3), (8, 8), (8, 8, 3)])
+def test_wrong_pixels_are_not_stored(plan, shape):
+    class Wrong(Sampler):
+        def _call(self, specs):
+            return [np.zeros(shape, np.float32) for _ in specs]
+
+    assert [o.stage for o in draw(plan, Wrong(), stop=2)] == ["draw", "draw"]
+
+
+def test_the_limits_close_a_part_early_with_its_first_rows(plan):
+    by_time = draw(plan, Sampler(), batch=4, limits=Limits(seconds=0.0))
+    assert [o.spec.index for o in by_time] == [0, 1, 2, 3]
+    by_bytes = draw(plan, Sampler(), stop=100, batch=4, limits=Limits(bytes=1))
+    assert [o.spec.index for o in by_bytes] == list(range(8))
+
+
+def test_the_table_holds_rows_and_dead_letters_in_one_schema(plan):
+    table = Draw(plan, Sampler(poison=[1])).table([(0, 4)])
+    assert table.schema.equals(outcome_schema())
+    assert table["stage"].to_pylist() == [None, "draw", None, None]
+    assert table["image"].null_count == 1
+    assert table["mask_disc"].null_count == 4
+    assert table["attempts"].to_pylist() == [1, TRIES, 1, 1]
+    assert table["worker_seconds"].to_pylist()[0] > 0

@@ -1,0 +1,162 @@
+"""Parts: whole or absent, recognised when written twice, readable by others."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from engine.schema import row_schema
+from engine.store.commits import StaleAttempt, read_commits, sweep, take_attempt
+from engine.store.parts import ROW_GROUP, dead_files, part_name, sha256_of, write_outcomes
+from engine.store.verify import done_rows, missing_rows
+
+
+def write(folder, attempt, plan, table):
+    return write_outcomes(folder, attempt.number, plan.fingerprint, table)
+
+
+def test_a_part_and_its_record_agree(folder, attempt, plan, block):
+    commit = write(folder, attempt, plan, block(3, 9))
+    part = folder.part_of(commit)
+    assert commit.indices == [(3, 9)]
+    assert (commit.rows, commit.bytes, commit.sha256) == (6, part.stat().st_size, sha256_of(part))
+    table = pq.read_table(part)
+    assert table.schema.equals(row_schema())
+    assert table["index"].to_pylist() == list(range(3, 9))
+    assert set(table["fingerprint"].to_pylist()) == {plan.fingerprint}
+    image = Image.open(io.BytesIO(table["image"][0]["bytes"].as_py()))
+    assert image.size == (8, 8)
+
+
+def test_images_are_stored_as_they_are_and_in_small_row_groups(folder, attempt, plan, block):
+    file = pq.ParquetFile(folder.part_of(write(folder, attempt, plan, block(0, 300))))
+    assert file.metadata.num_row_groups == -(-300 // ROW_GROUP)
+    group = file.metadata.row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    image = columns["image.bytes"]
+    assert image.compression == "UNCOMPRESSED"
+    assert not any("DICTIONARY" in encoding for encoding in image.encodings)
+    assert columns["prompt"].compression == "ZSTD"
+    assert file.schema_arrow.metadata[b"huggingface"]
+
+
+def test_writing_the_same_rows_twice_commits_once(folder, attempt, plan, block):
+    first = write(folder, attempt, plan, block(0, 5))
+    again = write(folder, attempt, plan, block(0, 5))
+    assert again.name == first.name
+    assert len(read_commits(folder)[0]) == len(list(folder.parts.iterdir())) == 1
+
+
+def test_the_name_follows_rows_and_attempt_not_their_order():
+    assert part_name(["a", "b"], 1) == part_name(["b", "a"], 1)
+    assert part_name(["a", "b"], 1) != part_name(["a", "b"], 2)
+    assert part_name(["a"], 1) != part_name(["a", "b"], 1)
+
+
+KILLED_BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+from engine import registry
+from engine.stages.draw import Draw
+from engine.store import parts
+from engine.store.commits import Folder
+from engine.store.plan import read_plan
+
+root = Path(sys.argv[1])
+plan = read_plan(root)
+parts.add_commit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+table = Draw(plan, registry.NullSampler(0)).table([(0, 5)])
+parts.write_outcomes(Folder(root), 1, plan.fingerprint, table)
+"""
+
+
+@pytest.fixture
+def killed_between(folder, attempt):
+    """A writer process was killed after its part got its name and before its record did."""
+    run = subprocess.run([sys.executable, "-c", KILLED_BETWEEN, str(folder.root)], check=False)
+    assert run.returncode == -9
+    assert [path.suffix for path in folder.parts.iterdir()] == [".parquet"]
+    assert not list(folder.commits.iterdir())
+    return folder
+
+
+def test_a_retry_in_the_same_run_adopts_the_part_left_without_a_record(
+    killed_between, attempt, plan, block
+):
+    folder = killed_between
+    commit = write(folder, attempt, plan, block(0, 5))
+    assert commit.sha256 == sha256_of(folder.part_of(commit))
+    assert len(list(folder.parts.iterdir())) == 1
+    assert done_rows(folder) == [(0, 5)]
+
+
+def test_the_next_run_sweeps_a_part_left_without_a_record(killed_between):
+    folder = killed_between
+    sweep(folder, take_attempt(folder, 100).number)
+    assert not list(folder.parts.iterdir())
+    assert missing_rows(folder, 100) == [(0, 100)]
+
+
+def test_a_fenced_writer_leaves_nothing(folder, attempt, plan, block):
+    take_attempt(folder, 100)
+    with pytest.raises(StaleAttempt):
+        write(folder, attempt, plan, block(0, 5))
+    with pytest.raises(StaleAttempt):
+        write(folder, attempt, plan, block(0, 5, dead=True))
+    left = [*folder.parts.iterdir(), *folder.commits.iterdir(), *folder.dead.iterdir()]
+    assert left == []
+
+
+def test_dead_letters_name_stage_reason_and_spec_and_count_as_done(folder, attempt, plan, block):
+    assert write(folder, attempt, plan, block(5, 8, dead=True)) is None
+    (file,) = dead_files(folder)[0]
+    (row, *_) = pq.read_table(file).to_pylist()
+    assert (row["index"], row["stage"], row["attempts"]) == (5, "draw", 3)
+    assert row["reason"] == "ValueError: bad row"
+    assert '"prompt"' in row["spec"]
+    assert missing_rows(folder, 10) == [(0, 5), (8, 10)]
+
+
+def test_a_redrive_voids_older_dead_letters_only(folder, attempt, plan, block):
+    write(folder, attempt, plan, block(5, 8, dead=True))
+    redrive = take_attempt(folder, None, redrive=True)
+    assert missing_rows(folder, 10) == [(0, 10)]
+    write(folder, redrive, plan, block(6, 7, dead=True))
+    assert missing_rows(folder, 10) == [(0, 6), (7, 10)]
+    assert [len(files) for files in dead_files(folder)] == [1, 1]
+
+
+DISK_FULL = """
+import resource, sys
+from pathlib import Path
+from engine import registry
+from engine.stages.draw import Draw
+from engine.store import parts
+from engine.store.commits import Folder
+from engine.store.plan import read_plan
+
+root = Path(sys.argv[1])
+plan = read_plan(root)
+table = Draw(plan, registry.NullSampler(0)).table([(0, 200)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    parts.write_outcomes(Folder(root), 1, plan.fingerprint, table)
+except OSError as error:
+    sys.exit(error.errno)
+"""
+
+
+def test_a_disk_that_refuses_leaves_no_half_part(folder, attempt, plan, block):
+    import errno
+
+    run = subprocess.run([sys.executable, "-c", DISK_FULL, str(folder.root)], check=False)
+    assert run.returncode == errno.EFBIG
+    assert list(folder.parts.iterdir()) == []
+    assert write(folder, attempt, plan, block(0, 200)).rows == 200
+    assert os.listdir(folder.commits)

@@ -1,0 +1,116 @@
+"""Verify counts every kind of damage; mend turns it into rows that are missing and drawn again."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from engine.store.commits import read_commits, take_attempt
+from engine.store.parts import write_outcomes
+from engine.store.verify import mend, missing_rows, unsound, verify
+
+
+@pytest.fixture
+def filled(folder, attempt, plan, block):
+    """A whole folder of 100 rows in five parts."""
+    for start in range(0, 100, 20):
+        write_outcomes(folder, attempt.number, plan.fingerprint, block(start, start + 20))
+    return folder
+
+
+def counts(folder, **expected):
+    found = verify(folder.root).as_dict()
+    usual = dict.fromkeys(("missing", "duplicate", "corrupt", "orphan", "dead"), 0)
+    assert found == {"planned": 100, "committed": 100, **usual, **expected}
+    return verify(folder.root).exit_code
+
+
+def first_part(folder):
+    commits, _ = read_commits(folder)
+    return folder.part_of(next(c for c in commits if c.indices[0][0] == 0))
+
+
+def test_a_whole_folder(filled):
+    assert counts(filled) == 0
+
+
+def test_a_part_cut_by_hand_is_corrupt_and_its_rows_missing_after_mending(filled):
+    part = first_part(filled)
+    with part.open("r+b") as file:
+        file.truncate(part.stat().st_size // 2)
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+
+    mended = mend(filled, take_attempt(filled, 100).number)
+    assert (mended.damaged_parts, mended.shared_rows) == (1, 0)
+    assert missing_rows(filled, 100) == [(0, 20)]
+    assert counts(filled, committed=80, missing=20) == 1
+
+
+def test_one_changed_byte_is_found_by_hash_though_size_and_time_are_kept(filled):
+    part = first_part(filled)
+    stat, data = part.stat(), bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    commits, _ = read_commits(filled)
+    assert len(unsound(filled, commits, rehash=False)) == 1
+    os.utime(part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not unsound(filled, commits, rehash=False)
+    assert len(unsound(filled, commits, rehash=True)) == 1
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+
+
+def test_a_copied_folder_with_new_times_is_still_sound(filled):
+    for part in filled.parts.iterdir():
+        os.utime(part)
+    commits, _ = read_commits(filled)
+    assert not unsound(filled, commits, rehash=False)
+
+
+def test_a_lost_part_and_a_damaged_record(filled):
+    commits, _ = read_commits(filled)
+    filled.part_of(commits[0]).unlink()
+    filled.record_of(commits[1]).write_text("{")
+    assert counts(filled, committed=60, missing=40, corrupt=2, orphan=0) == 1
+    assert mend(filled, take_attempt(filled, 100).number).damaged_parts == 2
+    assert counts(filled, committed=60, missing=40) == 1
+
+
+def test_of_two_parts_that_share_rows_the_lower_name_keeps_them(filled, plan, block):
+    later = take_attempt(filled, 100)
+    write_outcomes(filled, later.number, plan.fingerprint, block(15, 25))
+    assert counts(filled, duplicate=10) == 1
+
+    mended = mend(filled, later.number)
+    assert mended.shared_rows == 10
+    assert counts(filled) == 0
+    assert {c.attempt for c in read_commits(filled)[0]} == {1}
+
+
+def test_a_part_that_shares_some_rows_is_rewritten_without_them(folder, attempt, plan, block):
+    for start, stop in ((0, 60), (40, 100)):
+        write_outcomes(folder, attempt.number, plan.fingerprint, block(start, stop))
+    assert counts(folder, duplicate=20) == 1
+    assert mend(folder, attempt.number).shared_rows == 20
+    assert counts(folder) == 0
+    assert sorted(c.rows for c in read_commits(folder)[0]) == [40, 60]
+
+
+def test_orphans_and_leftovers_are_counted(filled):
+    (filled.parts / ("000001-" + "f" * 20 + ".parquet")).write_bytes(b"x")
+    (filled.parts / (".x.parquet.000001-" + "0" * 32 + ".tmp")).write_bytes(b"x")
+    assert counts(filled, orphan=2) == 1
+
+
+def test_dead_letters_alone_exit_with_3_and_a_committed_row_is_not_dead(
+    folder, attempt, plan, block
+):
+    for start, stop, dead in ((0, 90, False), (90, 100, True), (80, 85, True)):
+        write_outcomes(folder, attempt.number, plan.fingerprint, block(start, stop, dead))
+    assert counts(folder, committed=90, dead=10) == 3
+
+
+def test_rows_not_yet_drawn_are_missing(folder, attempt, plan, block):
+    write_outcomes(folder, attempt.number, plan.fingerprint, block(10, 20))
+    assert counts(folder, committed=10, missing=90) == 1
+    assert missing_rows(folder, 100) == [(0, 10), (20, 100)]

@@ -1,0 +1,163 @@
+"""The generate job on a real Ray in this process, with one processor and with two."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from engine import pipeline
+from engine.pipeline import How, RunError, rows_per_part, run
+from engine.schema import UserError
+from engine.store.commits import Folder, read_commits, take_attempt
+from engine.store.parts import dead_files, write_outcomes
+from engine.store.plan import read_plan
+from engine.store.verify import verify
+from serve.planning import Request, make_plan
+
+
+@pytest.fixture(scope="module")
+def processors(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        ray.init(
+            address="local",
+            num_cpus=request.param,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=256 << 20,
+        )
+        yield request.param
+        ray.shutdown()
+
+
+on_two = pytest.mark.parametrize("processors", [2], indirect=True)
+
+
+def generate(out: Path, count: int, how: How | None = None, **flags: object):
+    plan, ref = make_plan(Request(out=out, count=count, **{"model": "null", **flags}))
+    told: list[pipeline.Progress] = []
+    return run(out, plan, ref, count, how or How(workers=1), told.append), told
+
+
+def rows_of(out: Path) -> list[dict]:
+    found = []
+    for commit in read_commits(Folder(out))[0]:
+        found += pq.read_table(out / "parts" / commit.part).to_pylist()
+    return sorted(found, key=lambda row: row["index"])
+
+
+def is_whole(out: Path, rows: int) -> bool:
+    verdict = verify(out)
+    return (verdict.exit_code, verdict.planned, verdict.committed) == (0, rows, rows)
+
+
+@pytest.mark.parametrize("processors", [1, 2], indirect=True)
+def test_more_workers_than_processors_never_starve_the_writer(processors, tmp_path):
+    state, told = generate(tmp_path / "o", 150, How(workers=3, part_rows=20))
+    assert (state.committed, state.drawn, state.dead) == (150, 150, 0)
+    assert is_whole(tmp_path / "o", 150)
+    assert told[0].note == "starting Ray"
+    text = (tmp_path / "o/README.md").read_text()
+    assert "150 of 150 planned" in text
+    assert read_plan(tmp_path / "o").fingerprint in text
+
+
+@on_two
+def test_a_folder_grows_does_nothing_when_whole_and_never_shrinks(processors, tmp_path):
+    out = tmp_path / "o"
+    generate(out, 30)
+    before = rows_of(out)
+    state, _ = generate(out, 70)
+    assert state.drawn == 40
+    assert is_whole(out, 70)
+    assert rows_of(out)[:30] == before
+
+    state, told = generate(out, 70)
+    assert (state.note, told) == ("nothing to do", [])
+    assert len(list((out / "attempts").iterdir())) == 2
+    with pytest.raises(UserError, match="expected 70 or more"):
+        generate(out, 69)
+    with pytest.raises(UserError, match=r"recipe\.seed: 0 → 1"):
+        generate(out, 70, seed=1)
+
+
+@on_two
+def test_the_same_command_mends_a_part_cut_by_hand(processors, tmp_path):
+    out = tmp_path / "o"
+    generate(out, 60, How(workers=1, part_rows=20))
+    before = rows_of(out)
+    part = next((out / "parts").iterdir())
+    part.write_bytes(part.read_bytes()[:-100])
+    assert verify(out).corrupt == 1
+
+    state, told = generate(out, 60)
+    assert state.drawn == 20
+    assert told[0].note == "1 damaged parts dropped"
+    assert is_whole(out, 60)
+    assert rows_of(out) == before
+
+
+@on_two
+def test_redrive_draws_dead_letters_again(processors, tmp_path):
+    from engine.stages.draw import Outcome, to_table
+
+    out = tmp_path / "o"
+    generate(out, 20)
+    plan, ref = make_plan(Request(out=out, count=30))
+    attempt = take_attempt(Folder(out), 30)
+    dead = [plan.recipe.spec(index, plan.fingerprint) for index in (21, 25)]
+    letters = [Outcome(spec, stage="draw", reason="x", attempts=3) for spec in dead]
+    write_outcomes(Folder(out), attempt.number, plan.fingerprint, to_table(plan, letters, 0.1))
+
+    state, _ = generate(out, 30)
+    assert (state.committed, state.dead) == (28, 2)
+    assert verify(out).exit_code == 3
+
+    state = run(out, plan, ref, None, How(workers=1), lambda _: None, redrive=True)
+    assert (state.committed, state.dead, state.drawn) == (30, 0, 2)
+    assert is_whole(out, 30)
+    assert dead_files(Folder(out)) == ([], [])
+    assert json.loads(sorted((out / "attempts").iterdir())[-1].read_text())["redrive"]
+
+
+@on_two
+def test_a_newer_run_takes_the_folder_and_the_older_one_stops(processors, tmp_path):
+    out = tmp_path / "o"
+    plan, ref = make_plan(Request(out=out, count=400, model="null:20"))
+
+    def overtake(state: pipeline.Progress) -> None:
+        if state.committed and len(list((out / "attempts").iterdir())) == 1:
+            take_attempt(Folder(out), 400)
+
+    with pytest.raises(RunError, match="newer"):
+        run(out, plan, ref, 400, How(workers=1, part_rows=10), overtake)
+    assert not verify(out).duplicate
+
+
+@on_two
+def test_a_model_that_cannot_be_loaded_stops_the_run_with_the_reason(processors, tmp_path):
+    model = tmp_path / "broken"
+    for name, text in (
+        ("model_index.json", '{"_class_name": "RetinaForgePipeline"}'),
+        ("transformer/config.json", '{"sample_size": 4, "patch_size": 2}'),
+        ("transformer/x.safetensors", "not weights"),
+        ("vae/config.json", '{"encoder_block_out_channels": [8, 8, 8, 8, 8]}'),
+    ):
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        (model / name).write_text(text)
+    with pytest.raises(RunError, match="cannot load model broken"):
+        generate(tmp_path / "o", 4, model=str(model))
+
+
+def test_parts_last_a_minute_at_the_folders_own_pace(tmp_path):
+    out = tmp_path / "o"
+    plan, ref = make_plan(Request(out=out, count=10**6, model="null:1000"))
+    assert rows_per_part(Folder(out), plan, ref, 10**6, 2) == 59
+    assert rows_per_part(Folder(out), plan, ref, 32, 2) == 2
+    plan, ref = make_plan(Request(out=out, count=10**6, model="null"))
+    assert rows_per_part(Folder(out), plan, ref, 10**6, 2) == pipeline.PART_ROWS

@@ -1,0 +1,154 @@
+"""The command line: the user's mistakes exit with 2, name the place, and leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from serve import cli
+from serve.planning import Request, make_plan
+from serve.progress import duration, line
+
+
+@pytest.fixture
+def retinaforge(monkeypatch, capsys):
+    """retinaforge(*arguments) -> (exit code, standard output, standard error)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["retinaforge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+BAD_FLAGS = [
+    (("--count", 0), "--count"),
+    (("--count", -5), "--count"),
+    (("--count", "many"), "--count"),
+    (("--count", 2, "--model", "nosuch"), "--model"),
+    (("--count", 2, "--size", 250), "--size"),
+    (("--count", 2, "--model", "null", "--size", 9), "--size"),
+    (("--count", 2, "--model", "null", "--solver", "heun"), "--solver"),
+    (("--count", 2, "--model", "null", "--guidance", "nan"), "--guidance"),
+    (("--count", 2, "--model", "null", "--steps", -1), "--steps"),
+    (("--count", 2, "--model", "null", "--seed", -1), "--seed"),
+    (("--count", 2, "--model", "null", "--format", "gif"), "--format"),
+    (("--count", 2, "--model", "null", "--workers", 0), "--workers"),
+    (("--count", 2, "--model", "null", "--batch", 0), "--batch"),
+    (("--count", 2, "--model", "null", "--dtype", "int8"), "--dtype"),
+    (("--count", 2, "--model", "null", "--prompts", "none.txt"), "none.txt"),
+    (("--count", 2, "--unheard-of", 1), "unheard-of"),
+]
+
+
+@pytest.mark.parametrize(("flags", "named"), BAD_FLAGS, ids=lambda value: str(value))
+def test_wrong_flags_are_refused_by_name_and_nothing_is_written(
+    retinaforge, tmp_path, flags, named
+):
+    code, out, err = retinaforge("generate", "--out", tmp_path / "o", *flags)
+    if "--size" in flags and "null" not in flags and "no model of that name" in err:
+        pytest.skip("the embedded model is not in this checkout")
+    assert code == 2
+    assert named in err.replace("\n", " ")
+    assert "Traceback" not in out + err
+    assert not (tmp_path / "o").exists()
+
+
+BAD_FILES = [
+    ("--labels", "l.csv", "file,dr_grade,is_unicorn\nx,1,1\n", ["l.csv", "is_unicorn"]),
+    ("--labels", "r.csv", "file,dr_grade\nx,7\n", ["r.csv", "line 2", "dr_grade"]),
+    ("--prompts", "p.jsonl", '{"prompt": "ok"}\n{"prompt": \n', ["p.jsonl", "line 2"]),
+    ("--spec", "s.yaml", "mix: [: ", ["s.yaml"]),
+]
+
+
+@pytest.mark.parametrize(("flag", "name", "text", "named"), BAD_FILES)
+def test_wrong_files_are_refused_by_file_line_and_field(
+    retinaforge, tmp_path, flag, name, text, named
+):
+    (tmp_path / name).write_text(text)
+    code, out, err = retinaforge(
+        "generate", "--count", 2, "--model", "null", flag, tmp_path / name, "--out", tmp_path / "o"
+    )
+    assert code == 2
+    assert all(word in err for word in named), err
+    assert "Traceback" not in out + err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_folder_of_other_things_is_not_written_into(retinaforge, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    code, _, err = retinaforge("generate", "--count", 2, "--model", "null", "--out", tmp_path)
+    assert code == 2
+    assert "not empty" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_verify_and_redrive_want_a_data_set_folder(retinaforge, tmp_path):
+    for command in ("verify", "redrive"):
+        for place in (tmp_path, tmp_path / "none"):
+            code, _, err = retinaforge(command, place)
+            assert code == 2
+            assert "no plan.json here" in err
+
+
+def test_an_unknown_preset_is_refused(retinaforge, tmp_path):
+    code, out, err = retinaforge("train", "nosuch", "--out", tmp_path / "o")
+    assert code == 2
+    assert "nosuch" in err
+    assert "Traceback" not in out + err
+    code, _, err = retinaforge("train", "diffusion-debug", "--set", "steps")
+    assert code == 2
+    assert "PATH=VALUE" in err
+
+
+def test_a_dry_run_draws_forecasts_and_writes_nothing(retinaforge, tmp_path):
+    arguments = ("generate", "--count", 1000, "--model", "null:5", "--workers", 2, "--dry-run")
+    code, out, _ = retinaforge(*arguments, "--out", tmp_path / "o", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["rows"], found["missing"], found["sampled"]) == (1000, 1000, 8)
+    assert 100 < found["images_per_s"] < 400
+    assert 2.5 < found["seconds"] < 10
+    assert found["bytes"] > 100_000
+    code, out, _ = retinaforge(*arguments, "--out", tmp_path / "o")
+    assert "1,000 of 1,000 rows to draw with 2 workers" in out
+    assert not (tmp_path / "o").exists()
+
+
+def test_every_command_shows_an_example(retinaforge):
+    for command in ("generate", "verify", "redrive", "train", "doctor", "bench pipeline"):
+        code, out, _ = retinaforge(*command.split(), "--help")
+        assert code == 0
+        assert f"retinaforge {command}" in " ".join(out.split())
+
+
+def test_doctor_speaks_json_and_knows_the_clashing_package(retinaforge):
+    code, out, _ = retinaforge("doctor", "--json")
+    found = {each["what"]: each["state"] for each in json.loads(out)}
+    assert found["torch"] == found["ray"] == "ok"
+    assert (found["package kernels"] == "clash") == (code == 1)
+
+
+def test_a_plan_takes_what_is_not_given_from_the_folder(tmp_path):
+    from engine.store.plan import write_plan
+
+    out = tmp_path / "o"
+    first, _ = make_plan(Request(out=out, count=5, model="null", seed=9, image_format="png"))
+    write_plan(out, first)
+    again, _ = make_plan(Request(out=out, count=5))
+    assert again == first
+    assert make_plan(Request(out=out, count=5, seed=9))[0] == first
+
+
+def test_progress_lines_say_rows_pace_time_left_and_dead_letters():
+    from engine.pipeline import Progress
+
+    state = Progress(planned=2000, committed=500, dead=100, drawn=500, images_per_s=10.0)
+    assert line(state) == "500 of 2,000 rows, 10.0 images/s, 0:02:20 left, 100 dead letters"
+    assert duration(3725) == "1:02:05"
