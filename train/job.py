@@ -6,11 +6,16 @@ import platform
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from engine.schema import UserError
 from train.checkpoint import Checkpoint, RunFolder, finished_model, parent
 from train.presets import Preset, Settings, find, override
+
+if TYPE_CHECKING:
+    from train.recipe import Recipe
 
 PACKAGES = ("torch", "diffusers", "transformers", "ray", "deepspeed")
 
@@ -30,6 +35,11 @@ class Job:
     def folder(self) -> RunFolder:
         """The run folder."""
         return RunFolder(self.root)
+
+    def build(self) -> Recipe:
+        """The recipe, the same on every worker and in every process: what it draws is seeded."""
+        torch.manual_seed(self.settings.seed)
+        return self.preset.build(self.settings, self.data)
 
     def announcement(self) -> str:
         """The first line: what will happen."""

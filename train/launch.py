@@ -89,8 +89,10 @@ def _train(job: Job, start: int) -> tuple[Outcome, int]:
 
 
 def _in_process(job: Job, journal: Journal, received: list[int]) -> Outcome:
-    recipe = job.preset.build(job.settings, job.data)
+    recipe = job.build()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # Where it is installed, transformers imports DeepSpeed, which would warn that it found no GPU.
+    os.environ.setdefault("DS_ACCELERATOR", device.type)
     stepper = OneProcess(recipe.module, job.settings, device)
     return _session(job, recipe, stepper, journal, lambda: bool(received)).run()
 
@@ -252,7 +254,7 @@ def _worker(config: dict[Any, Any]) -> Any:
     events = EventFile(job.root / ".events.jsonl")
     try:
         local = train.get_context().get_local_rank()
-        recipe = in_turn(lambda: job.preset.build(job.settings, job.data), first=local == 0)
+        recipe = in_turn(job.build, first=local == 0)
         stepper = Sharded(recipe.module, job.settings, device)
         latest = job.folder.latest()
         if stepper.rank == 0 and events.path.stat().st_size:

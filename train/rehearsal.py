@@ -24,7 +24,7 @@ def rehearse(job: Job) -> None:
     other.
     """
     settings, workers = job.settings, job.workers
-    recipe = job.preset.build(settings, job.data)
+    recipe = job.build()
     for name, value in asdict(settings).items():
         print(f"{name} = {value!r}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

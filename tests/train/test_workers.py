@@ -15,6 +15,7 @@ from ray import cloudpickle
 from engine.schema import UserError
 from train.loop import TrainingError
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
@@ -50,7 +51,6 @@ def two_cpus(monkeypatch):
     cloudpickle.unregister_pickle_by_value(toy)
 
 
-@pytest.mark.slow
 def test_two_workers_then_one_then_none_are_one_run(
     tmp_path, capsys, train, losses, two_cpus, same_tensors
 ):
@@ -75,7 +75,6 @@ def test_two_workers_then_one_then_none_are_one_run(
     assert len(losses(tmp_path / "nan")) == 4
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_replaced_from_the_last_checkpoint(tmp_path, train, losses):
     train(tmp_path / "straight", steps=12)
     run, pids = tmp_path / "run", tmp_path / "pids"
@@ -89,7 +88,6 @@ def test_a_killed_worker_is_replaced_from_the_last_checkpoint(tmp_path, train, l
     assert losses(run) == pytest.approx(losses(tmp_path / "straight"), abs=1e-6)
 
 
-@pytest.mark.slow
 def test_sigterm_checkpoints_under_ray_and_a_killed_driver_is_resumed(tmp_path, train, losses):
     train(tmp_path / "straight", steps=12)
     run, settings = tmp_path / "run", {"steps": 12, "data__sleep": 0.5, "checkpoint_every": 4}

@@ -1,15 +1,11 @@
 """Two workers over gloo, without Ray: every ZeRO stage is the one-process step on the same rows."""
 
 import copy
-import os
-import pickle
-import socket
 from dataclasses import replace
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+import two_workers
 from toy import SETTINGS, ToyRecipe
 
 from engine.schema import UserError
@@ -47,17 +43,8 @@ def one_process():
     return values, middle, train(stepper, recipe, range(STEPS, STEPS + 2)), read(stepper)
 
 
-def worker(rank, port, middle, answers):
+def worker(rank, answer, middle):
     """Train from the start in each stage, then go on in each stage from the one-process state."""
-    torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", DS_ACCELERATOR="cpu")
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-
-    def answer(about, found):
-        # Pickled here: the queue would share tensors through a process that has ended by then.
-        answers.put(pickle.dumps((rank, about, found)))
-
-    dist.init_process_group("gloo", rank=rank, world_size=2)
     for stage in STAGES:
         settings = replace(SETTINGS, zero=stage, micro=2 if stage == 2 else 0)
         recipe = in_turn(lambda s=settings: ToyRecipe(s, []), first=rank == 0)
@@ -94,19 +81,7 @@ def reference():
 
 @pytest.fixture(scope="module")
 def answers(reference):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = mp.get_context("spawn")
-    queue = context.Queue()
-    arguments = (port, reference[1], queue)
-    processes = [context.Process(target=worker, args=(rank, *arguments)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    found = [pickle.loads(queue.get(timeout=200)) for _ in range(2 * (len(STAGES) + 2))]
-    for process in processes:
-        process.join(timeout=60)
-    return {(rank, about): answer for rank, about, answer in found}
+    return two_workers.answers(worker, reference[1])
 
 
 def close(one, other, tolerance=1e-6):
