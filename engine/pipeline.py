@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from engine.registry import ModelRef
 from engine.stages.cluster import cluster, worker_count
-from engine.stages.draw import DrawActor, FatalError, Limits
+from engine.stages.draw import DrawActor, Limits
+from engine.stages.failure import RunError, disk_trouble, understood
 from engine.store import ranges
 from engine.store.card import write_card
 from engine.store.commits import (
@@ -30,6 +29,10 @@ from engine.store.commits import (
     Commit,
     Folder,
     StaleAttempt,
+    attempts,
+    check_fence,
+    close_attempt,
+    is_closed,
     leftovers,
     planned_rows,
     read_commit,
@@ -58,14 +61,6 @@ WORKER_CPU, WRITER_CPU = 0.9, 0.1
 """A worker and its writer share one processor, so no number of workers can keep a writer from
 starting.
 """
-
-FATAL = re.compile(r"^\S*FatalError: (.*)$", re.MULTILINE)
-
-
-class RunError(RuntimeError):
-    """The run stopped, and why; what is committed stays, and the same command goes
-    on from there.
-    """
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,7 @@ def run(
     Raises UserError for a plan or count that the folder refuses, RunError if the run cannot go on.
     """
     folder = Folder(root)
-    if not redrive and is_whole(folder, count):
+    if is_whole(folder, count) and not (redrive and dead_files(folder)[0]):
         return replace(_standing(folder), note="nothing to do")
     try:
         write_plan(root, plan)
@@ -135,7 +130,7 @@ def run(
     except StaleAttempt as error:
         raise RunError(f"{error}; this run stops and leaves the folder to the newer one") from error
     except OSError as error:
-        raise RunError(_disk_trouble(error, root)) from error
+        raise RunError(disk_trouble(error, root)) from error
     return replace(state, note="")
 
 
@@ -143,8 +138,11 @@ def is_whole(folder: Folder, count: int | None) -> bool:
     """Whether a run would have nothing to do: no row missing, no part changed,
     nothing left over.
     """
-    planned = planned_rows(folder)
-    if not planned or (count is not None and count != planned) or missing_rows(folder, planned):
+    latest = attempts(folder)[-1:]
+    planned = max((attempt.count for attempt in attempts(folder)), default=0)
+    if not latest or not is_closed(folder, latest[0].number):
+        return False
+    if (count is not None and count != planned) or missing_rows(folder, planned):
         return False
     commits, damaged = read_commits(folder)
     distinct = ranges.union(each for commit in commits for each in commit.indices)
@@ -171,10 +169,8 @@ def rows_per_part(folder: Folder, plan: Plan, ref: ModelRef, missing: int, worke
 
 def _draw_missing(
     folder: Folder, plan: Plan, ref: ModelRef, attempt: Attempt, how: How, tell: Tell
-) -> tuple[int, float]:
-    """Draw until nothing is missing; rows drawn and the seconds that it took without the start of
-    Ray.
-    """
+) -> Progress:
+    """Draw until nothing is missing, and say how that went."""
     missing = missing_rows(folder, attempt.count)
     if not missing:
         return _standing(folder)
@@ -288,48 +284,21 @@ def _one_pass(
             concurrency=pool,
         )
     except Exception as error:
-        raise _understood(error) from error
-
-
-def _understood(error: BaseException) -> BaseException:
-    """The cause that lies in a Ray error, as this module's callers know it."""
-    import ray.exceptions
-
-    for cause in _causes(error):
-        if told := FATAL.search(str(cause)):
-            # An actor that dies while it is made leaves its error as text only.
-            return RunError(told.group(1))
-        if isinstance(cause, ray.exceptions.RayError):
-            continue
-        if isinstance(cause, StaleAttempt | OSError):
-            return cause
-        if isinstance(cause, FatalError):
-            return RunError(str(cause))
-    last = list(_causes(error))[-1]
-    return RunError(f"{type(last).__name__}: {str(last).strip().splitlines()[-1:]}")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    queue: list[BaseException | None] = [error]
-    while queue:
-        each = queue.pop(0)
-        if each is not None and each not in seen:
-            seen.append(each)
-            yield each
-            queue += [getattr(each, "cause", None), each.__cause__, each.__context__]
+        raise understood(error) from error
 
 
 def _finish(folder: Folder, plan: Plan, attempt: Attempt) -> None:
-    """Clear what this run's own killed tasks left behind, and write the data card."""
-    with suppress(StaleAttempt):
-        sweep(folder, attempt.number)
-        for path in leftovers(folder, older_than=attempt.number + 1):
-            path.unlink(missing_ok=True)
-        for path in dead_files(folder)[1]:
-            path.unlink(missing_ok=True)
-        standing = _standing(folder)
-        write_card(folder, plan, standing.planned, standing.committed, standing.dead)
+    """Write the data card, close the attempt, and clear what its killed tasks left behind."""
+    standing = _standing(folder)
+    write_card(folder, plan, standing.planned, standing.committed, standing.dead)
+    check_fence(folder, attempt.number)
+    close_attempt(folder, attempt.number)
+    for path in leftovers(folder, older_than=attempt.number + 1):
+        path.unlink(missing_ok=True)
+    for path in dead_files(folder)[1]:
+        path.unlink(missing_ok=True)
+    if not is_whole(folder, None):
+        raise RunError("a late task wrote while the run was ending; repeat the command to mend it")
 
 
 def _standing(folder: Folder) -> Progress:
@@ -346,8 +315,3 @@ def _standing(folder: Folder) -> Progress:
 def _worded(damaged: int, shared: int) -> str:
     parts = [f"{damaged} damaged parts dropped"] if damaged else []
     return ", ".join([*parts, *([f"{shared} doubled rows dropped"] if shared else [])])
-
-
-def _disk_trouble(error: OSError, root: Path) -> str:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return f"cannot write to {root}: {reason}. What is committed is safe: repeat the command later"

@@ -267,6 +267,16 @@ class NullSampler:
         return False
 
 
+def _quieten() -> None:
+    """Keep the bars and load reports of both libraries out of a run's own progress."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+
+
 class PipelineSampler:
     """`RetinaForgePipeline` behind the door: fixed call shape, fixed threads, padding."""
 
@@ -276,6 +286,7 @@ class PipelineSampler:
         from engine.diffusion.pipeline import RetinaForgePipeline
 
         device.use_threads(settings.threads)
+        _quieten()
         self.rows_per_call = settings.rows_per_call
         self._settings = settings
         dtype = getattr(torch, settings.dtype)

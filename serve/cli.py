@@ -156,8 +156,13 @@ def train(
         raise UserError(f"{workers}", field="--workers", expected="0 or more")
     overrides = dict(_assignment(text) for text in settings or [])
     from train.launch import run_training
+    from train.loop import TrainingError
 
-    run_training(preset, data or [], workers, overrides, out or Path("runs") / preset, dry_run)
+    try:
+        run_training(preset, data or [], workers, overrides, out or Path("runs") / preset, dry_run)
+    except TrainingError as error:
+        _say(f"error: {error}")
+        raise typer.Exit(1) from error
 
 
 @app.command(epilog="Example: retinaforge doctor --json")

@@ -19,6 +19,8 @@ import psutil
 import pyarrow.dataset
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
 CLI = [sys.executable, "-m", "serve.cli"]
 ENVIRONMENT = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("RAY_ADDRESS", None)
@@ -43,10 +45,6 @@ def whole(rows: int) -> dict[str, int]:
 
 def stored_indices(out: Path) -> list[int]:
     return sorted(pyarrow.dataset.dataset(out / "parts").to_table(["index"])["index"].to_pylist())
-
-
-def commits(out: Path) -> int:
-    return len(list((out / "commits").glob("*.json")))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 100) -> None:
@@ -97,28 +95,131 @@ def driver() -> Iterator[Callable[[list[str]], Driver]]:
             each.kill()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
+def rows_committed(out: Path) -> int:
+    return sum(json.loads(file.read_text())["rows"] for file in (out / "commits").glob("*.json"))
+
+
+def after_one_commit(start: Callable[[list[str]], Driver], command: list[str]) -> Driver:
+    """Start the command, and come back when this run (not one before it) has committed a part."""
+    out = Path(command[command.index("--out") + 1])
+    number = len(list((out / "attempts").glob("*.json"))) + 1
+    run = start(command)
+    wait_for(
+        lambda: (
+            any((out / "commits").glob(f"{number:06d}-*.json")) or run.process.poll() is not None
+        )
+    )
+    assert run.process.poll() is None, "the run was over before the fault"
+    return run
+
+
 def test_600_rows_survive_two_driver_kills_and_a_worker_kill(tmp_path, driver):
     out = tmp_path / "o"
     command = generate(out, 600, "--model", "null:20", "--workers", "2")
 
-    for kill in (1, 2):
-        before = commits(out)
-        run = driver(command)
-        wait_for(lambda before=before: commits(out) >= before + 2)
-        run.kill()
-        done = sum(json.loads(f.read_text())["rows"] for f in (out / "commits").glob("*.json"))
-        assert 0 < done < 600, f"kill {kill} missed the run"
+    for _ in range(2):
+        after_one_commit(driver, command).kill()
+    assert 0 < rows_committed(out) < 600
 
-    before = commits(out)
-    run = driver(command)
-    wait_for(lambda: commits(out) > before)
-    victims = run.below("MapWorker")
-    assert victims
-    victims[0].send_signal(signal.SIGKILL)
+    run = after_one_commit(driver, command)
+    (victim, *_) = run.below("MapWorker")
+    victim.send_signal(signal.SIGKILL)
 
     assert run.process.wait(150) == 0
     assert verdict(out) == whole(600)
     assert stored_indices(out) == list(range(600))
     assert len(list((out / "attempts").glob("*.json"))) == 3
+
+
+def test_a_killed_raylet_takes_the_run_with_it_and_the_same_command_finishes(tmp_path, driver):
+    out = tmp_path / "o"
+    command = generate(out, 400, "--model", "null:20", "--workers", "2")
+    run = after_one_commit(driver, command)
+    for raylet in run.below("raylet/raylet"):
+        raylet.send_signal(signal.SIGKILL)
+    assert run.process.wait(150) != 0
+    assert 0 < rows_committed(out) < 400
+
+    assert finish(command).returncode == 0
+    assert verdict(out) == whole(400)
+
+
+def test_a_kill_between_the_parts_name_and_its_record(tmp_path):
+    """Parts without a record, as such a kill leaves them, are cleared and drawn again."""
+    out = tmp_path / "o"
+    command = generate(out, 3000, "--model", "null", "--workers", "1")
+    assert finish(command).returncode == 0
+    for record in list((out / "commits").glob("*.json"))[:2]:
+        record.unlink()
+    found = verdict(out)
+    assert (found["orphan"], found["committed"] + found["missing"]) == (2, 3000)
+
+    assert finish(command).returncode == 0
+    assert verdict(out) == whole(3000)
+    assert stored_indices(out) == list(range(3000))
+
+
+def test_a_part_cut_by_hand_is_found_and_mended_by_the_same_command(tmp_path):
+    out = tmp_path / "o"
+    command = generate(out, 300, "--model", "null", "--workers", "1")
+    assert finish(command).returncode == 0
+    part = next((out / "parts").glob("*.parquet"))
+    with part.open("r+b") as file:
+        file.truncate(part.stat().st_size - 1000)
+    check = finish([*CLI, "verify", str(out)])
+    assert (check.returncode, json.loads(check.stdout)["corrupt"]) == (1, 1)
+
+    mended = finish(command)
+    assert mended.returncode == 0
+    assert "1 damaged parts dropped" in mended.stderr
+    assert verdict(out) == whole(300)
+    again = finish(command)
+    assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small tmpfs takes root; the file-size test stands in for it")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def test_a_full_disk_stops_the_run_clearly_and_the_same_command_goes_on(small_disk):
+    out = small_disk / "o"
+    command = generate(out, 4000, "--model", "null", "--workers", "1")
+    full = finish(command)
+    assert full.returncode == 1
+    assert "No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert rows_committed(out) < 4000
+
+    grow = ["mount", "-o", "remount,size=50m", str(small_disk)]
+    subprocess.run(grow, check=True)
+    assert finish(command).returncode == 0
+    assert verdict(out) == whole(4000)
+
+
+def test_a_node_of_a_cluster_is_lost(tmp_path, driver, monkeypatch):
+    """Two nodes of one processor each; the one without the head dies while it draws."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    out = tmp_path / "o"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        command = generate(out, 500, "--model", "null:20", "--address", cluster.address)
+        run = after_one_commit(driver, command)
+        cluster.remove_node(node, allow_graceful=False)
+        assert run.process.wait(200) == 0
+    finally:
+        cluster.shutdown()
+    assert verdict(out) == whole(500)
+    assert stored_indices(out) == list(range(500))

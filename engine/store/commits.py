@@ -200,10 +200,21 @@ def take_attempt(folder: Folder, count: int | None, redrive: bool = False) -> At
             return attempt
 
 
+def close_attempt(folder: Folder, attempt: int) -> None:
+    """Mark a run as ended: from here its own late tasks cannot commit either."""
+    (folder.attempts / f"{attempt:06d}.closed").touch()
+    flush_folder(folder.attempts)
+
+
+def is_closed(folder: Folder, attempt: int) -> bool:
+    """Whether the run came to its end."""
+    return (folder.attempts / f"{attempt:06d}.closed").exists()
+
+
 def check_fence(folder: Folder, attempt: int) -> None:
-    """Raise StaleAttempt if a newer attempt exists. Numbers have no holes, so one
-    look is enough.
-    """
+    """Raise StaleAttempt if the attempt has ended or a newer one exists (numbers have no holes)."""
+    if is_closed(folder, attempt):
+        raise StaleAttempt(f"attempt {attempt} has ended")
     if (folder.attempts / f"{attempt + 1:06d}.json").exists():
         raise StaleAttempt(f"attempt {attempt} is over: a newer run has taken this folder")
 

@@ -21,6 +21,9 @@ from engine.specs import Recipe
 from engine.store.commits import Folder, flush_folder, temporary, write_durably
 
 FORMAT = 1
+DRAWING = "1"
+"""The version of our own code that turns a plan into pixels: raised when the same plan would draw
+other rows, and only then, so that an update of the project does not close existing folders."""
 NOT_PIXELS = {"fingerprint", "model_location"}
 DIFFERENCES_SHOWN = 8
 
@@ -76,8 +79,8 @@ def library_versions(names: tuple[str, ...]) -> dict[str, str]:
     """The installed versions of the libraries that a model's pixels depend on, without importing
     them.
     """
-    found = {}
-    for name in ("retinaforge", "pillow", "numpy", *names):
+    found = {"drawing": DRAWING}
+    for name in ("pillow", "numpy", *names):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

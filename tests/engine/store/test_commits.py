@@ -19,6 +19,7 @@ from engine.store.commits import (
     StaleAttempt,
     add_commit,
     check_fence,
+    close_attempt,
     leftovers,
     planned_rows,
     publish,
@@ -119,6 +120,14 @@ def test_sweep_takes_older_leftovers_and_leaves_commits_and_newer_writers(folder
     assert sweep(folder, second) == 2
     assert list(leftovers(folder)) == [newer]
     assert (folder.parts / commit(first).part).exists()
+
+
+def test_the_late_tasks_of_a_run_that_ended_are_fenced_too(folder):
+    number = take_attempt(folder, 10).number
+    close_attempt(folder, number)
+    with pytest.raises(StaleAttempt, match="ended"):
+        add_commit(folder, commit(number))
+    assert take_attempt(folder, 10).number == number + 1
 
 
 LATE_WRITER = """
