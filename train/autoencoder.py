@@ -17,14 +17,9 @@ from PIL import Image
 from torch import nn
 
 from engine.data import splits
-from engine.data.sources import Example, UnreadableImage, read_examples
-from engine.data.transforms import (
-    augment,
-    crop_to_field,
-    draw_augmentation,
-    to_tensor,
-    to_uint8,
-)
+from engine.data.sources import read_examples
+from engine.data.squares import load_squares
+from engine.data.transforms import augment, draw_augmentation, to_uint8
 from engine.models import autoencoder
 from engine.models.card import write_card
 from engine.schema import UserError
@@ -63,10 +58,10 @@ class AutoencoderRecipe:
         examples = read_examples(data)
         self._size = settings.data["size"]
         self._crop = settings.data["crop"]
-        self._images, self.refused = _load(splits.teaching(examples), self._size)
+        self._images, self.refused = load_squares(splits.teaching(examples), self._size)
         if len(self._images) < 2:
             raise UserError("fewer than two readable training photographs", field="--data")
-        self._held_out = _load(splits.held_out(examples)[:60], self._size)[0]
+        self._held_out = load_squares(splits.held_out(examples)[:60], self._size)[0]
         self.module = Reconstruction(self._build())
 
     def _build(self) -> AutoencoderDC:
@@ -130,13 +125,3 @@ def generator_at(seed: int, position: int) -> torch.Generator:
     """The generator of one sample of a run: all that is random in it comes from here."""
     digest = hashlib.sha256(f"train:{seed}:{position}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-def _load(examples: list[Example], size: int) -> tuple[list[torch.Tensor], list[str]]:
-    images, refused = [], []
-    for example in examples:
-        try:
-            images.append(to_tensor(crop_to_field(example.read(), size)))
-        except UnreadableImage as error:
-            refused.append(str(error))
-    return images, refused

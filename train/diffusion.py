@@ -24,7 +24,7 @@ from engine import seeds
 from engine.data import splits
 from engine.data.latents import Encoded, LatentSettings, encode_examples
 from engine.data.sources import Example, read_examples
-from engine.data.transforms import crop_to_field, to_tensor
+from engine.data.squares import load_squares
 from engine.diffusion.loss import logit_normal_times, rectified_flow_loss
 from engine.diffusion.pipeline import RetinaForgePipeline
 from engine.diffusion.pipeline import Settings as SampleSettings
@@ -99,8 +99,9 @@ class DiffusionRecipe:
             self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
         else:
             self._vae = autoencoder.build(self.settings.model["preset"])
-            size = self.settings.data["size"]
-            some = [to_tensor(crop_to_field(e.read(), size)) for e in teaching[:32]]
+            some, _ = load_squares(teaching[:32], self.settings.data["size"])
+            if not some:
+                raise UserError("no readable training photograph", field="--data")
             autoencoder.start_from_components(self._vae, torch.stack(some))
             self._tokenizer = PreTrainedTokenizerFast.from_pretrained(EMBEDDED / "tiny/tokenizer")
             torch.manual_seed(self.settings.seed)

@@ -146,7 +146,7 @@ def random_annotation(rng: random.Random) -> Annotation:
     learned."""
     findings = rng.choice((0.0, 0.15, 0.4))
     known = rng.choice((0.3, 0.7, 1.0))
-    values: dict[str, int] = {}
+    values: dict[str, Any] = {}
     for label in LABELS:
         usual = label.name.startswith("is_") and label.name.endswith(("readable", "fundus"))
         if rng.random() < known:

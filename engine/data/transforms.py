@@ -36,7 +36,7 @@ def find_field(image: Image.Image) -> Field:
     """
     small = image.convert("RGB")
     shrink = max(1, max(image.size) // 256)
-    small = small.resize((max(1, image.width // shrink), max(1, image.height // shrink)), Image.BOX)
+    small = small.resize((max(1, image.width // shrink), max(1, image.height // shrink)), Image.Resampling.BOX)
     red = np.asarray(small, dtype=np.float32)[..., 0]
     inside = red > max(_DARK * float(np.percentile(red, 99)), 8.0)
     columns = np.flatnonzero(inside.mean(0) > 0.02)
@@ -59,7 +59,7 @@ def crop_to_field(image: Image.Image, size: int, field: Field | None = None) -> 
     left = (field.left + field.right - side) // 2
     top = (field.top + field.bottom - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    return square.resize((size, size), Image.LANCZOS)
+    return square.resize((size, size), Image.Resampling.LANCZOS)
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
