@@ -225,11 +225,11 @@ class _Watch:
         )
 
     def _pace(self) -> float:
-        """Rows per second after the first wave of commits, one from each worker."""
-        commits = sorted(self._new, key=lambda commit: commit.finished)
-        if len(commits) <= self.wave:
+        """Rows drawn in a second; none before every worker has drawn two parts."""
+        commits = sorted(self._new, key=lambda commit: commit.drawn)
+        if len(commits) < 2 * self.wave + 1:
             return 0.0
-        took = commits[-1].finished - commits[self.wave - 1].finished
+        took = commits[-1].drawn - commits[self.wave - 1].drawn
         return sum(commit.rows for commit in commits[self.wave :]) / took if took > 0 else 0.0
 
     def until_over(self) -> None:

@@ -1,8 +1,8 @@
 """`bench pipeline`: the Ray job against a one-process loop that does the same work, in one run on
 this machine.
 
-Both sample, encode, write parts and commit them. Speeds are counted between commits: from the one
-that ends the first wave (one part per worker) to the last, so neither the start of Ray nor the
+Both sample, encode, write parts and commit them. Speeds are counted from the moment at which the
+first wave (one part per worker) is drawn to the last commit, so neither the start of Ray nor the
 loading of a model is in them.
 """
 
@@ -121,11 +121,11 @@ def _ray(out: Path, plan: Plan, ref: ModelRef, rows: int, workers: int) -> float
 
 
 def _speed(folder: Folder, wave: int) -> float:
-    """Images per second from the commit that ends the first wave to the last."""
-    commits = sorted(read_commits(folder)[0], key=lambda commit: commit.finished)
+    """Images per second from the end of the first wave of drawing to the last commit."""
+    commits = sorted(read_commits(folder)[0], key=lambda commit: commit.drawn)
     wave = min(wave, len(commits) - 1)
     rows = sum(commit.rows for commit in commits[wave:])
-    seconds = commits[-1].finished - commits[wave - 1].finished
+    seconds = max(commit.finished for commit in commits) - commits[wave - 1].drawn
     return rows / seconds if seconds > 0 else 0.0
 
 

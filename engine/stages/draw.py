@@ -218,7 +218,7 @@ class DrawActor:
 
 
 def to_table(plan: Plan, outcomes: Sequence[Outcome], worker_seconds: float) -> pa.Table:
-    """Outcomes as a table of `outcome_schema()`; `worker_seconds` is what each of them cost."""
+    """Outcomes drawn just now as `outcome_schema()`; `worker_seconds` is what each of them cost."""
     schema, rows = outcome_schema(), len(outcomes)
     specs = [outcome.spec for outcome in outcomes]
     columns: dict[str, Any] = {
@@ -247,6 +247,7 @@ def to_table(plan: Plan, outcomes: Sequence[Outcome], worker_seconds: float) -> 
         "reason": [outcome.reason for outcome in outcomes],
         "spec": [_spec_json(outcome) for outcome in outcomes],
         "worker_seconds": [worker_seconds] * rows,
+        "drawn": [time.time()] * rows,
         **{name: _images([None] * rows) for name in MASKS},
     }
     arrays = [

@@ -53,6 +53,7 @@ class Commit(BaseModel):
     fingerprint: str
     truncated: int
     worker_seconds: float
+    drawn: float
     finished: float
 
     @property

@@ -12,6 +12,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -55,7 +56,16 @@ def outcome_schema() -> pa.Schema:
     schema = row_schema()
     for name, type_ in DEAD_FIELDS:
         schema = schema.append(pa.field(name, type_))
-    return schema.append(pa.field("worker_seconds", pa.float64()))
+    schema = schema.append(pa.field("worker_seconds", pa.float64()))
+    return schema.append(pa.field("drawn", pa.float64()))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a part took: seconds of a worker, and the time at which its last row was drawn."""
+
+    seconds: float
+    drawn: float
 
 
 def part_name(ids: list[str], attempt: int) -> str:
@@ -79,13 +89,16 @@ def write_outcomes(
     rows = table.filter(pa.compute.invert(failed))
     if not rows.num_rows:
         return None
-    seconds = float(pa.compute.sum(table["worker_seconds"]).as_py() or 0.0)
+    cost = Cost(
+        seconds=float(pa.compute.sum(table["worker_seconds"]).as_py() or 0.0),
+        drawn=float(pa.compute.max(table["drawn"]).as_py() or 0.0),
+    )
     schema = row_schema()
-    return write_part(folder, attempt, fingerprint, rows.select(schema.names).cast(schema), seconds)
+    return write_part(folder, attempt, fingerprint, rows.select(schema.names).cast(schema), cost)
 
 
 def write_part(
-    folder: Folder, attempt: int, fingerprint: str, rows: pa.Table, worker_seconds: float
+    folder: Folder, attempt: int, fingerprint: str, rows: pa.Table, cost: Cost
 ) -> Commit:
     """Write rows (`row_schema()`) as one part and commit it."""
     name = part_name(rows["id"].to_pylist(), attempt)
@@ -102,7 +115,8 @@ def write_part(
         indices=ranges.from_indices(rows["index"].to_pylist()),
         fingerprint=fingerprint,
         truncated=int(pa.compute.sum(rows["prompt_truncated"]).as_py() or 0),
-        worker_seconds=round(worker_seconds, 4),
+        worker_seconds=round(cost.seconds, 4),
+        drawn=cost.drawn,
         finished=time.time(),
     )
     add_commit(folder, commit)

@@ -24,7 +24,7 @@ from engine.store.commits import (
     planned_rows,
     read_commits,
 )
-from engine.store.parts import read_dead, sha256_of, write_part
+from engine.store.parts import Cost, read_dead, sha256_of, write_part
 from engine.store.ranges import Ranges
 
 HASHING_THREADS = 4
@@ -178,4 +178,5 @@ def _rewrite(folder: Folder, attempt: int, commit: Commit, left: Ranges) -> None
     _drop(folder, commit)
     if rows.num_rows:
         share = commit.worker_seconds * rows.num_rows / max(commit.rows, 1)
-        write_part(folder, attempt, commit.fingerprint, rows, share)
+        cost = Cost(share, commit.drawn)
+        write_part(folder, attempt, commit.fingerprint, rows, cost)

@@ -43,6 +43,7 @@ def commit(attempt: int, name: str = "a") -> Commit:
         fingerprint="f",
         truncated=0,
         worker_seconds=1.0,
+        drawn=0.0,
         finished=0.0,
     )
 
