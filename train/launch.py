@@ -29,7 +29,7 @@ from train.stepper import OneProcess, Stepper
 MAX_FAILURES = 3
 """Times that lost workers are replaced; nodes taken back by a cloud are not counted."""
 _CHECKOUT = Path(__file__).resolve().parent.parent
-_PACKAGES = ("engine", "train", "kernels")
+_NOT_SENT = [".git", ".venv", "docs", "tests", "runs"]
 
 
 def run_training(
@@ -146,15 +146,16 @@ def _cluster(workers: int) -> Iterator[dict[str, float]]:
     import ray
 
     if ray.is_initialized():
-        yield _resources(workers, ray.cluster_resources())
+        yield _resources(1, ray.cluster_resources())
         return
     address = os.environ.get("RAY_ADDRESS")
-    cpus = max(1, (os.cpu_count() or 1) // workers)
+    cpus = 1 if address else max(1, (os.cpu_count() or 1) // workers)
     if address:
         # A submitted job has its runtime environment from the submission; naming one twice fails.
         job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-        modules = {} if job else {"py_modules": [str(_CHECKOUT / name) for name in _PACKAGES]}
-        ray.init(address=address, runtime_env=modules, log_to_driver=False)
+        code = {} if job else {"working_dir": str(_CHECKOUT), "excludes": _NOT_SENT}
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        ray.init(address=address, runtime_env=code, **quiet)
     else:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         # More workers than cores still start: they share them.
@@ -166,18 +167,20 @@ def _cluster(workers: int) -> Iterator[dict[str, float]]:
             logging_level=logging.ERROR,
         )
     try:
-        resources = _resources(workers, ray.cluster_resources())
-        yield resources if address else {**resources, "CPU": cpus}
+        cluster = ray.cluster_resources()
+        gpus = cluster.get("GPU", 0)
+        if not address and 0 < gpus < workers:
+            # A cluster may add machines; this one will not.
+            asked = f"{workers} workers, but {gpus:.0f} GPUs"
+            raise UserError(asked, field="--workers", expected=f"1 to {gpus:.0f}")
+        yield _resources(cpus, cluster)
     finally:
         ray.shutdown()
 
 
-def _resources(workers: int, cluster: dict[str, float]) -> dict[str, float]:
-    gpus = cluster.get("GPU", 0)
-    if 0 < gpus < workers:
-        asked = f"{workers} workers, but {gpus:.0f} GPUs"
-        raise UserError(asked, field="--workers", expected=f"1 to {gpus:.0f}")
-    return {"CPU": 1, "GPU": 1} if gpus else {"CPU": 1}
+def _resources(cpus: int, cluster: dict[str, float]) -> dict[str, float]:
+    """What each worker takes: a GPU where the cluster has any."""
+    return {"CPU": cpus, "GPU": 1} if cluster.get("GPU", 0) else {"CPU": cpus}
 
 
 def _on_workers(
@@ -187,6 +190,8 @@ def _on_workers(
     stop, events = job.root / ".stop", EventFile(job.root / ".events.jsonl")
     stop.unlink(missing_ok=True)
     events.clear()
+    how = "bf16 over NCCL" if "GPU" in resources else "float32 over gloo"
+    journal.say(f"each worker has {_listed(resources)}; {how}")
     ended: list[Any] = []
     thread = threading.Thread(target=lambda: ended.append(_fit(job, resources)), daemon=True)
     thread.start()
@@ -264,6 +269,10 @@ def _worker(config: dict[Any, Any]) -> Any:
         return _session(job, recipe, stepper, events, stop.exists, train.report).run()
     except (UserError, TrainingError) as error:
         return error
+
+
+def _listed(resources: dict[str, float]) -> str:
+    return " and ".join(f"{count} {name}" for name, count in resources.items())
 
 
 def _say(line: str) -> None:
