@@ -7,6 +7,7 @@ Heavy modules are imported inside the commands, so that help and mistakes answer
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,13 @@ app = typer.Typer(
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speeds side by side on this machine.")
 app.add_typer(bench_app, name="bench")
 
+QUIET = {
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+"""The libraries' own bars and advice would break ours; whoever sets these variables sees them."""
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Workers = Annotated[int | None, typer.Option(help="Workers; one per processor or GPU by default.")]
 Batch = Annotated[int | None, typer.Option(help="Rows between two hand-overs to the encoder.")]
@@ -38,6 +46,8 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set folder."
 
 def main() -> None:
     """Entry point of the console script."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         app()
     except UserError as error:
@@ -140,7 +150,8 @@ def redrive(
 def train(
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="For example diffusion-tiny.")],
     data: Annotated[
-        list[str] | None, typer.Option(help="CSV, folder or phantom[:COUNT]; may be repeated.")
+        list[str] | None,
+        typer.Option(help="CSV, folder of images or data set folder; may be repeated."),
     ] = None,
     workers: Annotated[int, typer.Option(help="0 trains in this process, without Ray.")] = 1,
     settings: Annotated[

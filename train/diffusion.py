@@ -98,6 +98,7 @@ class DiffusionRecipe:
             self._text = BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False)
             self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
         else:
+            torch.manual_seed(self.settings.seed)
             self._vae = autoencoder.build(self.settings.model["preset"])
             some, _ = load_squares(teaching[:32], self.settings.data["size"])
             if not some:

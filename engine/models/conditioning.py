@@ -86,6 +86,9 @@ def build_text_encoder(preset: str, vocabulary: int) -> BertModel:
         vocab_size=vocabulary,
         max_position_embeddings=MAX_CAPTION_TOKENS,
         type_vocab_size=1,
+        # A recipe's sample is its position's alone: nothing in a module may draw for itself.
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         **TEXT_PRESETS[preset],
     )
     return BertModel(config, add_pooling_layer=False)
