@@ -121,8 +121,11 @@ def resolve(name: str) -> ModelRef:
         return _resolve_folder(name, embedded, location=name)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        folder = folder.resolve()
-        return _resolve_folder(folder.name, folder, location=str(folder))
+        # A training run keeps its finished model one folder down.
+        called = folder.resolve().name
+        inner = folder / "model"
+        folder = (inner if (inner / "model_index.json").is_file() else folder).resolve()
+        return _resolve_folder(called, folder, location=str(folder))
     raise UserError(
         f"no model of that name, and no such folder: {name!r}",
         field="--model",

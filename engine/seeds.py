@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def row_seed(run_seed: int, index: int, retry: int = 0) -> int:
@@ -29,6 +31,9 @@ def row_random(run_seed: int, index: int, purpose: str) -> random.Random:
 
 def noise(seeds: list[int], shape: tuple[int, ...]) -> torch.Tensor:
     """Standard normal noise (B, *shape) float32 on the CPU, one generator per row."""
+    # Ids are read by commands that must answer at once, and torch takes seconds to import.
+    import torch
+
     rows = []
     for seed in seeds:
         generator = torch.Generator("cpu").manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)

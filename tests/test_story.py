@@ -61,9 +61,9 @@ def test_from_photographs_to_a_verified_data_set(photographs, tmp_path):
     assert json.loads(card.read_text())["steps"] == 4
 
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("Right eye, no diabetic retinopathy.\nProliferative retinopathy, left eye.\n")
+    prompts.write_text("Right eye, no diabetic retinopathy.\nLeft eye, proliferative DR.\n")
     generate = (
-        "generate", "--count", 5, "--prompts", prompts, "--model", card.parent, "--size", 64,
+        "generate", "--count", 5, "--prompts", prompts, "--model", tmp_path / "run", "--size", 64,
         "--steps", 2, "--out", tmp_path / "out",
     )  # fmt: skip
     retinaforge(*generate)

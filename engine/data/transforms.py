@@ -34,9 +34,9 @@ def find_field(image: Image.Image) -> Field:
 
     A photograph without a dark surround gives its whole frame.
     """
-    small = image.convert("RGB")
     shrink = max(1, max(image.size) // 256)
-    small = small.resize((max(1, image.width // shrink), max(1, image.height // shrink)), Image.Resampling.BOX)
+    few = (max(1, image.width // shrink), max(1, image.height // shrink))
+    small = image.convert("RGB").resize(few, Image.Resampling.BOX)
     red = np.asarray(small, dtype=np.float32)[..., 0]
     inside = red > max(_DARK * float(np.percentile(red, 99)), 8.0)
     columns = np.flatnonzero(inside.mean(0) > 0.02)

@@ -151,9 +151,7 @@ def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, 
         for parameter in recipe.module.parameters():
             parameter.add_(0.25)
     recipe.export(folder, {})
-    again = diffusion.build(
-        settings("diffusion-debug", tmp_path, init=folder), [str(photographs)]
-    )
+    again = diffusion.build(settings("diffusion-debug", tmp_path, init=folder), [str(photographs)])
     ours, theirs = recipe.module.state_dict(), again.module.state_dict()
     assert all(torch.allclose(ours[k], theirs[k], atol=2e-3) for k in ours)
 
