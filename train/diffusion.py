@@ -8,7 +8,6 @@ same samples.
 from __future__ import annotations
 
 import hmac
-import logging
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +36,6 @@ from engine.schema import LABEL_NAMES, Annotation, UserError
 from train.autoencoder import generator_at
 from train.presets import Settings
 
-_log = logging.getLogger(__name__)
 EMBEDDED = Path(__file__).parent.parent / "engine" / "weights"
 
 
@@ -264,8 +262,8 @@ def build(settings: Settings, data: list[str]) -> DiffusionRecipe:
 
 
 def _say_encoded(done: int, of: int) -> None:
-    if done % 50 == 0 or done == of:
-        _log.info("encoded %d of %d photographs", done, of)
+    if done % 25 == 0 or done == of:
+        print(f"encoded photograph {done} of {of}", flush=True)
 
 
 def _as_seen(example: Example, mirrored: bool) -> tuple[Annotation, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,7 +89,8 @@ def _encode(
         "latents": (latents * vae.config.scaling_factor).half(),
         "mirrored": torch.tensor([c.mirrored for c in changes]),
     }
-    partial = path.with_suffix(".tmp")
+    # Workers that start together encode the same photographs: each writes its own file.
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
     save_file(tensors, partial)
     partial.replace(path)
 
