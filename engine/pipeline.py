@@ -148,7 +148,7 @@ def is_whole(folder: Folder, count: int | None) -> bool:
     distinct = ranges.union(each for commit in commits for each in commit.indices)
     shared = sum(commit.rows for commit in commits) > ranges.size(distinct)
     untidy = damaged or shared or next(leftovers(folder), None) or dead_files(folder)[1]
-    return not untidy and not unsound(folder, commits, rehash=False)
+    return not untidy and not unsound(folder, commits)
 
 
 def rows_per_part(folder: Folder, plan: Plan, ref: ModelRef, missing: int, workers: int) -> int:

@@ -38,17 +38,17 @@ class StaleAttempt(RuntimeError):
 
 class Commit(BaseModel):
     """The record of one committed part. `indices` are half-open ranges, `bytes` the size of the
-    Parquet file.
+    Parquet file. Fields that it does not know (older folders kept a file time) are ignored: they
+    prove nothing.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     part: str
     attempt: int
     rows: int
     bytes: int
     sha256: str
-    mtime_ns: int
     indices: list[tuple[int, int]]
     fingerprint: str
     truncated: int

@@ -111,7 +111,6 @@ def write_part(
         rows=rows.num_rows,
         bytes=count,
         sha256=digest,
-        mtime_ns=final.stat().st_mtime_ns,
         indices=ranges.from_indices(rows["index"].to_pylist()),
         fingerprint=fingerprint,
         truncated=int(pa.compute.sum(rows["prompt_truncated"]).as_py() or 0),

@@ -63,26 +63,19 @@ class Mended:
     shared_rows: int = 0
 
 
-def is_sound(folder: Folder, commit: Commit, rehash: bool = False) -> bool:
-    """Is the committed part there, unchanged? Without `rehash` a file of known size and time is
-    believed.
-    """
+def is_sound(folder: Folder, commit: Commit) -> bool:
+    """Is the committed part there, unchanged? Its size, then the hash of every byte."""
     path = folder.part_of(commit)
     try:
-        stat = path.stat()
+        return path.stat().st_size == commit.bytes and sha256_of(path) == commit.sha256
     except FileNotFoundError:
         return False
-    if stat.st_size != commit.bytes:
-        return False
-    if not rehash and stat.st_mtime_ns == commit.mtime_ns:
-        return True
-    return sha256_of(path) == commit.sha256
 
 
-def unsound(folder: Folder, commits: list[Commit], rehash: bool) -> set[str]:
+def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
     """The names of the commits whose parts are gone or changed; reads several files at a time."""
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
-        sound = pool.map(lambda commit: is_sound(folder, commit, rehash), commits)
+        sound = pool.map(lambda commit: is_sound(folder, commit), commits)
         return {commit.name for commit, fine in zip(commits, sound, strict=True) if not fine}
 
 
@@ -111,7 +104,7 @@ def verify(root: Path) -> Verdict:
     """Recount the folder against its plan and hash every part."""
     folder = Folder(root)
     commits, damaged = read_commits(folder)
-    bad = unsound(folder, commits, rehash=True)
+    bad = unsound(folder, commits)
     sound = [commit for commit in commits if commit.name not in bad]
     committed = ranges.union(each for commit in sound for each in commit.indices)
     planned = planned_rows(folder)
@@ -128,7 +121,7 @@ def verify(root: Path) -> Verdict:
     )
 
 
-def mend(folder: Folder, attempt: int, rehash: bool = False) -> Mended:
+def mend(folder: Folder, attempt: int) -> Mended:
     """Drop damaged parts and, of parts that share rows, all but the lowest name's share.
 
     Only the holder of the latest attempt may call it. Rows that this leaves without a commit count
@@ -139,7 +132,7 @@ def mend(folder: Folder, attempt: int, rehash: bool = False) -> Mended:
     for record in damaged:
         record.unlink()
         (folder.parts / f"{record.stem}.parquet").unlink(missing_ok=True)
-    bad = unsound(folder, commits, rehash)
+    bad = unsound(folder, commits)
     for commit in commits:
         if commit.name in bad:
             _drop(folder, commit)

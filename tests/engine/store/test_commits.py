@@ -38,7 +38,6 @@ def commit(attempt: int, name: str = "a") -> Commit:
         rows=2,
         bytes=1,
         sha256="0" * 64,
-        mtime_ns=0,
         indices=[(0, 2)],
         fingerprint="f",
         truncated=0,
