@@ -195,8 +195,8 @@ class DrawActor:
     """
 
     def __init__(self, root: str, batch: int | None, limits: Limits) -> None:
-        """Raises FatalError if this node's libraries are not the plan's, or the model cannot be
-        loaded.
+        """Raises FatalError if this node's libraries or weights are not the plan's, or the model
+        cannot be loaded.
         """
         plan = read_plan(Path(root))
         if plan is None:
@@ -205,16 +205,26 @@ class DrawActor:
         other = [f"{k} {here[k]} (plan: {v})" for k, v in plan.versions.items() if here[k] != v]
         if other:
             raise FatalError(f"this node's libraries would draw other pixels: {', '.join(other)}")
-        try:
-            sampler = registry.load(registry.resolve(plan.model_location), plan.settings)
-        except Exception as error:
-            raise FatalError(f"cannot load model {plan.model}: {_reason(error)}") from error
-        self._draw = Draw(plan, sampler, batch, limits)
+        self._draw = Draw(plan, _load(plan), batch, limits)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """`batch` holds one chunk: its ranges as JSON."""
         chunks = [json.loads(text) for text in batch["chunk"].to_pylist()]
         return self._draw.table([(start, stop) for chunk in chunks for start, stop in chunk])
+
+
+def _load(plan: Plan) -> Sampler:
+    """The plan's own model: a folder of the same name may hold other weights on another node."""
+    try:
+        ref = registry.resolve(plan.model_location)
+        if ref.weights_sha256 == plan.weights_sha256:
+            return registry.load(ref, plan.settings)
+    except Exception as error:
+        raise FatalError(f"cannot load model {plan.model}: {_reason(error)}") from error
+    raise FatalError(
+        f"this machine's copy of {plan.model} has other weights than the plan: "
+        f"{ref.weights_sha256[:12]} (plan: {plan.weights_sha256[:12]})"
+    )
 
 
 def to_table(plan: Plan, outcomes: Sequence[Outcome], worker_seconds: float) -> pa.Table:

@@ -9,9 +9,9 @@ import pytest
 
 from engine import registry
 from engine.specs import Spec, recipe_from
-from engine.stages.draw import HOPELESS, TRIES, Draw, FatalError, Limits
+from engine.stages.draw import HOPELESS, TRIES, Draw, DrawActor, FatalError, Limits
 from engine.store.parts import outcome_schema
-from engine.store.plan import Plan, Settings
+from engine.store.plan import Plan, Settings, library_versions, write_plan
 
 
 class Sampler:
@@ -175,3 +175,13 @@ def test_the_table_holds_rows_and_dead_letters_in_one_schema(plan):
     assert table["mask_disc"].null_count == 4
     assert table["attempts"].to_pylist() == [1, TRIES, 1, 1]
     assert table["worker_seconds"].to_pylist()[0] > 0
+
+
+def test_a_worker_whose_copy_of_the_model_has_other_weights_draws_nothing(plan, tmp_path):
+    here = {"versions": library_versions(())}
+    ours = registry.resolve("null").weights_sha256
+    write_plan(tmp_path / "ours", plan.model_copy(update={**here, "weights_sha256": ours}).sealed())
+    DrawActor(str(tmp_path / "ours"), None, Limits())
+    write_plan(tmp_path / "other", plan.model_copy(update=here).sealed())
+    with pytest.raises(FatalError, match="copy of null has other weights than the plan"):
+        DrawActor(str(tmp_path / "other"), None, Limits())
