@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.seeds import row_id
 from engine.store import ranges
 from engine.store.commits import (
     Commit,
@@ -25,6 +27,7 @@ from engine.store.commits import (
     read_commits,
 )
 from engine.store.parts import Cost, read_dead, sha256_of, write_part
+from engine.store.plan import read_plan
 from engine.store.ranges import Ranges
 
 HASHING_THREADS = 4
@@ -63,19 +66,38 @@ class Mended:
     shared_rows: int = 0
 
 
-def is_sound(folder: Folder, commit: Commit) -> bool:
-    """Is the committed part there, unchanged? Its size, then the hash of every byte."""
+def is_sound(folder: Folder, commit: Commit, fingerprint: str) -> bool:
+    """Is the committed part there, unchanged, and does it hold the rows of this plan that its
+    record names? Its size, the hash of every byte, then its `id` and `index` columns.
+    """
     path = folder.part_of(commit)
     try:
-        return path.stat().st_size == commit.bytes and sha256_of(path) == commit.sha256
+        whole = path.stat().st_size == commit.bytes and sha256_of(path) == commit.sha256
+        return whole and commit.fingerprint == fingerprint and _holds(path, commit)
     except FileNotFoundError:
         return False
 
 
+def _holds(path: Path, commit: Commit) -> bool:
+    try:
+        table = pq.ParquetFile(path).read(columns=["id", "index"])
+        ids, indices = table["id"].to_pylist(), table["index"].to_pylist()
+    except (pa.ArrowException, OSError, KeyError):
+        return False
+    if not len(indices) == commit.rows == ranges.size(commit.indices) or None in indices:
+        return False
+    named = ranges.from_indices(indices) == commit.indices
+    return named and ids == [row_id(commit.fingerprint, index) for index in indices]
+
+
 def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
-    """The names of the commits whose parts are gone or changed; reads several files at a time."""
+    """The names of the commits whose parts are gone, changed, or of another plan; reads several
+    files at a time. Raises UserError for a plan that was changed by hand.
+    """
+    plan = read_plan(folder.root)
+    fingerprint = plan.fingerprint if plan else ""
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
-        sound = pool.map(lambda commit: is_sound(folder, commit), commits)
+        sound = pool.map(lambda commit: is_sound(folder, commit, fingerprint), commits)
         return {commit.name for commit, fine in zip(commits, sound, strict=True) if not fine}
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pyarrow as pa
 import pytest
 
 from engine.pipeline import is_whole
+from engine.seeds import row_id
 from engine.store.commits import close_attempt, read_commits, take_attempt
 from engine.store.parts import write_outcomes
 from engine.store.verify import mend, missing_rows, unsound, verify
@@ -61,6 +63,36 @@ def test_one_changed_byte_is_found_and_mended_though_size_and_time_are_kept(fill
     assert not is_whole(filled, 100)
     assert mend(filled, take_attempt(filled, 100).number).damaged_parts == 1
     assert missing_rows(filled, 100) == [(0, 20)]
+
+
+def claim(folder, commit, **changes):
+    """Rewrite a commit's record by hand, its own hash and size left true."""
+    changed = commit.model_copy(update=changes)
+    folder.record_of(commit).write_text(changed.model_dump_json())
+
+
+def test_a_record_that_names_rows_its_part_does_not_hold_is_corrupt_and_mended(filled):
+    first = next(c for c in read_commits(filled)[0] if c.indices == [(0, 20)])
+    claim(filled, first, indices=[(200, 220)])
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+    claim(filled, first, rows=19, indices=[(0, 19)])
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+    claim(filled, first, fingerprint="f" * 64)
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+
+    assert mend(filled, take_attempt(filled, 100).number).damaged_parts == 1
+    assert missing_rows(filled, 100) == [(0, 20)]
+
+
+def test_the_parts_of_another_plan_are_corrupt_here(folder, attempt, plan, block):
+    """Their records say that they are this plan's, their hashes are right, their ids tell."""
+    other = plan.model_copy(update={"image_format": "png"}).sealed()
+    rows = block(0, 20)
+    ids = pa.array([row_id(other.fingerprint, index) for index in range(20)])
+    rows = rows.set_column(rows.schema.get_field_index("id"), rows.schema.field("id"), ids)
+    write_outcomes(folder, attempt.number, plan.fingerprint, rows)
+    assert counts(folder, committed=0, missing=100, corrupt=1) == 1
+    assert mend(folder, attempt.number).damaged_parts == 1
 
 
 def test_a_copied_folder_with_new_times_is_still_sound(filled):
