@@ -9,26 +9,24 @@ milliseconds, for measuring everything but the model) and `pipeline` (a diffuser
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from engine import device
-from engine.models.card import CARD, hash_folder
-from engine.schema import MAX_CAPTION_TOKENS, UserError
+from engine.models.card import CARD
+from engine.models.folder import examine
+from engine.schema import UserError
 from engine.specs import Spec
 from engine.store.plan import Settings
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "tiny"
-PIPELINE_CLASS = "RetinaForgePipeline"
 SOLVERS = ("dpmpp", "euler", "unipc")
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 CUDA_ROWS_PER_CALL = 16
 
 CPU_FLOPS = 4e10
@@ -41,7 +39,7 @@ measured ones.
 @dataclass(frozen=True)
 class ModelRef:
     """A model that can be loaded: where it is, what it is, and how it is called unless the user
-    says otherwise.
+    says otherwise. `sources` are those that annotations may name; None is any.
     """
 
     name: str
@@ -57,6 +55,7 @@ class ModelRef:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     shift: float = 1.0
     context_tokens: int = 0
+    sources: tuple[str, ...] | None = None
     libraries: tuple[str, ...] = ()
     flops_per_step: float = 0.0
     milliseconds: float = 0.0
@@ -78,6 +77,18 @@ class ModelRef:
             raise UserError(
                 f"unknown solver {solver!r}", field="--solver", expected=" or ".join(self.solvers)
             )
+
+    def check_sources(self, named: Iterable[str], file: Path | None = None) -> None:
+        """Raise UserError for a source of `file` that the model does not know."""
+        known = self.sources
+        for source in sorted(named):
+            if known is not None and source not in known:
+                raise UserError(
+                    f"{self.name} does not know the source {source!r}",
+                    file=file,
+                    field="source",
+                    expected=", ".join([*known, "or none"]),
+                )
 
     def expected_seconds(self, settings: Settings, size: int) -> float:
         """A guess at the seconds of one row on one worker."""
@@ -116,21 +127,33 @@ def resolve(name: str) -> ModelRef:
     """
     if name == "null" or name.startswith("null:"):
         return _resolve_null(name)
-    embedded = WEIGHTS / name
-    if "/" not in name and (embedded / "model_index.json").is_file():
-        return _resolve_folder(name, embedded, location=name)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        # A training run keeps its finished model one folder down.
-        called = folder.resolve().name
-        inner = folder / "model"
-        folder = (inner if (inner / "model_index.json").is_file() else folder).resolve()
-        return _resolve_folder(called, folder, location=str(folder))
+    try:
+        found = _find(name)
+    except (OSError, RuntimeError) as error:
+        # A name longer than the disk allows, or the home of a user who does not exist.
+        raise UserError(f"{name[:80]!r}: {error}", field="--model") from error
+    if found is not None:
+        return _resolve_folder(*found)
     raise UserError(
         f"no model of that name, and no such folder: {name!r}",
         field="--model",
         expected=", ".join([*names(), "or a model folder"]),
     )
+
+
+def _find(name: str) -> tuple[str, Path, str] | None:
+    """Name, folder and location of the model, or None if there is no such folder."""
+    embedded = WEIGHTS / name
+    if "/" not in name and (embedded / "model_index.json").is_file():
+        return name, embedded, name
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return None
+    # A training run keeps its finished model one folder down.
+    called = folder.resolve().name
+    inner = folder / "model"
+    folder = (inner if (inner / "model_index.json").is_file() else folder).resolve()
+    return called, folder, str(folder)
 
 
 def load(ref: ModelRef, settings: Settings) -> Sampler:
@@ -169,86 +192,33 @@ def _resolve_null(name: str) -> ModelRef:
 
 
 def _resolve_folder(name: str, folder: Path, location: str) -> ModelRef:
-    _refuse_strangers(folder)
-    unet, vae = _read(folder / "transformer/config.json"), _read(folder / "vae/config.json")
-    stride = 2 ** (len(vae["encoder_block_out_channels"]) - 1)
-    card = _read(folder / CARD) if (folder / CARD).exists() else {}
-    digest = hash_folder(folder)
-    promised = card.get("weights_sha256")
-    if promised not in (None, digest):
+    found = examine(folder)
+    usual = found.sampling
+    if usual.solver not in SOLVERS:
         raise UserError(
-            "the weights are not those that the model card names",
+            f"unknown solver {usual.solver!r}",
             file=folder / CARD,
-            field="weights_sha256",
-            expected=digest,
+            field="sampling.solver",
+            expected=" or ".join(SOLVERS),
         )
-    usual: dict[str, Any] = card.get("sampling", {})
     return ModelRef(
         name=name,
         kind="pipeline",
         location=location,
-        weights_sha256=digest,
-        size=card.get("size", unet["sample_size"] * stride),
-        patch_px=stride * unet["patch_size"],
+        weights_sha256=found.weights_sha256,
+        size=found.size,
+        patch_px=found.patch_px,
         solvers=SOLVERS,
-        solver=usual.get("solver", "dpmpp"),
-        steps=usual.get("steps", 16),
-        guidance=usual.get("guidance", 3.0),
-        guidance_interval=tuple(usual.get("guidance_interval", (0.0, 1.0))),
-        shift=usual.get("shift", 1.0),
-        context_tokens=usual.get("context_tokens", MAX_CAPTION_TOKENS),
+        solver=usual.solver,
+        steps=usual.steps,
+        guidance=usual.guidance,
+        guidance_interval=usual.guidance_interval,
+        shift=usual.shift,
+        context_tokens=usual.context_tokens,
+        sources=found.sources,
         libraries=("torch", "diffusers", "transformers"),
-        flops_per_step=_flops(folder, unet),
+        flops_per_step=found.flops_per_step,
     )
-
-
-def _refuse_strangers(folder: Path) -> None:
-    """Raise UserError for folders without our pipeline, and for weights that only a
-    pickle holds.
-    """
-    index = folder / "model_index.json"
-    safe = list(folder.rglob("*.safetensors"))
-    pickles = [path for path in folder.rglob("*") if path.suffix in PICKLES]
-    if pickles and not safe:
-        raise UserError(
-            "pickled weights can run code and are never loaded",
-            file=pickles[0],
-            expected="safetensors",
-        )
-    if not index.is_file():
-        raise UserError(
-            "not a model folder: it has no model_index.json", file=folder, expected=PIPELINE_CLASS
-        )
-    found = _read(index).get("_class_name")
-    if found != PIPELINE_CLASS:
-        raise UserError(
-            f"a folder of another architecture: {found}", file=index, expected=PIPELINE_CLASS
-        )
-    if not safe:
-        raise UserError("this folder holds no weights", file=folder, expected="*.safetensors")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UserError("this file is missing from the model folder", file=path) from error
-    except ValueError as error:
-        raise UserError(f"not JSON: {error}", file=path) from error
-    if not isinstance(value, dict):
-        raise UserError("not a JSON object", file=path)
-    return value
-
-
-def _flops(folder: Path, unet: dict[str, Any]) -> float:
-    """Two operations per weight and token, for a guided pair, at the native size; stored in
-    float16.
-    """
-    weights = (
-        sum(path.stat().st_size for path in (folder / "transformer").glob("*.safetensors")) / 2
-    )
-    tokens = (unet["sample_size"] / unet["patch_size"]) ** 2
-    return 2 * 2 * weights * tokens
 
 
 class NullSampler:

@@ -10,7 +10,8 @@ import pytest
 
 from engine import registry
 from engine.diffusion import solvers
-from engine.models.card import write_card
+from engine.models.card import hash_folder, read_card, write_card
+from engine.models.folder import COMPONENTS
 from engine.schema import UserError
 from engine.specs import recipe_from
 from engine.store.plan import Settings
@@ -58,7 +59,9 @@ def test_null_needs_nothing_and_its_colour_is_the_seed():
     assert len({image.tobytes() for image in images}) == 3
 
 
-@pytest.mark.parametrize("name", ["null:x", "null:-1", "null:", "nullify", "nosuch", "a/b"])
+@pytest.mark.parametrize(
+    "name", ["null:x", "null:-1", "null:", "nullify", "nosuch", "a/b", "~nouser/x", "x" * 5000]
+)
 def test_unknown_names_are_refused_with_the_known_ones(name):
     if name == "null:":
         assert registry.resolve(name).milliseconds == 0
@@ -85,7 +88,9 @@ def test_weights_that_the_card_does_not_name_are_refused(folder):
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(UserError, match="not those that the model card names"):
+    promised = read_card(folder)["weights_sha256"]
+    words = f"files have {hash_folder(folder)} .expected {promised}"
+    with pytest.raises(UserError, match=f"not those that the model card names.*{words}"):
         registry.resolve(str(folder))
 
 
@@ -111,6 +116,62 @@ def test_a_folder_without_a_component_is_refused(folder):
     (folder / "transformer" / "config.json").unlink()
     with pytest.raises(UserError, match="missing from the model folder"):
         registry.resolve(str(folder))
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_component_without_whole_safetensors_is_refused(folder, component):
+    weights = next((folder / component).glob("*.safetensors"))
+    data = weights.read_bytes()
+    for broken in (data[:-9], data[:4], b""):
+        weights.write_bytes(broken)
+        with pytest.raises(UserError, match=r"safetensors: cannot be opened"):
+            registry.resolve(str(folder))
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(UserError, match=rf"{component}/.*\.bin: pickled weights"):
+        registry.resolve(str(folder))
+    weights.with_suffix(".bin").unlink()
+    with pytest.raises(UserError, match=rf"{component}: this component holds no weights"):
+        registry.resolve(str(folder))
+
+
+BROKEN_FIELDS = [
+    ("model_index.json", "_class_name", 3),
+    ("transformer/config.json", "sample_size", None),
+    ("transformer/config.json", "patch_size", 0),
+    ("transformer/config.json", "patch_size", "2"),
+    ("vae/config.json", "encoder_block_out_channels", []),
+    ("vae/config.json", "encoder_block_out_channels", 4),
+    ("label_encoder/config.json", "sources", [1]),
+    ("model_card.json", "sampling", None),
+    ("model_card.json", "sampling", []),
+    ("model_card.json", "sampling.solver", "heun"),
+    ("model_card.json", "sampling.steps", "16"),
+    ("model_card.json", "sampling.guidance", float("inf")),
+    ("model_card.json", "sampling.guidance_interval", [0.5]),
+    ("model_card.json", "size", "64"),
+    ("model_card.json", "weights_sha256", 7),
+]
+
+
+@pytest.mark.parametrize(("file", "field", "value"), BROKEN_FIELDS)
+def test_broken_fields_are_refused_by_file_and_name(folder, file, field, value):
+    text = json.loads((folder / file).read_text())
+    outer, _, inner = field.partition(".")
+    text[outer] = {inner: value} if inner else value
+    (folder / file).write_text(json.dumps(text))
+    with pytest.raises(UserError, match=f"{file}: {field}"):
+        registry.resolve(str(folder))
+    (folder / file).write_text("[1]")
+    with pytest.raises(UserError, match=file):
+        registry.resolve(str(folder))
+
+
+def test_sources_that_the_model_does_not_know_are_refused(folder):
+    ref = registry.resolve(str(folder))
+    ref.check_sources(["idrid"])
+    with pytest.raises(UserError, match=r"source: debug does not know .*'mars'.*idrid"):
+        ref.check_sources(["idrid", "mars"])
+    registry.resolve("null").check_sources(["mars"])
 
 
 def test_a_row_is_the_same_to_the_bit_whatever_its_neighbours(folder):
