@@ -40,7 +40,7 @@ from engine.store.commits import (
     sweep,
     take_attempt,
 )
-from engine.store.parts import dead_files
+from engine.store.parts import dead_files, read_dead
 from engine.store.plan import Plan, write_plan
 from engine.store.ranges import Ranges
 from engine.store.verify import dead_indices, mend, missing_rows, unsound
@@ -147,7 +147,8 @@ def is_whole(folder: Folder, count: int | None) -> bool:
     commits, damaged = read_commits(folder)
     distinct = ranges.union(each for commit in commits for each in commit.indices)
     shared = sum(commit.rows for commit in commits) > ranges.size(distinct)
-    untidy = damaged or shared or next(leftovers(folder), None) or dead_files(folder)[1]
+    untidy = damaged or shared or next(leftovers(folder), None)
+    untidy = untidy or dead_files(folder)[1] or read_dead(folder)[1]
     return not untidy and not unsound(folder, commits)
 
 

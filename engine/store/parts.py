@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -188,10 +187,30 @@ def dead_files(folder: Folder) -> tuple[list[Path], list[Path]]:
     return counted, voided
 
 
-def read_dead(folder: Folder) -> Iterator[pa.Table]:
-    """The dead letters that count, a table per file."""
+def read_dead(folder: Folder) -> tuple[list[pa.Table], list[Path]]:
+    """The dead letters that count, a table per file, and the files that cannot be read."""
+    tables: list[pa.Table] = []
+    damaged: list[Path] = []
     for path in dead_files(folder)[0]:
-        yield pq.read_table(path)
+        table = _read_letters(path)
+        if table is None:
+            damaged.append(path)
+        else:
+            tables.append(table)
+    return tables, damaged
+
+
+def _read_letters(path: Path) -> pa.Table | None:
+    """One file, or None if it is damaged or does not belong to its file name."""
+    data = path.read_bytes()  # A disk that refuses to read is no damage: it raises here.
+    try:
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
+    except (pa.ArrowException, OSError):
+        return None
+    if table.schema.names != dead_schema().names or table["index"].null_count:
+        return None
+    ids = [str(each) for each in table["id"].to_pylist()]
+    return table if part_name(ids, int(path.name[:6])) == path.stem else None
 
 
 def sha256_of(path: Path) -> str:

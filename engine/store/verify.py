@@ -47,10 +47,20 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0 whole, 3 whole but for dead letters, 1 otherwise."""
-        if self.missing or self.duplicate or self.corrupt or self.orphan:
+        """0 whole, 3 whole but for dead letters, 1 otherwise; a folder in which no run has planned
+        rows holds nothing that could be whole.
+        """
+        if not self.planned or self.missing or self.duplicate or self.corrupt or self.orphan:
             return 1
         return 3 if self.dead else 0
+
+    @property
+    def note(self) -> str:
+        """The verdict in words."""
+        if not self.planned:
+            return "no run has planned rows here"
+        words = {0: "whole", 3: "whole but for dead letters"}
+        return words.get(self.exit_code, "not whole: repeat the generate command to mend it")
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -58,8 +68,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Mended:
-    """What a run put right before (or after) it drew: damaged parts dropped, shared
-    rows dropped.
+    """What a run put right before (or after) it drew: damaged files (parts, dead letters)
+    dropped, shared rows dropped.
     """
 
     damaged_parts: int = 0
@@ -102,10 +112,10 @@ def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
 
 
 def dead_indices(folder: Folder) -> Ranges:
-    """The rows given up on, as ranges."""
+    """The rows given up on, as ranges; those of a damaged file are missing rows."""
     return ranges.union(
         each
-        for table in read_dead(folder)
+        for table in read_dead(folder)[0]
         for each in ranges.from_indices(table["index"].to_pylist())
     )
 
@@ -137,14 +147,15 @@ def verify(root: Path) -> Verdict:
         committed=ranges.size(inside),
         missing=ranges.size(ranges.minus([(0, planned)], ranges.union([*inside, *dead]))),
         duplicate=sum(commit.rows for commit in sound) - ranges.size(inside),
-        corrupt=len(bad) + len(damaged),
+        corrupt=len(bad) + len(damaged) + len(read_dead(folder)[1]),
         orphan=sum(1 for _ in leftovers(folder)),
         dead=ranges.size(dead),
     )
 
 
 def mend(folder: Folder, attempt: int) -> Mended:
-    """Drop damaged parts and, of parts that share rows, all but the lowest name's share.
+    """Drop damaged parts and files of dead letters and, of parts that share rows, all but the
+    lowest name's share.
 
     Only the holder of the latest attempt may call it. Rows that this leaves without a commit count
     as missing.
@@ -154,12 +165,15 @@ def mend(folder: Folder, attempt: int) -> Mended:
     for record in damaged:
         record.unlink()
         (folder.parts / f"{record.stem}.parquet").unlink(missing_ok=True)
+    letters = read_dead(folder)[1]
+    for file in letters:
+        file.unlink(missing_ok=True)
     bad = unsound(folder, commits)
     for commit in commits:
         if commit.name in bad:
             _drop(folder, commit)
     shared = _drop_shared(folder, attempt, [each for each in commits if each.name not in bad])
-    return Mended(len(bad) + len(damaged), shared)
+    return Mended(len(bad) + len(damaged) + len(letters), shared)
 
 
 def _drop(folder: Folder, commit: Commit) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from engine.pipeline import is_whole
 from engine.seeds import row_id
 from engine.store.commits import close_attempt, read_commits, take_attempt
-from engine.store.parts import write_outcomes
+from engine.store.parts import dead_files, write_outcomes
 from engine.store.verify import mend, missing_rows, unsound, verify
 
 
@@ -149,3 +150,30 @@ def test_rows_not_yet_drawn_are_missing(folder, attempt, plan, block):
     write_outcomes(folder, attempt.number, plan.fingerprint, block(10, 20))
     assert counts(folder, committed=10, missing=90) == 1
     assert missing_rows(folder, 100) == [(0, 10), (20, 100)]
+
+
+def test_a_folder_in_which_no_run_has_planned_rows_is_not_whole(folder):
+    verdict = verify(folder.root)
+    assert (verdict.planned, verdict.exit_code) == (0, 1)
+    assert verdict.note == "no run has planned rows here"
+    take_attempt(folder, 0)
+    assert verify(folder.root).exit_code == 1
+
+
+def test_a_damaged_file_of_dead_letters_is_corrupt_and_its_rows_missing(
+    folder, attempt, plan, block
+):
+    for start, stop, dead in ((0, 90, False), (90, 95, True), (95, 100, True)):
+        write_outcomes(folder, attempt.number, plan.fingerprint, block(start, stop, dead))
+    close_attempt(folder, attempt.number)
+    file, other = dead_files(folder)[0]
+    lost = pq.read_table(file)["index"].to_pylist()
+    file.write_bytes(file.read_bytes()[:-20])
+    assert counts(folder, committed=90, dead=5, missing=5, corrupt=1) == 1
+    assert not is_whole(folder, 100)
+
+    assert mend(folder, take_attempt(folder, 100).number).damaged_parts == 1
+    assert dead_files(folder)[0] == [other]
+    assert missing_rows(folder, 100) == [(lost[0], lost[-1] + 1)]
+    other.rename(file)
+    assert counts(folder, committed=90, missing=10, corrupt=1) == 1
