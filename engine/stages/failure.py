@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.schema import UserError
 from engine.stages.draw import FatalError
 from engine.store.commits import StaleAttempt
 
 FATAL = re.compile(r"^\S*FatalError: (.*)$", re.MULTILINE)
+USER = re.compile(r"^\S*UserError: (.*)$", re.MULTILINE)
 
 
 class RunError(RuntimeError):
@@ -31,11 +33,13 @@ def understood(error: BaseException) -> BaseException:
             return RunError(told.group(1))
         if isinstance(cause, RayError):
             continue
-        if isinstance(cause, StaleAttempt | OSError):
+        if isinstance(cause, StaleAttempt | OSError | UserError):
             return cause
         if isinstance(cause, FatalError):
             return RunError(str(cause))
     if isinstance(error, RayError) and not isinstance(error, RayTaskError):
+        if told := USER.search(str(error)):
+            return UserError(told.group(1))
         return RunError(f"Ray gave up: {str(error).strip().splitlines()[0]}")
     return error
 
