@@ -14,9 +14,13 @@ from engine.labels import label_value, read_table, read_text, unknown_name
 from engine.prose.parse import parse
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from engine.specs.mix import default_mix
-from engine.specs.read_mix import read_mix
+from engine.specs.read_mix import check_text, read_mix
 from engine.specs.recipe import Recipe, Row
 
+_TOO_MUCH: dict[type, str] = {
+    ValueError: "a number of too many digits",
+    RecursionError: "nested too deep",
+}
 PROMPT_FIELDS: tuple[str, ...] = ("prompt", *LABEL_NAMES, "source")
 
 
@@ -96,6 +100,7 @@ def _text_field(name: str, value: Any, path: Path, line: int) -> str:
         raise UserError(
             problem, file=path, line=line, field=name, expected="text that is not empty"
         )
+    check_text(value, file=path, line=line, field=name)
     return value.strip()
 
 
@@ -111,8 +116,11 @@ def _json_object(text: str, path: Path, line: int) -> dict[str, Any]:
 
     try:
         value = json.loads(text, object_pairs_hook=once)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        # Python refuses numbers of thousands of digits with a plain ValueError.
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else _TOO_MUCH[type(error)]
         raise UserError(
             f"broken JSON: {reason}", file=path, line=line, expected="one JSON object a line"
         ) from error

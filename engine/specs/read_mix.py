@@ -182,7 +182,9 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 def _condition(document: Document, place: Place, label: str, value: Any) -> tuple[int, ...]:
     """The values of the label that meet a condition: 2, [2, 3] or ">=2"."""
     compared = (
-        re.fullmatch(r"\s*(>=|<=|!=|>|<)\s*(\d+)\s*", value) if isinstance(value, str) else None
+        re.fullmatch(r"\s*(>=|<=|!=|>|<)\s*([0-9]{1,9})\s*", value)
+        if isinstance(value, str)
+        else None
     )
     if compared:
         compare, number = _COMPARE[compared[1]], int(compared[2])
@@ -213,7 +215,26 @@ def _strata(document: Document, value: Any) -> list[Stratum]:
     return strata
 
 
+def check_text(text: str, *, file: Path, line: int | None = None, field: str | None = None) -> None:
+    """Raise UserError for half a surrogate pair: an escape can name it and no file can hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{text[error.start]!r} is no character",
+            file=file,
+            line=line,
+            field=field,
+            expected="text that UTF-8 can hold",
+        ) from error
+
+
 def _source(document: Document, value: Any) -> dict[str, float]:
+    for name in value if isinstance(value, dict) else [value]:
+        if isinstance(name, str):
+            check_text(
+                name, file=document.file, line=document.lines.get(("source",)), field="source"
+            )
     if isinstance(value, str) and value.strip():
         return {value.strip(): 1.0}
     if not isinstance(value, dict) or not value or not all(isinstance(name, str) for name in value):
@@ -226,6 +247,17 @@ def _source(document: Document, value: Any) -> dict[str, float]:
     return weights
 
 
+_BROKEN = (
+    yaml.YAMLError,
+    RecursionError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
+"""What the YAML library raises for text that is none, and for tagged values such as `!!bool x`."""
+
+
 def _load(path: Path) -> Document:
     loader = yaml.SafeLoader(read_text(path))
     try:
@@ -234,11 +266,11 @@ def _load(path: Path) -> Document:
         if node is not None:
             _number_lines(node, (), lines, path, set())
         value = loader.construct_document(node) if node is not None else None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except _BROKEN as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or f"a value cannot be read: {error}"
         raise UserError(
             f"broken YAML: {problem}",
             file=path,
@@ -263,6 +295,14 @@ def _number_lines(
             _number_lines(item, (*place, at), lines, path, seen)
     elif isinstance(node, yaml.MappingNode):
         for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(
+                    "a key that is a list or a mapping",
+                    file=path,
+                    line=key.start_mark.line + 1,
+                    field=".".join(map(str, place)) or None,
+                    expected="names as keys",
+                )
             at_key = (*place, key.value)
             if at_key in lines:
                 raise UserError(

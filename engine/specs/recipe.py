@@ -108,6 +108,16 @@ class Recipe(BaseModel):
         row = self.rows[index % len(self.rows)]
         return row.annotation, row.prompt
 
+    def sources(self) -> set[str]:
+        """The sources that rows of this recipe may name."""
+        drawn = self.mix.source if self.mix is not None else ()
+        return {*drawn, *(row.annotation.source for row in self.rows)} - {None}
+
+    def check_wording(self) -> None:
+        """Raise UserError if prompts are worded here otherwise than when the recipe was planned."""
+        if self.mix is not None or any(row.prompt is None for row in self.rows):
+            self._check_wording()
+
     def _check_wording(self) -> None:
         if self.wording != WORDING:
             raise UserError(

@@ -196,6 +196,13 @@ def test_a_changed_prevalence_changes_that_label_alone(tmp_path):
         ("source: [a]\n", ["line 1", "source"]),
         ("source: {a: 0}\n", ["line 1", "source", "above 0"]),
         ("mix: !!python/object/apply:os.system [ls]\n", ["line 1", "broken YAML"]),
+        ("[a, b]: 1\n", ["line 1", "a key that is a list"]),
+        ("mix:\n  ? {a: 1}\n  : 1\n", ["line 2", "mix", "a key that is a list"]),
+        ("mix: !!bool x\n", ["broken YAML"]),
+        ("mix: !!timestamp x\n", ["broken YAML"]),
+        ("mix: " + "9" * 5000 + "\n", ["broken YAML"]),
+        ('source: "\\ud800"\n', ["line 1", "source", "no character"]),
+        ('source: {"\\ud800": 1}\n', ["line 1", "source", "no character"]),
         ("a: &a [1]\nb: [*a, *a, *missing]\n", ["line 2", "broken YAML"]),
     ],
 )
@@ -317,3 +324,19 @@ def test_rules_may_condition_on_later_columns():
     )
     assert mix.order.index("eye_side") < mix.order.index("dr_grade")
     assert prevalence(0.25) == (0.75, 0.25)
+
+
+def test_the_sources_and_the_wording_of_a_recipe_are_known_before_a_row_is_drawn(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text("dr_grade,source,caption\n1,idrid,an eye\n2,,\n3,hrf,\n")
+    recipe = recipe_from(0, 64, labels=path)
+    assert recipe.sources() == {"idrid", "hrf"}
+    recipe.check_wording()
+    with pytest.raises(UserError, match="wording"):
+        recipe.model_copy(update={"wording": -1}).check_wording()
+    path.write_text("dr_grade,caption\n1,an eye\n")
+    recipe_from(0, 64, labels=path).model_copy(update={"wording": -1}).check_wording()
+    path = tmp_path / "m.yaml"
+    path.write_text("source: {idrid: 3, chase: 1}\n")
+    assert recipe_from(0, 64, spec_file=path).sources() == {"idrid", "chase"}
+    assert recipe_from(0, 64).sources() == set()
