@@ -87,7 +87,7 @@ class ModelRef:
                     f"{self.name} does not know the source {source!r}",
                     file=file,
                     field="source",
-                    expected=", ".join([*known, "or none"]),
+                    expected=" or ".join([*known, "none"]),
                 )
 
     def expected_seconds(self, settings: Settings, size: int) -> float:

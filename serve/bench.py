@@ -25,7 +25,7 @@ from engine.store import ranges
 from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.parts import write_outcomes
 from engine.store.plan import Plan, write_plan
-from serve.planning import Request, make_plan
+from serve.planning import Request, make_plan, within
 
 PARTS_PER_WORKER = 12
 MEGABYTE = 1 << 20
@@ -37,6 +37,12 @@ def measure(
     model: str | None, rows: int, steps: int | None, null_rows: int, workers: int | None
 ) -> list[Row]:
     """Rows of the bench's table; `ratio` is to the one-process loop named in `against`."""
+    for field, value, least in (
+        ("--workers", workers, 1),
+        ("--rows", rows, 1),
+        ("--null-rows", null_rows, 0),
+    ):
+        within(field, value, least)
     pool = workers or default_workers(gpu=False)
     with tempfile.TemporaryDirectory(prefix="retinaforge-bench-") as place:
         table = _compare(Path(place), model, rows, steps, pool)

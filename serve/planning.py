@@ -19,6 +19,9 @@ from engine.store.plan import Plan, Settings, library_versions, read_plan, refus
 
 FORMATS = ("webp", "png", "jpeg")
 MOST_STEPS = 1000
+MOST_PIXELS = 4096
+MOST_ROWS = 2**63 - 1
+"""An index is an int64 in every file."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class Request:
 
     def check(self) -> None:
         """Raise UserError for a value that is wrong whatever the model."""
-        _at_least("--count", self.count, 1)
-        _at_least("--size", self.size, 1)
-        _at_least("--seed", self.seed, 0)
+        _check_out(self.out)
+        within("--count", self.count, 1, MOST_ROWS)
+        within("--size", self.size, 1, MOST_PIXELS)
+        within("--seed", self.seed, 0)
         if self.steps is not None and not 0 <= self.steps <= MOST_STEPS:
             raise UserError(f"{self.steps}", field="--steps", expected=f"1 to {MOST_STEPS}")
         if self.guidance is not None and not (math.isfinite(self.guidance) and self.guidance >= 0):
@@ -70,6 +74,8 @@ def make_plan(request: Request) -> tuple[Plan, ModelRef]:
     if existing is not None:
         _refuse_fewer(request)
     recipe = _recipe(request, existing, ref)
+    recipe.check_wording()
+    ref.check_sources(recipe.sources(), request.spec or request.prompts or request.labels)
     settings = _settings(request, existing, ref)
     plan = Plan(
         recipe=recipe,
@@ -85,9 +91,28 @@ def make_plan(request: Request) -> tuple[Plan, ModelRef]:
     return plan, ref
 
 
-def _at_least(field: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise UserError(f"{value}", field=field, expected=f"{least} or more")
+def within(field: str, value: int | None, least: int, most: int | None = None) -> None:
+    """Raise UserError for a flag's number outside least..most; None was not given."""
+    if value is not None and (value < least or (most is not None and value > most)):
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise UserError(f"{value}", field=field, expected=allowed)
+
+
+def _check_out(out: Path) -> None:
+    """Raise UserError for a folder that cannot be made or written into."""
+    try:
+        nearest = out.absolute()
+        while not nearest.exists():
+            nearest = nearest.parent
+        if not nearest.is_dir():
+            problem = f"{nearest} is a file"
+        elif not os.access(nearest, os.W_OK | os.X_OK):
+            problem = f"{nearest} may not be written"
+        else:
+            return
+    except OSError as error:
+        problem = error.strerror or str(error)
+    raise UserError(problem, field="--out", expected="a folder, or a place where one can be made")
 
 
 def _refuse_fewer(request: Request) -> None:
@@ -139,7 +164,7 @@ def _settings(request: Request, existing: Plan | None, ref: ModelRef) -> Setting
     settings = base.model_copy(update={k: v for k, v in given.items() if v is not None})
     ref.check_solver(settings.solver)
     if ref.kind != "null":
-        _at_least("--steps", settings.steps, 1)
+        within("--steps", settings.steps, 1)
         device.choose_dtype(settings.dtype, settings.device)
     return settings
 

@@ -30,6 +30,9 @@ BAD_FLAGS = [
     (("--count", 0), "--count"),
     (("--count", -5), "--count"),
     (("--count", "many"), "--count"),
+    (("--count", 2**63, "--model", "null"), "--count"),
+    (("--count", 2, "--model", "null", "--size", 8192), "--size"),
+    (("--count", 2, "--model", "~nouser/x"), "--model"),
     (("--count", 2, "--model", "nosuch"), "--model"),
     (("--count", 2, "--size", 250), "--size"),
     (("--count", 2, "--model", "null", "--size", 9), "--size"),
@@ -64,6 +67,9 @@ BAD_FILES = [
     ("--labels", "r.csv", "file,dr_grade\nx,7\n", ["r.csv", "line 2", "dr_grade"]),
     ("--prompts", "p.jsonl", '{"prompt": "ok"}\n{"prompt": \n', ["p.jsonl", "line 2"]),
     ("--spec", "s.yaml", "mix: [: ", ["s.yaml"]),
+    ("--spec", "k.yaml", "? [a]\n: 1\n", ["k.yaml", "line 1"]),
+    ("--prompts", "u.jsonl", '{"prompt": "\\ud800"}', ["u.jsonl", "line 1", "prompt"]),
+    ("--prompts", "n.jsonl", '{"dr_grade": ' + "9" * 5000 + "}", ["n.jsonl", "line 1", "digits"]),
 ]
 
 
@@ -87,6 +93,48 @@ def test_a_folder_of_other_things_is_not_written_into(retinaforge, tmp_path):
     assert code == 2
     assert "not empty" in err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("name", ["file/o", "file/a/b", "file", "x" * 300])
+def test_a_place_where_no_folder_can_be_made_is_refused(retinaforge, tmp_path, name):
+    (tmp_path / "file").write_text("x")
+    flags = ("--count", 2, "--model", "null", "--out", tmp_path / name)
+    code, out, err = retinaforge("generate", *flags)
+    assert code == 2
+    assert "--out" in err
+    assert "Traceback" not in out + err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_bench_refuses_wrong_numbers_before_it_measures(retinaforge):
+    for flag, value in (("--workers", 0), ("--rows", 0), ("--null-rows", -1)):
+        code, out, err = retinaforge("bench", "pipeline", "--model", "null", flag, value)
+        assert (code, out) == (2, "")
+        assert flag in err
+
+
+def test_a_plan_fails_before_any_write_for_another_wording_or_an_unknown_source(
+    retinaforge, tmp_path, monkeypatch
+):
+    from dataclasses import replace
+
+    from engine import registry
+    from engine.store.plan import write_plan
+
+    plan, ref = make_plan(Request(out=tmp_path / "o", count=5, model="null"))
+    recipe = plan.recipe.model_copy(update={"wording": -1})
+    write_plan(tmp_path / "o", plan.model_copy(update={"recipe": recipe}).sealed())
+    code, _, err = retinaforge("generate", "--count", 5, "--out", tmp_path / "o")
+    assert code == 2
+    assert "recipe.wording" in err
+
+    monkeypatch.setattr(registry, "resolve", lambda name: replace(ref, sources=("idrid",)))
+    (tmp_path / "l.csv").write_text("dr_grade,source\n1,idrid\n2,mars\n")
+    flags = ("--labels", tmp_path / "l.csv", "--out", tmp_path / "p")
+    code, _, err = retinaforge("generate", "--count", 5, *flags)
+    assert code == 2
+    assert all(word in err for word in ("l.csv", "source", "'mars'", "idrid or none"))
+    assert not (tmp_path / "p").exists()
 
 
 def test_verify_and_redrive_want_a_data_set_folder(retinaforge, tmp_path):
