@@ -25,6 +25,8 @@ COLUMNS: tuple[str, ...] = (
     *LABEL_NAMES,
     *MASKS,
 )
+SPLITS: tuple[str, ...] = ("train", "val", "test", "all")
+"""`all` is what a set without published splits says; like an empty cell, it may teach."""
 _HIGHEST = {label.name: label.highest for label in LABELS}
 
 
@@ -152,6 +154,14 @@ def _row(columns: list[str], cells: list[str], path: Path, line: int) -> LabelRo
             f"{len(cells)} cells", file=path, line=line, expected=f"{len(columns)}, as in the head"
         )
     given = {name: cell for name, cell in zip(columns, cells) if cell}
+    if given.get("split", SPLITS[0]) not in SPLITS:
+        raise UserError(
+            f"unknown split {given['split']!r}",
+            file=path,
+            line=line,
+            field="split",
+            expected=", ".join(SPLITS) + " or empty",
+        )
     labels = {
         name: label_value(name, given[name], file=path, line=line)
         for name in LABEL_NAMES

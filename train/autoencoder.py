@@ -23,7 +23,7 @@ from engine.data.transforms import augment, draw_augmentation, to_uint8
 from engine.models import autoencoder
 from engine.models.card import write_card
 from engine.schema import UserError
-from train.presets import Settings
+from train.presets import Settings, require
 
 _FINE, _COARSE, _TOKEN = 0.03, 0.3, 2
 """Noise on latents in training, as the denoiser's will not be exact: a little at every place, and
@@ -57,9 +57,9 @@ class AutoencoderRecipe:
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
+        _check(settings)
         examples = read_examples(data)
-        self._size = settings.data["size"]
-        self._crop = settings.data["crop"]
+        self._size, self._crop = settings.data["size"], settings.data["crop"]
         self._images, self.refused = load_squares(splits.teaching(examples), self._size)
         if len(self._images) < 2:
             raise UserError("fewer than two readable training photographs", field="--data")
@@ -129,6 +129,14 @@ class AutoencoderRecipe:
 def build(settings: Settings, data: list[str]) -> AutoencoderRecipe:
     """The recipe of a preset's settings on `--data`."""
     return AutoencoderRecipe(settings, data)
+
+
+def _check(settings: Settings) -> None:
+    presets, preset = autoencoder.PRESETS, settings.model["preset"]
+    require(preset in presets, "model.preset", preset, " or ".join(presets))
+    size, crop = settings.data["size"], settings.data["crop"]
+    require(crop >= 16 and crop % 16 == 0, "data.crop", crop, "a multiple of 16")
+    require(size >= crop and size % 16 == 0, "data.size", size, "a multiple of 16, at least crop")
 
 
 def generator_at(seed: int, position: int) -> torch.Generator:

@@ -65,6 +65,8 @@ class RunFolder:
     def check(self, settings: Settings, data: list[str]) -> None:
         """Raise UserError if the folder is of something else or of a run with other settings."""
         path = self.root / "run.json"
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError("is a file", file=self.root, field="--out", expected="a folder")
         if path.exists():
             _refuse_differences(path, _description(settings, data))
             return
@@ -184,7 +186,16 @@ def parent(folder: Path) -> dict[str, Any]:
 
 def _description(settings: Settings, data: list[str]) -> dict[str, Any]:
     """What run.json says, as JSON reads it back (tuples become lists)."""
-    return json.loads(json.dumps({"data": data, "settings": asdict(settings)}))
+    named = {entry: _digest(Path(entry)) for entry in data}
+    return json.loads(json.dumps({"data": named, "settings": asdict(settings)}))
+
+
+def _digest(path: Path) -> str:
+    """What a source of data held when the run began: a table's content, a folder's listing."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    listing = sorted((str(p.relative_to(path)), p.stat().st_size) for p in path.rglob("*"))
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
 
 
 def _binding(description: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from engine.prose.mirror import mirror
 from engine.prose.template import caption
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from train.autoencoder import generator_at
-from train.presets import Settings
+from train.presets import Settings, require
 
 EMBEDDED = Path(__file__).parent.parent / "engine" / "weights"
 
@@ -74,9 +74,14 @@ class DiffusionRecipe:
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
-        self._data = data
+        _check(settings)
         examples = read_examples(data)
         teaching = splits.teaching(examples)
+        print(
+            f"{len(teaching)} of {len(examples)} photographs teach; the others are held out, "
+            "or of an eye that is",
+            flush=True,
+        )
         self._load_frozen(teaching)
         self._variants = settings.data["variants"]
         self._train, self.refused = self._encode(teaching, self._variants)
@@ -91,7 +96,7 @@ class DiffusionRecipe:
     def _load_frozen(self, teaching: list[Example]) -> None:
         base = self.settings.init or self.settings.model["base"]
         if base:
-            folder = EMBEDDED / base if (EMBEDDED / base).is_dir() else Path(base)
+            folder = _folder_of(base)
             self._vae = AutoencoderDC.from_pretrained(folder / "vae")
             self._text = BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False)
             self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
@@ -235,7 +240,16 @@ class DiffusionRecipe:
         private.mkdir(exist_ok=True)
         (private / "image_key.txt").write_text(key.hex() + "\n")
         hashes = [hmac.digest(key, e.image_sha256.encode(), "sha256").hex() for e in self._train]
-        write_card(folder, {**facts, "scores": scores, **self._describe(), "image_hashes": hashes})
+        facts = {**facts, "scores": scores, "parents": [*facts.get("parents", []), *self._base()]}
+        write_card(folder, {**facts, **self._describe(), "image_hashes": hashes})
+
+    def _base(self) -> list[dict[str, Any]]:
+        """The model that gave autoencoder and text encoder, unless it gave all the rest too."""
+        base = self.settings.model["base"]
+        if self.settings.init or not base:
+            return []
+        card = read_card(_folder_of(base))
+        return [{"preset": card.get("preset"), "weights_sha256": card.get("weights_sha256")}]
 
     def _describe(self) -> dict[str, Any]:
         sources: dict[str, int] = {}
@@ -246,19 +260,30 @@ class DiffusionRecipe:
             name: sum(e.example.annotation.labels()[name] is not None for e in self._train)
             for name in LABEL_NAMES
         }
-        base = self.settings.init or self.settings.model["base"]
-        parents = {Path(base).name: read_card(Path(base)).get("weights_sha256")} if base else {}
         return {
             "size": self.settings.data["size"],
             "data": {"photographs": len(self._train), "eyes": len(self._eyes), "sources": sources},
             "real_examples_per_label": known,
-            "parents": parents,
         }
 
 
 def build(settings: Settings, data: list[str]) -> DiffusionRecipe:
     """The recipe of a preset's settings on `--data`."""
     return DiffusionRecipe(settings, data)
+
+
+def _check(settings: Settings) -> None:
+    presets, size = transformer.PRESETS, settings.data["size"]
+    preset = settings.model["preset"]
+    require(preset in presets, "model.preset", preset, " or ".join(presets))
+    require(size >= 32 and size % 32 == 0, "data.size", size, "a multiple of 32")
+    variants = settings.data["variants"]
+    require(variants >= 1, "data.variants", variants, "at least 1")
+
+
+def _folder_of(base: str) -> Path:
+    """The folder of an embedded model's name, or of a path."""
+    return EMBEDDED / base if (EMBEDDED / base).is_dir() else Path(base)
 
 
 def _say_encoded(done: int, of: int) -> None:

@@ -25,10 +25,11 @@ FIXED = ("name",)
 def _at_least(low: int, settings: Settings, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        _require(value >= low, name, value, f"at least {low}")
+        require(value >= low, name, value, f"at least {low}")
 
 
-def _require(holds: bool, name: str, value: Any, expected: str) -> None:
+def require(holds: bool, name: str, value: Any, expected: str) -> None:
+    """Raise UserError for a setting out of its range; for recipes too."""
     if not holds:
         raise UserError(f"{value!r} is out of range", field=name, expected=expected)
 
@@ -74,12 +75,12 @@ class Settings:
         """Raise UserError for a value out of its range."""
         _at_least(1, self, "steps", "batch", "checkpoint_every")
         _at_least(0, self, "warmup", "lr_end", "weight_decay", "clip", "micro", "sheet_every")
-        _require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "a number above 0")
-        _require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
-        _require(0 <= self.ema < 1, "ema", self.ema, "0 <= ema < 1")
-        _require(self.zero in (0, 1, 2, 3), "zero", self.zero, "0, 1, 2 or 3")
+        require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "a number above 0")
+        require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
+        require(0 <= self.ema < 1, "ema", self.ema, "0 <= ema < 1")
+        require(self.zero in (0, 1, 2, 3), "zero", self.zero, "0, 1, 2 or 3")
         two = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
-        _require(two, "betas", self.betas, "two numbers in [0, 1)")
+        require(two, "betas", self.betas, "two numbers in [0, 1)")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def rehearse(job: Job) -> None:
         f"{settings.steps} steps take {settings.steps * seconds / 3600:.2f} h; "
         f"loss {values['loss']:.4f}"
     )
-    print("dry run: nothing was written")
+    print("dry run: no run folder was written; encoded photographs stay in the latent cache")
 
 
 def _count(module: nn.Module) -> tuple[int, int]:

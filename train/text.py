@@ -24,12 +24,13 @@ from torch.nn import functional as F
 from transformers import BertModel, PreTrainedTokenizerFast
 
 from engine import seeds
+from engine.models import conditioning
 from engine.models.card import write_card
-from engine.models.conditioning import build_text_encoder, tokenize
+from engine.models.conditioning import tokenize
 from engine.prose.parse import parse
 from engine.prose.template import caption
 from engine.schema import LABELS, MAX_CAPTION_TOKENS, Annotation
-from train.presets import Settings
+from train.presets import Settings, require
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _MASKED_SHARE = 0.2
@@ -80,16 +81,21 @@ class TextRecipe:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        presets, preset = conditioning.TEXT_PRESETS, settings.model["preset"]
+        require(preset in presets, "model.preset", preset, " or ".join(presets))
+        vocabulary, corpus = settings.data["vocabulary"], settings.data["corpus"]
+        require(vocabulary >= 300, "data.vocabulary", vocabulary, "at least 300")
+        require(corpus >= 1, "data.corpus", corpus, "at least 1")
         self.refused: list[str] = []
         if settings.init:
             folder = Path(settings.init)
             self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
             encoder = BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False)
         else:
-            corpus = [self._drawn(i)[0] for i in range(settings.data["corpus"])]
-            self.tokenizer = learn_tokens(corpus, settings.data["vocabulary"])
+            captions = [self._drawn(i)[0] for i in range(corpus)]
+            self.tokenizer = learn_tokens(captions, vocabulary)
             torch.manual_seed(settings.seed)
-            encoder = build_text_encoder(settings.model["preset"], len(self.tokenizer))
+            encoder = conditioning.build_text_encoder(preset, len(self.tokenizer))
         self.module = Reading(encoder)
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:

@@ -58,7 +58,8 @@ def encode_examples(
         progress: called with (seen, of) after each photograph that had to be encoded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rules = json.dumps([_RULES, hash_weights(vae.encoder), asdict(settings)])
+    shape = {k: v for k, v in vae.config.items() if k.startswith(("encoder", "latent", "scaling"))}
+    rules = json.dumps([_RULES, hash_weights(vae.encoder), shape, asdict(settings)])
     encoded, refused = [], []
     for i, example in enumerate(examples):
         try:

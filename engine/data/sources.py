@@ -7,6 +7,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from PIL import Image
 
 from engine.labels import read_table
 from engine.schema import LABEL_NAMES, Annotation, UserError
+from engine.store.commits import Folder, read_commits
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 MOST_PIXELS = 120_000_000
@@ -44,8 +46,7 @@ class Example:
                 return self.path.read_bytes()
             except OSError as error:
                 raise UnreadableImage(f"{self.path}: {error.strerror}") from error
-        column = pq.read_table(self.path, columns=["image"])["image"]
-        return column[self.row].as_py()["bytes"]
+        return _image_of_row(self.path, self.row)
 
     def read(self) -> Image.Image:
         """The decoded RGB image."""
@@ -120,7 +121,8 @@ def _read_folder(path: Path) -> Iterator[Example]:
 
 def _read_data_set(path: Path) -> Iterator[Example]:
     columns = [*LABEL_NAMES, "source", "patient_id", "caption"]
-    for part in sorted((path / "parts").glob("*.parquet")):
+    folder = Folder(path)
+    for part in map(folder.part_of, read_commits(folder)[0]):
         for row, values in enumerate(pq.read_table(part, columns=columns).to_pylist()):
             annotation = Annotation(**{n: values[n] for n in (*LABEL_NAMES, "source")})
             yield Example(
@@ -130,3 +132,17 @@ def _read_data_set(path: Path) -> Iterator[Example]:
                 patient_id=values["patient_id"],
                 caption=values["caption"],
             )
+
+
+@lru_cache(maxsize=8)
+def _open_part(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path)
+
+
+def _image_of_row(path: Path, row: int) -> bytes:
+    """The encoded image of one row; only its row group is read."""
+    part, group = _open_part(path), 0
+    while row >= part.metadata.row_group(group).num_rows:
+        row -= part.metadata.row_group(group).num_rows
+        group += 1
+    return part.read_row_group(group, columns=["image"])["image"][row].as_py()["bytes"]

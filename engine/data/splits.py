@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 from engine.data.sources import Example
 
+_TEACHING = (None, "all", "train")
+
 
 def teaching(examples: Sequence[Example]) -> list[Example]:
     """Examples of the train split (or of no split) whose eye is in no other split.
 
     Eyes are told apart by `patient_id`; where it is unknown each photograph counts as its own eye.
     """
-    held_out = {_eye(e) for e in examples if e.split not in (None, "train")}
-    return [e for e in examples if e.split in (None, "train") and _eye(e) not in held_out]
+    apart = {_eye(e) for e in examples if e.split not in _TEACHING}
+    return [e for e in examples if e.split in _TEACHING and _eye(e) not in apart]
 
 
 def held_out(examples: Sequence[Example]) -> list[Example]:

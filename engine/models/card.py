@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any
 
 CARD = "model_card.json"
+_DECIDING = ("*.safetensors", "*.json", "*.txt")
 
 
 def hash_folder(folder: Path) -> str:
-    """SHA-256 over every weight file of a model folder, by relative name and content."""
+    """SHA-256 over all that decides what a model folder draws, by relative name and content.
+
+    That is weights, configurations and tokenizer; the card and `private/` are left out.
+    """
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.safetensors")):
-        digest.update(file.relative_to(folder).as_posix().encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in sorted(f for ending in _DECIDING for f in folder.rglob(ending)):
+        name = file.relative_to(folder).as_posix()
+        if name != CARD and not name.startswith("private/"):
+            digest.update(name.encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -70,10 +70,28 @@ def test_other_settings_are_refused_by_name(tmp_path):
     other = replace(SETTINGS, lr=0.5, model={"width": 32, "poison": -1})
     with pytest.raises(UserError) as refused:
         folder.check(other, ["b.csv"])
-    for said in ("lr is 0.01 there and 0.5 here", "model.width is 16", "data is ['a.csv']"):
+    for said in ("lr is 0.01 there and 0.5 here", "model.width is 16", "data is {'a.csv'"):
         assert said in str(refused.value)
     assert settings_sha256(SETTINGS, ["a.csv"]) == settings_sha256(free, ["a.csv"])
     assert settings_sha256(SETTINGS, ["a.csv"]) != settings_sha256(other, ["a.csv"])
+
+
+def test_a_table_that_changed_since_the_run_began_is_refused(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,split\n0.png,train\n")
+    folder = RunFolder(tmp_path / "run")
+    with folder.claimed(SETTINGS, [str(table)]):
+        pass
+    folder.check(SETTINGS, [str(table)])
+    table.write_text("file,split\n0.png,test\n")
+    with pytest.raises(UserError, match="data is"):
+        folder.check(SETTINGS, [str(table)])
+
+
+def test_a_run_folder_cannot_be_a_file(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match="--out: is a file"):
+        RunFolder(tmp_path / "run").check(SETTINGS, [])
 
 
 def test_a_run_of_an_older_version_had_the_defaults(tmp_path):

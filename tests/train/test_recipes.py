@@ -156,6 +156,38 @@ def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, 
     assert all(torch.allclose(ours[k], theirs[k], atol=2e-3) for k in ours)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("diffusion-debug", {"data__size": 17}),
+        ("diffusion-debug", {"data__variants": 0}),
+        ("diffusion-debug", {"model__preset": "nope"}),
+        ("autoencoder-debug", {"data__crop": 40}),
+        ("autoencoder-debug", {"model__preset": "nope"}),
+        ("text-debug", {"data__vocabulary": 10}),
+    ],
+)
+def test_a_recipes_own_settings_are_checked(photographs, name, changes):
+    field = next(iter(changes)).replace("__", ".")
+    with pytest.raises(UserError, match=field):
+        PRESETS[name].build(settings(name, **changes), [str(photographs)])
+
+
+def test_the_hash_of_a_folder_covers_all_that_decides_pixels(recipe, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    recipe.export(folder, {})
+    before = hash_folder(folder)
+    for name in ("vae/config.json", "tokenizer/tokenizer.json", "label_encoder/config.json"):
+        path = folder / name
+        original = path.read_bytes()
+        path.write_bytes(original + b" ")
+        assert hash_folder(folder) != before, name
+        path.write_bytes(original)
+    (folder / "private" / "more.json").write_text("{}")
+    assert hash_folder(folder) == before
+
+
 def test_no_readable_photograph_is_the_users_error(tmp_path):
     (tmp_path / "a.png").write_bytes(b"broken")
     with pytest.raises(UserError, match="no readable"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from engine.models import autoencoder
 from engine.schema import Annotation, UserError
 
 STILL = Augmentation(False, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+RETINAFORGE = Path(sys.executable).with_name("retinaforge")
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
@@ -179,6 +182,31 @@ def test_an_eye_that_is_in_the_test_split_does_not_teach(folder):
     examples = read_examples([str(folder / "labels.csv")])
     assert [e.path.name for e in splits.teaching(examples)] == ["0.png", "3.png"]
     assert [e.path.name for e in splits.held_out(examples)] == ["2.png"]
+
+
+@pytest.mark.parametrize("split", ["Training", "dev", "0"])
+def test_an_unknown_split_is_refused_rather_than_dropped(folder, split):
+    (folder / "labels.csv").write_text(f"file,split\n0.png,train\n1.png,{split}\n")
+    with pytest.raises(UserError, match=rf"labels\.csv: line 3: split: unknown split '{split}'"):
+        read_examples([str(folder / "labels.csv")])
+
+
+def test_a_set_without_published_splits_teaches():
+    eyes = [Example(path=Path(s), annotation=Annotation(), split=s) for s in ("all", "val", "test")]
+    assert [e.path.name for e in splits.teaching(eyes)] == ["all"]
+
+
+def test_only_committed_rows_of_a_data_set_folder_are_read(tmp_path):
+    run = [RETINAFORGE, "generate", "--count", "7", "--model", "null", "--out", tmp_path / "o"]
+    subprocess.run(list(map(str, run)), check=True, capture_output=True)
+    examples = read_examples([str(tmp_path / "o")])
+    assert len(examples) == 7
+    assert examples[6].read().size == (8, 8)
+    assert examples[0].annotation.source == examples[6].annotation.source
+    for record in (tmp_path / "o" / "commits").iterdir():
+        record.unlink()
+    with pytest.raises(UserError, match="no photographs"):
+        read_examples([str(tmp_path / "o")])
 
 
 def test_photographs_of_one_eye_are_one_group():
