@@ -131,7 +131,13 @@ def run(
         raise RunError(f"{error}; this run stops and leaves the folder to the newer one") from error
     except OSError as error:
         raise RunError(disk_trouble(error, root)) from error
-    return replace(state, note="")
+    # What was drawn and how fast is the watch's to say; where the folder stands is recounted.
+    return replace(
+        _standing(folder),
+        drawn=state.drawn,
+        seconds=state.seconds,
+        images_per_s=state.images_per_s,
+    )
 
 
 def is_whole(folder: Folder, count: int | None) -> bool:
@@ -291,7 +297,8 @@ def _one_pass(
 def _finish(folder: Folder, plan: Plan, attempt: Attempt) -> None:
     """Write the data card, close the attempt, and clear what its killed tasks left behind."""
     standing = _standing(folder)
-    write_card(folder, plan, standing.planned, standing.committed, standing.dead)
+    check_fence(folder, attempt.number)
+    write_card(folder, attempt.number, plan, standing.planned, standing.committed, standing.dead)
     check_fence(folder, attempt.number)
     close_attempt(folder, attempt.number)
     for path in leftovers(folder, older_than=attempt.number + 1):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from engine.store.commits import Folder
+from engine.store.commits import Folder, temporary, write_durably
 from engine.store.plan import Plan
 
 CARD = """---
@@ -66,8 +66,10 @@ by its `seed`, `prompt` and annotations under the settings in `plan.json`.
 """
 
 
-def write_card(folder: Folder, plan: Plan, planned: int, committed: int, dead: int) -> None:
-    """Write README.md in one step."""
+def write_card(
+    folder: Folder, attempt: int, plan: Plan, planned: int, committed: int, dead: int
+) -> None:
+    """Write README.md in one step; only the holder of the latest attempt may."""
     text = CARD.format(
         model=plan.model,
         size_category=_size_category(committed),
@@ -82,9 +84,10 @@ def write_card(folder: Folder, plan: Plan, planned: int, committed: int, dead: i
         guidance=plan.settings.guidance,
         fingerprint=plan.fingerprint,
     )
-    written = folder.root / ".README.md.tmp"
-    written.write_text(text)
-    os.replace(written, folder.root / "README.md")
+    final = folder.card
+    written = temporary(final, attempt)
+    write_durably(written, text.encode())
+    os.replace(written, final)
 
 
 def _size_category(rows: int) -> str:

@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -86,6 +87,10 @@ class Folder:
     @property
     def plan(self) -> Path:
         return self.root / "plan.json"
+
+    @property
+    def card(self) -> Path:
+        return self.root / "README.md"
 
     @property
     def parts(self) -> Path:
@@ -264,11 +269,13 @@ def leftovers(folder: Folder, older_than: int | None = None) -> Iterator[Path]:
 
     Commit records come first, so that deleting in this order closes the door on late writers.
     """
-    for place in (folder.commits, folder.parts, folder.dead, folder.attempts):
-        for path in place.glob(".*.tmp"):
-            match = TEMPORARY.match(path.name)
-            if older_than is None or (match and int(match.group(1)) < older_than):
-                yield path
+    places = (folder.commits, folder.parts, folder.dead, folder.attempts)
+    hidden = chain.from_iterable(place.glob(".*.tmp") for place in places)
+    # Beside the folders only the card's: a plan's may be that of a run that is just starting.
+    for path in chain(hidden, folder.root.glob(f".{folder.card.name}.*.tmp")):
+        match = TEMPORARY.match(path.name)
+        if older_than is None or (match and int(match.group(1)) < older_than):
+            yield path
     committed = {path.stem for path in folder.commits.glob("[0-9]*.json")}
     for path in folder.parts.glob("*.parquet"):
         match = NAME.match(path.stem)

@@ -10,11 +10,14 @@ import pytest
 import ray
 
 from engine import pipeline
+from engine.models.folder import COMPONENTS
 from engine.pipeline import How, RunError, rows_per_part, run
+from engine.registry import NullSampler
 from engine.schema import UserError
-from engine.store.commits import Folder, read_commits, take_attempt
+from engine.stages.draw import Draw
+from engine.store.commits import Folder, StaleAttempt, read_commits, take_attempt
 from engine.store.parts import dead_files, write_outcomes
-from engine.store.plan import read_plan
+from engine.store.plan import read_plan, write_plan
 from engine.store.verify import verify
 from serve.planning import Request, make_plan
 
@@ -140,6 +143,36 @@ def test_a_newer_run_takes_the_folder_and_the_older_one_stops(processors, tmp_pa
     assert not verify(out).duplicate
 
 
+def test_an_overtaken_run_does_not_write_the_card(tmp_path):
+    out = tmp_path / "o"
+    plan, _ = make_plan(Request(out=out, count=10, model="null"))
+    write_plan(out, plan)
+    folder = Folder(out)
+    folder.make()
+    first = take_attempt(folder, 10)
+    take_attempt(folder, 10)
+    with pytest.raises(StaleAttempt):
+        pipeline._finish(folder, plan, first)
+    assert not folder.card.exists()
+
+
+@on_two
+def test_the_summary_recounts_the_folder_after_shared_rows_were_dropped(processors, tmp_path):
+    out = tmp_path / "o"
+    plan, ref = make_plan(Request(out=out, count=60, model="null:50"))
+    shared: list[object] = []
+
+    def share(state: pipeline.Progress) -> None:
+        if state.committed and not shared:
+            rows = Draw(plan, NullSampler(0)).table([(3, 8)])
+            shared.append(write_outcomes(Folder(out), 1, plan.fingerprint, rows))
+
+    state = run(out, plan, ref, 60, How(workers=1, part_rows=10), share)
+    assert shared
+    assert (state.planned, state.committed, state.dead) == (60, 60, 0)
+    assert is_whole(out, 60)
+
+
 @pytest.mark.slow
 @on_two
 def test_a_model_that_cannot_be_loaded_stops_the_run_with_the_reason(processors, tmp_path):
@@ -147,8 +180,10 @@ def test_a_model_that_cannot_be_loaded_stops_the_run_with_the_reason(processors,
     for name, text in (
         ("model_index.json", '{"_class_name": "RetinaForgePipeline"}'),
         ("transformer/config.json", '{"sample_size": 4, "patch_size": 2}'),
-        ("transformer/x.safetensors", "not weights"),
         ("vae/config.json", '{"encoder_block_out_channels": [8, 8, 8, 8, 8]}'),
+        ("label_encoder/config.json", '{"sources": []}'),
+        # Whole files without a single tensor: a length of 2, and an empty header.
+        *((f"{component}/model.safetensors", "\2" + "\0" * 7 + "{}") for component in COMPONENTS),
     ):
         (model / name).parent.mkdir(parents=True, exist_ok=True)
         (model / name).write_text(text)

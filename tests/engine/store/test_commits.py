@@ -13,6 +13,7 @@ import pytest
 
 from engine.schema import UserError
 from engine.store import commits as protocol
+from engine.store.card import write_card
 from engine.store.commits import (
     Commit,
     Folder,
@@ -120,6 +121,18 @@ def test_sweep_takes_older_leftovers_and_leaves_commits_and_newer_writers(folder
     assert sweep(folder, second) == 2
     assert list(leftovers(folder)) == [newer]
     assert (folder.parts / commit(first).part).exists()
+
+
+def test_a_half_written_card_of_a_killed_run_is_swept_and_the_card_is_written_whole(folder, plan):
+    first = take_attempt(folder, 10).number
+    half = temporary(folder.card, first)
+    half.write_text("# 1")
+    assert list(leftovers(folder)) == [half]
+    second = take_attempt(folder, 10).number
+    assert sweep(folder, second) == 1
+    write_card(folder, second, plan, planned=10, committed=8, dead=2)
+    assert "8 of 10 planned" in folder.card.read_text()
+    assert not list(folder.root.glob(".*"))
 
 
 def test_the_late_tasks_of_a_run_that_ended_are_fenced_too(folder):
