@@ -27,7 +27,15 @@ def hash_folder(folder: Path) -> str:
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write `model_card.json` with the hash of the weights beside it."""
+    """Write `model_card.json` with the hash of what lies beside it.
+
+    A folder travels: where its parts were once loaded from is taken out of their configurations.
+    """
+    for path in [folder / "model_index.json", *folder.glob("*/config.json")]:
+        if path.is_file():
+            config = json.loads(path.read_text())
+            config.pop("_name_or_path", None)
+            path.write_text(json.dumps(config, indent=2) + "\n")
     text = json.dumps({**card, "weights_sha256": hash_folder(folder)}, indent=2, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n")
 

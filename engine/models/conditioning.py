@@ -52,13 +52,17 @@ class LabelEncoder(ModelMixin, ConfigMixin):
         super().__init__()
         counts = [label.highest + 1 for label in LABELS] + [len(sources)]
         self.tables = nn.ModuleList([nn.Embedding(count + 1, width) for count in counts])
+        # A value that no photograph taught stays what unknown is, rather than noise.
+        for table in self.tables:
+            nn.init.zeros_(table.weight[:-1])
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Values: (B, L + 1) int64, `UNKNOWN` where unknown; gives (B, L + 1, width)."""
         columns = []
         for table, column in zip(self.tables, values.unbind(1), strict=True):
-            null = table.num_embeddings - 1
-            columns.append(table(torch.where(column == UNKNOWN, null, column)))
+            null = table.weight[-1]
+            known = (column != UNKNOWN)[:, None]
+            columns.append(null + known * table(column.clamp_min(0)))
         return torch.stack(columns, 1)
 
     def values(self, annotations: Sequence[Annotation]) -> torch.Tensor:

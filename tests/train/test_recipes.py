@@ -152,6 +152,12 @@ def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, 
             parameter.add_(0.25)
     recipe.export(folder, {})
     again = diffusion.build(settings("diffusion-debug", tmp_path, init=folder), [str(photographs)])
+    (tmp_path / "child").mkdir()
+    again.export(tmp_path / "child", {})
+    configs = [p.read_text() for p in (tmp_path / "child").rglob("*.json")]
+    assert not any(str(tmp_path) in text for text in configs), (
+        "a model folder names no machine's path"
+    )
     ours, theirs = recipe.module.state_dict(), again.module.state_dict()
     assert all(torch.allclose(ours[k], theirs[k], atol=2e-3) for k in ours)
 

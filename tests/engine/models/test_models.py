@@ -39,11 +39,19 @@ def test_components_latents_have_unit_mean_square(photographs):
 
 def test_every_value_and_every_null_has_a_token_of_its_own():
     encoder = LabelEncoder(width=8, sources=("idrid", "hrf"))
+    for table in encoder.tables:
+        torch.nn.init.normal_(table.weight)
     for name in LABEL_NAMES:
         rows = [Annotation(), Annotation(**{name: 0}), Annotation(**{name: 1})]
         tokens = encoder(encoder.values(rows))
         differs = [(tokens[i] != tokens[j]).any(-1).sum() for i, j in ((0, 1), (0, 2), (1, 2))]
         assert differs == [1, 1, 1], f"{name}: one token differs between unknown, 0 and 1"
+
+
+def test_a_value_that_nothing_taught_says_what_unknown_says():
+    encoder = LabelEncoder(width=8, sources=("idrid",))
+    told = encoder(encoder.values([Annotation(is_gc=1, dr_grade=4, source="idrid"), Annotation()]))
+    assert torch.equal(told[0], told[1])
 
 
 def test_an_unknown_source_is_the_null_source():
