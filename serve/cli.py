@@ -123,8 +123,7 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     verdict = recount(folder)
     print(json.dumps(verdict.as_dict()))
     if not as_json:
-        words = {0: "whole", 3: "whole but for dead letters"}
-        _say(words.get(verdict.exit_code, "not whole: repeat the generate command to mend it"))
+        _say(verdict.note)
     raise typer.Exit(verdict.exit_code)
 
 
