@@ -8,6 +8,7 @@ same samples.
 from __future__ import annotations
 
 import hmac
+import random
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from engine.prose.template import caption
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from train.autoencoder import generator_at
 from train.presets import Settings, require
+from train.text import random_annotation
 
 EMBEDDED = Path(__file__).parent.parent / "engine" / "weights"
 
@@ -90,6 +92,8 @@ class DiffusionRecipe:
             raise UserError("no readable training photograph", field="--data")
         self._eyes = splits.one_per_eye([e.example for e in self._train])
         self._encoded = {e.example: e for e in self._train}
+        known = {name for e in self._train for name in e.example.annotation.known()}
+        self._untaught = [name for name in LABEL_NAMES if name not in known]
         self._order: tuple[int, list[int]] = (-1, [])
         self.module = self._build()
 
@@ -162,7 +166,7 @@ class DiffusionRecipe:
         encoded = self._encoded[rng.choice(self._eyes[self._eye(position)])]
         latent, mirrored = encoded.variant(rng.randrange(self._variants))
         annotation, text = _as_seen(encoded.example, mirrored)
-        text = text or caption(annotation, rng)
+        text = text or caption(self._with_untaught(annotation, rng), rng)
         annotation, text = _hide(annotation, text, torch.rand(32, generator=generator).tolist())
         time = logit_normal_times(torch.randn((), generator=generator))
         noise = torch.randn(latent.shape, generator=generator)
@@ -173,6 +177,14 @@ class DiffusionRecipe:
             "annotation": annotation,
             "caption": text,
         }
+
+    def _with_untaught(self, annotation: Annotation, rng: random.Random) -> Annotation:
+        """Labels that no photograph knows, filled at random for the wording alone.
+
+        Captions will speak of them all the same: so the denoiser learns that they say nothing.
+        """
+        drawn = random_annotation(rng).labels()
+        return annotation.model_copy(update={name: drawn[name] for name in self._untaught})
 
     def _eye(self, position: int) -> int:
         """Every eye once an epoch, in an order of the epoch's own."""

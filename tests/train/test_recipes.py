@@ -92,6 +92,14 @@ def test_the_held_out_eye_does_not_teach(recipe):
     assert [e.example.path.name for e in recipe._held_out] == ["5.png"]
 
 
+def test_captions_speak_at_random_of_what_no_photograph_knows(recipe):
+    assert set(recipe._untaught) == set(LABEL_NAMES) - {"dr_grade", "eye_side"}
+    rng = random.Random(0)
+    worded = [recipe._with_untaught(Annotation(dr_grade=3), rng) for _ in range(200)]
+    assert all(a.dr_grade == 3 and a.eye_side is None for a in worded)
+    assert {a.is_gc for a in worded} == {None, 0, 1}
+
+
 def test_a_mirrored_eye_changes_sides(recipe):
     for encoded in recipe._train:
         for mirrored in (False, True):
