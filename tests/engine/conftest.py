@@ -51,4 +51,7 @@ def pipeline(photographs, tokenizer) -> RetinaForgePipeline:
     for parameter in denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     text = conditioning.build_text_encoder("debug", len(tokenizer)).eval()
-    return RetinaForgePipeline(denoiser, vae, text, tokenizer, LabelEncoder(width=64))
+    labels = LabelEncoder(width=64)
+    for table in labels.tables:
+        torch.nn.init.normal_(table.weight)
+    return RetinaForgePipeline(denoiser, vae, text, tokenizer, labels)
