@@ -1,0 +1,271 @@
+"""The camera: what it frames, and what its optics, light and sensor make of the retina.
+
+Colours, fields and framings are measured of the photographs that are named with each camera:
+medians over the field of the training photographs, cropped to the field.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engine.phantom.eye import BACKGROUND, Canvas, Eye
+from engine.phantom.scenes import paint_scene
+from engine.phantom.strokes import noise
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera and how it was pointed. Lengths are in radii of the field."""
+
+    disc_diameter: float
+    """Vertical diameter of an ordinary disc."""
+    disc_place: tuple[float, float]
+    """Mean place of the disc in a right eye."""
+    disc_spread: tuple[float, float]
+    colour: tuple[float, float, float]
+    """Median of the channels over the field, 0..1."""
+    vignette: float
+    """Share of the light that is lost at the border."""
+    tint: tuple[float, float] = (1.0, 1.0)
+    """How much more of green and of blue is lost there than of red, as powers."""
+    disc_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Colour of the disc beyond what the colour of the retina makes of it: IDRiD saturates its
+    red."""
+    softness: float = 0.0025
+    """Mean blur of the optics, a Gaussian's sigma."""
+    scatter: float = 0.05
+    """Mean share of light that is scattered in the eye's media and the lens."""
+    noise: float = 0.01
+    """Noise of the sensor where the trait is 1."""
+    knee: float = 0.86
+    """Light from which on the sensor saturates."""
+    half_height: float = 1.0
+    """Where the frame cuts the round field at the top and the bottom."""
+    tab: float | None = None
+    """Angle of the tab on the aperture, in degrees above the horizontal on the right."""
+    round_tab: bool = False
+    """A round tab instead of a tooth."""
+
+
+CAMERAS: dict[str, Camera] = {
+    "phantom": Camera(
+        disc_diameter=0.28,
+        disc_place=(0.5, -0.02),
+        disc_spread=(0.06, 0.05),
+        colour=(0.66, 0.30, 0.13),
+        vignette=0.35,
+        tint=(1.2, 1.2),
+    ),
+    "idrid": Camera(
+        disc_diameter=0.305,
+        disc_place=(0.54, -0.02),
+        disc_spread=(0.09, 0.07),
+        colour=(0.655, 0.325, 0.105),
+        vignette=0.45,
+        tint=(1.5, 1.25),
+        disc_tint=(1.15, 1.22, 1.1),
+        knee=0.95,
+        noise=0.009,
+        softness=0.0032,
+        scatter=0.15,
+        half_height=0.82,
+        tab=31.0,
+    ),
+    "hrf": Camera(
+        disc_diameter=0.197,
+        disc_place=(0.525, -0.01),
+        disc_spread=(0.06, 0.03),
+        colour=(0.80, 0.262, 0.125),
+        vignette=0.42,
+        tint=(1.8, 1.8),
+        disc_tint=(1.0, 1.07, 0.9),
+        noise=0.014,
+        softness=0.0016,
+        scatter=0.08,
+        half_height=0.714,
+        tab=38.0,
+        round_tab=True,
+    ),
+    "chase": Camera(
+        disc_diameter=0.38,
+        disc_place=(0.09, 0.0),
+        disc_spread=(0.09, 0.06),
+        colour=(0.80, 0.30, 0.055),
+        vignette=0.58,
+        tint=(1.6, 2.4),
+        disc_tint=(1.0, 1.1, 1.6),
+        knee=0.95,
+        noise=0.011,
+        softness=0.0024,
+        scatter=0.08,
+    ),
+    "skimage": Camera(
+        disc_diameter=0.275,
+        disc_place=(0.66, -0.03),
+        disc_spread=(0.05, 0.04),
+        colour=(0.835, 0.32, 0.227),
+        vignette=0.12,
+        tab=40.0,
+    ),
+}
+"""IDRiD: Kowa VX-10a, 50 degrees; HRF: Canon CR-1; CHASE_DB1: Nidek NM-200-D, 30 degrees about the
+disc; skimage: one round photograph of 50 degrees."""
+
+
+_BLUR = 0.03
+"""Sigma of the strongest defocus in radii of the field."""
+
+
+def aperture(camera: Camera, size: int) -> np.ndarray:
+    """The field of view, (size, size) bool."""
+    line = (np.arange(size) - (size - 1) / 2) / (size / 2)
+    x, y = np.meshgrid(line, line)
+    field = np.hypot(x, y) <= 1
+    if camera.tab is not None:
+        cos, sin = np.cos(np.radians(camera.tab)), np.sin(np.radians(camera.tab))
+        out, beside = x * cos - y * sin, np.abs(x * sin + y * cos)
+        round_tab = np.hypot(out - 0.995, beside) < 0.055
+        field |= round_tab if camera.round_tab else (out > 0.9) & (out - 1 + beside < 0.05)
+    return field & (np.abs(y) <= camera.half_height)
+
+
+def photograph(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> np.ndarray:
+    """The photograph (S, S, 3) uint8 of the canvas, whose masks["field"] is the aperture."""
+    traits, size = eye.traits, canvas.size
+    camera = CAMERAS[traits.camera]
+    field = canvas.masks["field"] > 0
+    light = canvas.light
+    if not traits.is_fundus:
+        light = paint_scene(size, rng)
+    look = traits.appearance
+    gains = np.array(camera.colour, np.float32) / np.array(BACKGROUND, np.float32)
+    gains *= np.exp(np.array([look.red, look.red + look.green, look.red + look.blue], np.float32))
+    light = light * (gains * np.float32(traits.exposure))
+    soft = camera.softness * math.exp(look.softness)
+    light = _defocus(light, canvas.unit * (soft + _BLUR * traits.blur**2))
+    light = _hide(light, eye, canvas.unit, rng)
+    shade = _illumination(eye, size, rng)
+    for channel, power in enumerate((1.0, *camera.tint)):
+        light[..., channel] *= shade**power
+    scatter = camera.scatter * math.exp(look.scatter)
+    light = _veil(light, min(traits.haze + min(scatter, 0.7), 1.0), traits.glare, rng)
+    light = _soften(light)
+    grain = rng.standard_normal((size, size, 1), dtype=np.float32)
+    light += grain * np.float32(camera.noise * traits.noise * math.exp(traits.appearance.grain))
+    light = _shoulder(light, camera.knee)
+    light *= _edge(field)[..., None]
+    return (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _edge(field: np.ndarray) -> np.ndarray:
+    """How much light a pixel of the aperture gets, smooth along its border (S, S) float32."""
+    return np.clip(2 * cv2.GaussianBlur(field.astype(np.float32), (5, 5), 0.8) - 1, 0, 1) * field
+
+
+def impair(image: np.ndarray, eye: Eye, rng: np.random.Generator) -> np.ndarray:
+    """A clear photograph (S, S, 3) uint8 of this eye, painted by anyone, with the faults of the
+    eye's traits laid over it: defocus, darkness, haze, what hides disc or macula, and another scene
+    where it is no fundus."""
+    traits, size = eye.traits, len(image)
+    field = image.max(2, keepdims=True) > 0
+    if not traits.is_fundus:
+        return _finish(paint_scene(size, rng), field)
+    light = image.astype(np.float32) / 255
+    # Outside the field a painter leaves black, which would bleed in as no retina does.
+    light = np.where(field, light, light[field[..., 0]].mean(0)) if field.any() else light
+    light = _defocus(
+        light * np.float32(min(traits.exposure, 1.0)), size / 2 * _BLUR * traits.blur**2
+    )
+    light = _hide(light, eye, size / 2, rng)
+    light = _veil(light, traits.haze, 0.0, rng)
+    grain = rng.standard_normal((size, size, 1), dtype=np.float32)
+    return _finish(light + np.float32(CAMERAS[traits.camera].noise) * grain, field)
+
+
+def _finish(light: np.ndarray, field: np.ndarray) -> np.ndarray:
+    return (np.clip(light * field, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _defocus(light: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(light, (0, 0), max(sigma, 0.3))
+
+
+def _hide(light: np.ndarray, eye: Eye, unit: float, rng: np.random.Generator) -> np.ndarray:
+    """Shadows or reflexes over the disc and the macula; `unit` in pixels."""
+    traits = eye.traits
+    ruler = eye.disc_diameter / traits.disc_scale
+    for strength, place in (
+        (traits.disc_hidden, eye.disc.centre),
+        (traits.macula_hidden, eye.fovea),
+    ):
+        shadow, reach = rng.random() < 0.6, rng.uniform(1.0, 1.3) * ruler
+        if strength <= 0:
+            continue
+        ragged = np.exp(0.15 * noise(rng, 6, len(light)))
+        hidden = _blob(len(light), unit, place, reach, ragged) * np.float32(strength)
+        if shadow:
+            light = light * (1 - 0.85 * hidden[..., None])
+        else:
+            # A reflex has the light of the retina about it, and is uneven.
+            pale = 0.5 * np.array([0.95, 0.9, 0.8], np.float32) + 0.9 * light.mean((0, 1))
+            share = 0.92 * hidden * np.clip(1 - 0.12 * noise(rng, 8, len(light)), 0, 1)
+            light = light + share[..., None] * (pale - light)
+    return light
+
+
+def _blob(
+    size: int, unit: float, place: np.ndarray, reach: float, ragged: np.ndarray
+) -> np.ndarray:
+    """1 within `reach` of a place, soft beyond it (S, S) float32; `ragged` (S, S) stretches
+    distances."""
+    line = ((np.arange(size) - (size - 1) / 2) / unit).astype(np.float32)
+    distance = np.hypot(line[None] - float(place[0]), line[:, None] - float(place[1])) / reach
+    distance = distance * ragged
+    return np.exp(-(np.maximum(distance - 0.5, 0) ** 2) / 0.35).astype(np.float32)
+
+
+def _illumination(eye: Eye, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Light over the field (S, S): lost towards the border, brighter on one side."""
+    traits = eye.traits
+    vignette = CAMERAS[traits.camera].vignette * math.exp(traits.appearance.vignette)
+    line = ((np.arange(size) - (size - 1) / 2) / (size / 2)).astype(np.float32)
+    x, y = line[None], line[:, None]
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = traits.uneven * (x * float(np.cos(angle)) + y * float(np.sin(angle)))
+    off_x, off_y = (float(v) for v in rng.normal(0, 0.12, 2))
+    square = (x - off_x) ** 2 + (y - off_y) ** 2
+    lost = np.minimum(min(vignette, 0.93) * square**1.2, 0.93)
+    return ((1.1 - lost) * np.exp(0.65 * slope + 0.065 * noise(rng, 2, size))).astype(np.float32)
+
+
+def _veil(light: np.ndarray, haze: float, glare: float, rng: np.random.Generator) -> np.ndarray:
+    """Scattered light: a milky veil that takes contrast, and a crescent of glare at the border."""
+    size = light.shape[0]
+    mean = light.mean((0, 1)) * np.array([0.95, 1.12, 1.35], np.float32)
+    patches = np.clip(1 + 0.4 * noise(rng, 3, size), 0.1, 2.0)
+    share = np.clip(0.85 * np.float32(haze) * patches, 0, 0.92)[..., None]
+    light = light + share * (1.15 * mean - light)
+    angle = rng.uniform(0, 2 * np.pi)
+    line = ((np.arange(size) - (size - 1) / 2) / (size / 2)).astype(np.float32)
+    x, y = line[None] + 0.28 * float(np.cos(angle)), line[:, None] + 0.28 * float(np.sin(angle))
+    crescent = np.clip((np.hypot(x, y) - 0.95) / 0.35, 0, 1) ** 2
+    pale = np.array([0.4, 0.42, 0.45], np.float32)
+    return light + np.float32(glare) * crescent[..., None] * pale
+
+
+def _soften(light: np.ndarray) -> np.ndarray:
+    """Colour at half the sharpness of brightness, as JPEG 4:2:0 stores it."""
+    grey = light.mean(2, keepdims=True)
+    colour = cv2.GaussianBlur(light - grey, (0, 0), 0.8)
+    return grey + colour
+
+
+def _shoulder(light: np.ndarray, knee: float) -> np.ndarray:
+    """The sensor's saturation: a shoulder from the knee on that would end at 1.12, and is clipped
+    at 1 afterwards."""
+    over, room = np.maximum(light - knee, 0), 1.12 - knee
+    return np.minimum(light, knee) + room * over / (room + over)
