@@ -56,6 +56,7 @@ MASKS: tuple[str, ...] = (
     "mask_vein",
     "mask_disc",
     "mask_cup",
+    "mask_fovea",
     "mask_lesion",
 )
 

@@ -15,6 +15,7 @@ def test_long_prompts_are_cut_counted_and_marked(tmp_path):
     (tmp_path / "p.txt").write_text("drusen and haemorrhages " * 300 + "\nhealthy eye\n")
     out = tmp_path / "o"
     command = ["generate", "--count", "4", "--prompts", tmp_path / "p.txt", "--model", "debug"]
+    command += ["--gates", "none"]
     run = subprocess.run(
         [RETINAFORGE, *map(str, command), "--steps", "1", "--out", out],
         capture_output=True,

@@ -3,7 +3,8 @@ given facts are told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from random import Random
 
 from engine.prose.grammar import expand, join
@@ -45,6 +46,8 @@ class Anatomy:
     lesions: tuple[LesionCount, ...] | None = None
     background: str | None = None
     haze: float | None = None
+    forms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Of a disease with several forms, which were drawn: places in its `phrases.DISEASES`."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,21 @@ def _amount(count: int) -> str:
 
 
 def _plural(noun: str) -> str:
-    return noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    """Of "patch of atrophy" the plural is "patches of atrophy", of "soft druse" "soft drusen"."""
+    head, of, rest = noun.partition(" of ")
+    before, space, word = head.rpartition(" ")
+    return before + space + _plural_word(word) + of + rest
+
+
+def _plural_word(word: str) -> str:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word.endswith("y"):
+        return word[:-1] + "ies"
+    return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+_IRREGULAR = {"druse": "drusen", "naevus": "naevi"}
 
 
 def _disc(anatomy: Anatomy, rng: Random) -> Facts:

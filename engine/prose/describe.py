@@ -106,6 +106,7 @@ def meet(known: dict[str, int], rng: Random, anatomy: Anatomy) -> Eye:
 
 
 def _tell(eye: Eye, name: str, options: tuple[Variant, ...]) -> None:
+    options = tuple(options[at] for at in eye.anatomy.forms.get(name, range(len(options))))
     variant = options[int(eye.rng.random() * len(options))]
     visible = any(not eye.hidden(section) for section in variant.signs)
     way = eye.rng.random()
@@ -157,7 +158,7 @@ def _section(eye: Eye, section: str, measured: Facts) -> list[Line]:
     if section == LESIONS and eye.anatomy.lesions is not None:
         details = list(measured.details)
     else:
-        details = [eye.say(*eye.signs[name].signs[section]) for name in owners]
+        details = [eye.say(*_unmeasured(eye, eye.signs[name].signs[section])) for name in owners]
         details += measured.details
     if section == LESIONS:
         text = _lesions(eye, details)
@@ -171,6 +172,13 @@ def _section(eye: Eye, section: str, measured: Facts) -> list[Line]:
         text += eye.say(INLINE).format(name=eye.say(eye.inline.pop(owners[0])))
         return [Line(text)]
     return [Line(text, optional=True)]
+
+
+def _unmeasured(eye: Eye, signs: tuple[str, ...]) -> tuple[str, ...]:
+    """A ratio that was measured is not told a second time, and otherwise, as a sign."""
+    if eye.anatomy.cup_disc_ratio is None:
+        return signs
+    return tuple(sign for sign in signs if "cup-to-disc" not in sign) or signs
 
 
 def _part(eye: Eye, section: str, details: list[str], state: str) -> str:
@@ -216,7 +224,7 @@ def _lesions(eye: Eye, details: list[str]) -> str:
         if eye.ruled_out(NORMAL_NEEDS[LESIONS]) and measured_none and eye.chance(0.75):
             return eye.say(*NO_LESIONS)
         if eye.ruled_out(("dr_grade",)) and measured_none and eye.chance(0.4):
-            return eye.say(NO_MICROANEURYSMS)
+            return eye.say(*NO_MICROANEURYSMS)
         return ""
     if eye.style == "list" and eye.chance(0.8):
         return f"{eye.say(HEADING[LESIONS])} {phrases(details)}"

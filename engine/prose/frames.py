@@ -104,7 +104,7 @@ PHOTOGRAPH = {
 }
 EYE = {0: "[right eye|right eye|right eye (OD)]", 1: "[left eye|left eye|left eye (OS)]"}
 OPENINGS: tuple[str, ...] = (
-    "[|A |This is a |This ]{photo} of the {eye}",
+    "[|A |This is a ]{photo} of the {eye}",
     "{eye_code} {photo}",
     "{eye_code}: {photo}",
     "[A |]{eye_adjective} {photo}",
@@ -179,12 +179,16 @@ NORMAL_EYE: tuple[str, ...] = (
 NO_LESIONS: tuple[str, ...] = (
     (
         "[There are no|No] [haemorrhages|microaneurysms, haemorrhages], [exudates|hard exudates] or"
-        " cotton-wool spots [|are seen]"
+        " cotton-wool spots"
     ),
-    "[There are no|No] [haemorrhages|retinal haemorrhages] or exudates [|are seen|are visible]",
+    "There are no [haemorrhages|retinal haemorrhages] or exudates",
+    "No [haemorrhages|retinal haemorrhages] or exudates [|are seen|are visible]",
     "[The retina is|The posterior pole is] free of [haemorrhages|haemorrhage] and exudates",
 )
-NO_MICROANEURYSMS = "[No|There are no] microaneurysms [are seen|are visible|anywhere]"
+NO_MICROANEURYSMS: tuple[str, ...] = (
+    "No microaneurysms [are seen|are visible|anywhere]",
+    "There are no microaneurysms [|anywhere]",
+)
 LESIONS_SENTENCE: tuple[str, ...] = (
     "[The retina shows|The fundus shows|One sees|The posterior pole shows] {names}",
 )

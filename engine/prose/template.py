@@ -42,7 +42,7 @@ from engine.schema import Annotation
 
 __all__ = ["WORDING", "Anatomy", "caption"]
 
-WORDING = 1
+WORDING = 2
 """Raise with every change that alters what `caption` returns: it is part of a plan, so an old
 folder is not mixed."""
 
@@ -83,13 +83,13 @@ def _described(eye: Eye) -> list[Line]:
 
 
 def _not_a_fundus(eye: Eye) -> list[Line]:
-    """Of a picture that shows no fundus, nothing is described; only what was said of the eye is
-    repeated."""
+    """Of a picture that shows no fundus, nothing is described or ruled out; only what was said of
+    the eye is repeated."""
     lines = [Line(eye.say(FUNDUS_READABLE[0]))]
     if "eye_side" in eye.known and eye.chance(0.8):
         lines.append(Line(_side_later(eye)))
     eye.names |= eye.inline
-    return lines + _readability(eye) + _impression(eye) + _negatives(eye)
+    return lines + _readability(eye) + _impression(eye)
 
 
 def _opening(eye: Eye, side_told: bool) -> str:

@@ -54,6 +54,22 @@ def recipe_from(
     return Recipe.of_mix(default_mix(), seed, size)
 
 
+def line_of_source(file: Path, source: str) -> int | None:
+    """The first line of a label table or of JSONL prompts, read already, that names a source; None
+    for other files.
+    """
+    ending = file.suffix.lower()
+    if ending == ".csv":
+        rows = read_table(file)
+        return next((row.line for row in rows if row.annotation.source == source), None)
+    if ending != ".jsonl":
+        return None
+    for line, text in enumerate(read_text(file).split("\n"), 1):
+        if text.strip() and _json_row(text, file, line).annotation.source == source:
+            return line
+    return None
+
+
 def _read_prompts(path: Path) -> list[Row]:
     readers = {".jsonl": _json_row, ".txt": _text_row}
     reader = readers.get(path.suffix.lower())

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from engine.prose.template import WORDING, caption
-from engine.schema import Annotation, UserError
+from engine.schema import LABEL_NAMES, Annotation, UserError
 from engine.seeds import row_id, row_random, row_seed
 from engine.specs.mix import Mix
 
@@ -112,6 +112,11 @@ class Recipe(BaseModel):
         """The sources that rows of this recipe may name."""
         drawn = self.mix.source if self.mix is not None else ()
         return {*drawn, *(row.annotation.source for row in self.rows)} - {None}
+
+    def labels(self) -> set[str]:
+        """The labels that rows of this recipe may state."""
+        drawn = {n for n in LABEL_NAMES if self.mix and self.mix.unknown.get(n, 0.0) < 1}
+        return drawn.union(*(row.annotation.known() for row in self.rows))
 
     def check_wording(self) -> None:
         """Raise UserError if prompts are worded here otherwise than when the recipe was planned."""

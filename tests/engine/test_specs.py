@@ -339,4 +339,16 @@ def test_the_sources_and_the_wording_of_a_recipe_are_known_before_a_row_is_drawn
     path = tmp_path / "m.yaml"
     path.write_text("source: {idrid: 3, chase: 1}\n")
     assert recipe_from(0, 64, spec_file=path).sources() == {"idrid", "chase"}
+
+
+def test_the_labels_that_a_recipe_may_state_are_known_before_a_row_is_drawn(tmp_path):
+    assert recipe_from(0, 64).labels() == {*LABEL_NAMES}
+    hidden = default_mix().model_copy(update={"unknown": {"is_gc": 1.0, "is_amd": 0.9}})
+    assert Recipe.of_mix(hidden, 0, 64).labels() == {*LABEL_NAMES} - {"is_gc"}
+    path = tmp_path / "l.csv"
+    path.write_text("dr_grade,is_gc,is_amd\n1,,\n,0,\n")
+    assert recipe_from(0, 64, labels=path).labels() == {"dr_grade", "is_gc"}
+
+
+def test_a_recipe_without_sources_names_none():
     assert recipe_from(0, 64).sources() == set()

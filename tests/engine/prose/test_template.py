@@ -20,7 +20,7 @@ HEALTHY = Annotation.model_validate(
     | {name: 1 for name in LABEL_NAMES if name.endswith("readable") or name == "is_fundus"}
 )
 SICK = HEALTHY.model_copy(update={"dr_grade": 3, "is_dme": 1, "is_gc": 1, "eye_side": 0})
-GOLDEN = {1: "432baf4613996eae"}
+GOLDEN = {1: "432baf4613996eae", 2: "baebf2fe9cf9c8f9"}
 
 
 def captions(eye: Annotation, count: int, anatomy: Anatomy | None = None) -> list[str]:
