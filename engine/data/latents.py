@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import torch
-from diffusers import AutoencoderDC
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from engine.data.sources import Example, UnreadableImage, decode
-from engine.data.transforms import augment, crop_to_field, draw_augmentation, to_tensor
+from engine.data.example import Example, UnreadableImage
+from engine.data.outlines import read_square
+from engine.data.transforms import Augmentation, augment, draw_augmentation
 
-_RULES = "crop and augmentation 1"
+_RULES = "crop and augmentation 2"
 """Part of every key: raise the number when crops or augmentations change."""
 
 
@@ -30,6 +32,42 @@ class LatentSettings:
     strength: float = 1.0
 
 
+class Encoder(Protocol):
+    """An autoencoder's encoder; `key` tells it from those that give other latents."""
+
+    @property
+    def key(self) -> str: ...
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3, S, S) in [-1, 1] to scaled latents (B, C, h, w)."""
+
+
+class Geometry(Protocol):
+    """What outlines a photograph and encodes the outlines; `key` tells its weights apart."""
+
+    @property
+    def key(self) -> str: ...
+
+    def encode(
+        self,
+        image: np.ndarray,
+        known: Mapping[str, np.ndarray],
+        changes: Sequence[Augmentation],
+    ) -> torch.Tensor:
+        """Geometry latents (V, G, h, w), one for each change, of a square (S, S, 3) uint8 of which
+        the masks in `known` are known."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One augmented copy: latent (C, h, w), geometry latents (G, h, w) if they were encoded, and
+    whether the eye is mirrored in it."""
+
+    latent: torch.Tensor
+    geometry: torch.Tensor | None
+    mirrored: bool
+
+
 @dataclass(frozen=True)
 class Encoded:
     """An example, its content hash, and the file with its latents."""
@@ -38,19 +76,24 @@ class Encoded:
     image_sha256: str
     latents: Path
 
-    def variant(self, number: int) -> tuple[torch.Tensor, bool]:
-        """One latent (C, h, w) float32, and whether the eye is mirrored in it."""
+    def variant(self, number: int) -> Variant:
+        """The copy `number`, in float32."""
         with safe_open(self.latents, framework="pt") as file:
-            latent = file.get_slice("latents")[number].float()
-            return latent, bool(file.get_slice("mirrored")[number])
+            has_geometry = "geometry" in file.keys()  # noqa: SIM118
+            return Variant(
+                file.get_slice("latents")[number].float(),
+                file.get_slice("geometry")[number].float() if has_geometry else None,
+                bool(file.get_slice("mirrored")[number]),
+            )
 
 
 def encode_examples(
     examples: Sequence[Example],
-    vae: AutoencoderDC,
+    encode: Encoder,
     settings: LatentSettings,
     folder: Path,
     progress: Callable[[int, int], None],
+    geometry: Geometry | None = None,
 ) -> tuple[list[Encoded], list[str]]:
     """Encode what the folder lacks.
 
@@ -58,17 +101,19 @@ def encode_examples(
         progress: called with (seen, of) after each photograph that had to be encoded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shape = {k: v for k, v in vae.config.items() if k.startswith(("encoder", "latent", "scaling"))}
-    rules = json.dumps([_RULES, hash_weights(vae.encoder), shape, asdict(settings)])
+    outlined = geometry.key if geometry else None
+    rules = json.dumps([_RULES, encode.key, asdict(settings), outlined])
     encoded, refused = [], []
     for i, example in enumerate(examples):
         try:
-            data = example.read_bytes()
-            image_key = hashlib.sha256(data).hexdigest()
-            key = hashlib.sha256(f"{rules}{image_key}".encode()).hexdigest()[:40]
+            image_key = hashlib.sha256(example.identity()).hexdigest()
+            masks = [
+                (name, hashlib.sha256(p.read_bytes()).hexdigest()) for name, p in example.masks
+            ]
+            key = hashlib.sha256(f"{rules}{image_key}{masks}".encode()).hexdigest()[:40]
             path = folder / f"{key}.safetensors"
             if not path.exists():
-                _encode(data, example, vae, settings, path)
+                _encode(example, encode, settings, path, geometry)
                 progress(i + 1, len(examples))
             encoded.append(Encoded(example, image_key, path))
         except UnreadableImage as error:
@@ -77,19 +122,24 @@ def encode_examples(
 
 
 def _encode(
-    data: bytes, example: Example, vae: AutoencoderDC, settings: LatentSettings, path: Path
+    example: Example,
+    encode: Encoder,
+    settings: LatentSettings,
+    path: Path,
+    geometry: Geometry | None,
 ) -> None:
-    image = to_tensor(crop_to_field(decode(data, str(example.path)), settings.size))
+    square, masks = read_square(example, settings.size)
+    image = torch.from_numpy(square.copy()).permute(2, 0, 1).float() / 127.5 - 1
     generator = torch.Generator().manual_seed(int(path.stem[:15], 16))
     changes = [draw_augmentation(generator, settings.strength) for _ in range(settings.variants)]
     with torch.inference_mode():
-        latents = torch.cat(
-            [vae.encode(augment(image, c)[None].to(vae.device)).latent.cpu() for c in changes]
-        )
+        latents = torch.cat([encode(augment(image, c)[None]).cpu() for c in changes])
     tensors = {
-        "latents": (latents * vae.config.scaling_factor).half(),
+        "latents": latents.half(),
         "mirrored": torch.tensor([c.mirrored for c in changes]),
     }
+    if geometry:
+        tensors["geometry"] = geometry.encode(square, masks, changes).half()
     # Workers that start together encode the same photographs: each writes its own file.
     partial = path.with_suffix(f".{os.getpid()}.tmp")
     save_file(tensors, partial)

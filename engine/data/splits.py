@@ -1,11 +1,12 @@
 """Which photographs may teach: never an eye that is also in a test split, and each eye once an
-epoch."""
+epoch; and which of them are photographs at all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.data.sources import Example
+from engine.data.example import Example
+from engine.data.known_eyes import teaches_elsewhere
 
 _TEACHING = (None, "all", "train")
 
@@ -15,22 +16,30 @@ def teaching(examples: Sequence[Example]) -> list[Example]:
 
     Eyes are told apart by `patient_id`; where it is unknown each photograph counts as its own eye.
     """
-    apart = {_eye(e) for e in examples if e.split not in _TEACHING}
-    return [e for e in examples if e.split in _TEACHING and _eye(e) not in apart]
+    apart = {eye_of(e) for e in examples if e.split not in _TEACHING}
+    return [e for e in examples if e.split in _TEACHING and eye_of(e) not in apart]
 
 
 def held_out(examples: Sequence[Example]) -> list[Example]:
-    """Examples of the test split."""
-    return [e for e in examples if e.split == "test"]
+    """Examples of the test split, but for those whose eye the set's own train split shows."""
+    return [e for e in examples if e.split == "test" and not teaches_elsewhere(e)]
 
 
 def one_per_eye(examples: Sequence[Example]) -> list[list[Example]]:
     """Examples grouped by eye, in order of first appearance: an epoch draws one of each group."""
     groups: dict[str, list[Example]] = {}
     for example in examples:
-        groups.setdefault(_eye(example), []).append(example)
+        groups.setdefault(eye_of(example), []).append(example)
     return list(groups.values())
 
 
-def _eye(example: Example) -> str:
-    return example.patient_id or str(example.path)
+def drawn_apart(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """What a program or a model drew, and the photographs."""
+    return [e for e in examples if e.synthetic], [e for e in examples if not e.synthetic]
+
+
+def eye_of(example: Example) -> str:
+    """What tells eyes apart: the patient, or the photograph where that is unknown."""
+    if example.patient_id:
+        return example.patient_id
+    return str(example.path) if example.row is None else f"{example.path}, row {example.row}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.data.sources import Example, UnreadableImage
+from engine.data.example import Example, UnreadableImage
 from engine.data.transforms import crop_to_field, to_tensor
 
 

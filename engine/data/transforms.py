@@ -103,6 +103,12 @@ def draw_augmentation(generator: torch.Generator, strength: float = 1.0) -> Augm
 
 def augment(image: torch.Tensor, change: Augmentation) -> torch.Tensor:
     """Apply a drawing to one image (3, H, W) in [-1, 1]; black stays black beyond the field."""
+    lit = move((image + 1) / 2, change) * change.contrast * (1 + change.brightness)
+    return lit.clamp(0, 1) * 2 - 1
+
+
+def move(layers: torch.Tensor, change: Augmentation) -> torch.Tensor:
+    """The drawing's mirroring, turn, zoom and shift of layers (C, H, W); 0 comes in from beyond."""
     angle = math.radians(change.degrees)
     cos, sin = math.cos(angle) / change.zoom, math.sin(angle) / change.zoom
     flip = -1.0 if change.mirrored else 1.0
@@ -110,8 +116,7 @@ def augment(image: torch.Tensor, change: Augmentation) -> torch.Tensor:
         [[[flip * cos, -sin, change.shift_x], [flip * sin, cos, change.shift_y]]],
         dtype=torch.float32,
     )
-    grid = F.affine_grid(theta, [1, *image.shape], align_corners=False)
-    light = (image[None] + 1) / 2
-    moved = F.grid_sample(light, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0]
-    lit = moved * change.contrast * (1 + change.brightness)
-    return lit.clamp(0, 1) * 2 - 1
+    grid = F.affine_grid(theta, [1, *layers.shape], align_corners=False)
+    return F.grid_sample(
+        layers[None], grid, mode="bicubic", padding_mode="zeros", align_corners=False
+    )[0]

@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 
 from engine.data import splits
+from engine.data.example import Example, UnreadableImage, decode
 from engine.data.latents import LatentSettings, encode_examples
-from engine.data.sources import Example, UnreadableImage, decode, read_examples
+from engine.data.sources import read_examples
 from engine.data.transforms import (
     Augmentation,
     augment,
@@ -28,6 +29,7 @@ from engine.data.transforms import (
     to_uint8,
 )
 from engine.models import autoencoder
+from engine.models.patches import encoder_of
 from engine.schema import Annotation, UserError
 
 STILL = Augmentation(False, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -112,8 +114,8 @@ def png_of_claimed_size(width, height):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"not an image", "not a readable image"),
-        (b"", "not a readable image"),
+        (b"not an image", "not an image"),
+        (b"", "not an image"),
         (png_of_claimed_size(60_000, 60_000), "pixels"),
         (png_of_claimed_size(12_000, 12_000), "12000 x 12000 pixels"),
         (png_of_claimed_size(64, 64), "not a readable image"),
@@ -229,24 +231,28 @@ def test_latents_are_made_once_and_are_those_of_the_augmented_eye(folder, vae, t
     how = LatentSettings(size=64, variants=3)
     seen = []
     encoded, refused = encode_examples(
-        examples, vae, how, tmp_path / "cache", lambda done, of: seen.append((done, of))
+        examples, encoder_of(vae), how, tmp_path / "cache", lambda done, of: seen.append((done, of))
     )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert refused == []
-    latent, _ = encoded[0].variant(2)
+    latent = encoded[0].variant(2).latent
     assert latent.shape == (8, 4, 4)
-    assert not torch.equal(latent, encoded[0].variant(1)[0])
+    assert not torch.equal(latent, encoded[0].variant(1).latent)
     seen.clear()
-    again, _ = encode_examples(examples, vae, how, tmp_path / "cache", lambda *a: seen.append(a))
+    again, _ = encode_examples(
+        examples, encoder_of(vae), how, tmp_path / "cache", lambda *a: seen.append(a)
+    )
     assert seen == []
-    assert torch.equal(again[0].variant(2)[0], latent)
+    assert torch.equal(again[0].variant(2).latent, latent)
 
 
 def test_other_settings_or_other_weights_never_share_latents(folder, vae, tmp_path):
     examples = read_examples([str(folder)])[:1]
 
     def paths(model, how):
-        encoded, _ = encode_examples(examples, model, how, tmp_path / "c", lambda *a: None)
+        encoded, _ = encode_examples(
+            examples, encoder_of(model), how, tmp_path / "c", lambda *a: None
+        )
         return encoded[0].latents
 
     plain = LatentSettings(64, 1, 0.0)
@@ -260,7 +266,11 @@ def test_other_settings_or_other_weights_never_share_latents(folder, vae, tmp_pa
 def test_a_corrupt_file_is_left_out_and_named(folder, vae, tmp_path):
     (folder / "1.png").write_bytes(b"broken")
     encoded, refused = encode_examples(
-        read_examples([str(folder)]), vae, LatentSettings(64, 1), tmp_path / "c", lambda *a: None
+        read_examples([str(folder)]),
+        encoder_of(vae),
+        LatentSettings(64, 1),
+        tmp_path / "c",
+        lambda *a: None,
     )
     assert len(encoded) == 3
     assert len(refused) == 1

@@ -1,0 +1,107 @@
+"""One photograph and what is known of it; it is opened only when it is read."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from engine.schema import Annotation
+from engine.store.identify import maker_of
+
+PHANTOM = "phantom"
+"""The source, and the maker, of what the phantom's program drew."""
+MOST_PIXELS = 120_000_000
+"""Larger images are refused before they are decoded: no fundus camera makes them, bombs do."""
+
+
+class UnreadableImage(ValueError):
+    """A file among the images that is corrupt, huge or no image; the message says which."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One photograph with what is known of it; it is opened only by `read`."""
+
+    path: Path
+    annotation: Annotation
+    row: int | None = None
+    split: str | None = None
+    patient_id: str | None = None
+    caption: str | None = None
+    masks: tuple[tuple[str, Path], ...] = ()
+    """Names of `MASKS` with their 1-bit pictures, as large as the photograph."""
+    drawn_by: str | None = None
+    """The model that drew it, where the folder that it lies in tells."""
+
+    @cached_property
+    def maker(self) -> str | None:
+        """What drew it: the model that its folder, its source or the mark in its file names; None
+        for a photograph. The head of a file is read when this is first asked."""
+        if self.drawn_by is not None:
+            return self.drawn_by
+        if self.annotation.source == PHANTOM:
+            return PHANTOM
+        return maker_of(self.path) if self.row is None else None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was drawn: then it is nobody's eye, and never counts as a photograph."""
+        return self.maker is not None
+
+    def read_bytes(self) -> bytes:
+        """The encoded file, from disk or from row `row` of a Parquet part."""
+        if self.row is None:
+            try:
+                return self.path.read_bytes()
+            except OSError as error:
+                raise UnreadableImage(f"{self.path}: {error.strerror}") from error
+        return _image_of_row(self.path, self.row)
+
+    def identity(self) -> bytes:
+        """What tells this photograph from every other: its file."""
+        return self.read_bytes()
+
+    def read(self) -> Image.Image:
+        """The decoded RGB image."""
+        return decode(self.read_bytes(), str(self.path))
+
+
+def decode(data: bytes, name: str) -> Image.Image:
+    """Decode one image to RGB, upright as its camera noted; raises UnreadableImage for what is
+    corrupt, too large or no image."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of sizes that the next line judges.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+        if image.width * image.height > MOST_PIXELS:
+            raise UnreadableImage(
+                f"{name}: {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}"
+            )
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(f"{name}: not an image") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, UnreadableImage):
+            raise
+        raise UnreadableImage(f"{name}: not a readable image ({error})") from error
+
+
+@lru_cache(maxsize=8)
+def _open_part(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path)
+
+
+def _image_of_row(path: Path, row: int) -> bytes:
+    """The encoded image of one row; only its row group is read."""
+    part, group = _open_part(path), 0
+    while row >= part.metadata.row_group(group).num_rows:
+        row -= part.metadata.row_group(group).num_rows
+        group += 1
+    return part.read_row_group(group, columns=["image"])["image"][row].as_py()["bytes"]

@@ -1,0 +1,237 @@
+"""A user's photographs: found, hashed, labelled, and read without what their cameras wrote."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from engine.data import photographs
+from engine.data.example import UnreadableImage
+from engine.data.photographs import differing, find, hashed, labelled, read
+from engine.schema import IMAGE_TYPE, Annotation, UserError
+from engine.stages.encode import Origin, encode, encode_photograph
+from engine.store.identify import identify
+
+
+def picture(size=(12, 8), colour=(200, 90, 30)) -> Image.Image:
+    image = Image.new("RGB", size, colour)
+    image.putpixel((0, 0), (9, 8, 7))
+    return image
+
+
+def save(path, image=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or picture()).save(path, **options)
+    return path
+
+
+def quiet(seen, of):
+    assert 0 < seen <= of
+
+
+def names(found):
+    return [each.path for each in found.listed]
+
+
+def test_a_folder_gives_its_images_in_order_and_counts_the_rest(tmp_path):
+    for name in ("b.png", "sub/a.JPG", "sub/deep/c.webp"):
+        save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("x")
+    os.mkfifo(tmp_path / "pipe.png")
+    found = find(str(tmp_path))
+    assert names(found) == ["b.png", "sub/a.JPG", "sub/deep/c.webp"]
+    assert found.others == 1
+
+
+def test_a_pattern_takes_whatever_it_matches(tmp_path):
+    save(tmp_path / "x/1.png")
+    save(tmp_path / "y/2.png")
+    (tmp_path / "y/2.dat").write_text("no image")
+    found = find(str(tmp_path / "*" / "*"))
+    assert (found.root, names(found)) == (tmp_path, ["x/1.png", "y/2.dat", "y/2.png"])
+    assert names(find(str(tmp_path / "x/1.png"))) == ["1.png"]
+
+
+@pytest.mark.parametrize("images", ["nowhere", "nowhere/*.jpg", ""])
+def test_nothing_is_told(tmp_path, images):
+    with pytest.raises(UserError, match=r"--images|no such"):
+        find(str(tmp_path / images) if images else str(tmp_path))
+
+
+def parquet(path, rows, extra=()):
+    columns = {"image": pa.array(rows, IMAGE_TYPE), **dict(extra)}
+    pq.write_table(pa.table(columns), path, row_group_size=2)
+    return path
+
+
+def test_parquet_rows_are_photographs_with_the_labels_they_bring(tmp_path):
+    file = io.BytesIO()
+    picture().save(file, "PNG")
+    rows = [{"bytes": file.getvalue(), "path": None}] * 2 + [None]
+    parquet(tmp_path / "a.parquet", rows, {"is_gc": [1, None, 0], "other": ["x"] * 3}.items())
+    found = find(str(tmp_path / "a.parquet"))
+    assert [(e.path, e.row, e.annotation.is_gc) for e in found.listed] == [
+        ("a.parquet", 0, 1),
+        ("a.parquet", 1, None),
+        ("a.parquet", 2, 0),
+    ]
+    listed = hashed(found, quiet)
+    assert np.array_equal(read(found.root, listed[1]).image, picture())
+    with pytest.raises(UnreadableImage):
+        read(found.root, listed[2])
+
+
+def test_parquet_without_images_and_broken_parquet_are_refused(tmp_path):
+    pq.write_table(pa.table({"text": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="no image column"):
+        find(str(tmp_path / "a.parquet"))
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UserError, match=r"b\.parquet"):
+        find(str(tmp_path / "b.parquet"))
+
+
+def test_labels_go_by_path_or_by_a_name_that_stands_once(tmp_path):
+    for name in ("p/one.png", "p/two.png", "q/two.png", "p/three.png"):
+        save(tmp_path / "images" / name)
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        "file,dr_grade,patient_id\nimages/p/two.png,3,P2\nelsewhere/one.png,1,P1\n"
+        "elsewhere/two.png,4,P9\nstranger.png,0,P0\n"
+    )
+    found, strangers = labelled(find(str(tmp_path / "images")), table)
+    told = {e.path: (e.annotation.dr_grade, e.patient_id) for e in found.listed}
+    assert told == {
+        "p/one.png": (1, "P1"),
+        "p/two.png": (3, "P2"),
+        "q/two.png": (None, None),
+        "p/three.png": (None, None),
+    }
+    assert strangers == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("file,is_gc\nx.png,1\nx.png,0\n", "line 2 names this photograph too"),
+        ("file,is_gc\nother.png,1\n", "no line names"),
+        ("is_gc\n1\n", "names no file"),
+        ("file,is_gc\nx.png,7\n", "out of range"),
+        ("file,glaucoma\nx.png,1\n", "unknown column"),
+    ],
+)
+def test_labels_that_are_wrong_are_told(tmp_path, lines, why):
+    save(tmp_path / "x.png")
+    (tmp_path / "labels.csv").write_text(lines)
+    with pytest.raises(UserError, match=why):
+        labelled(find(str(tmp_path)), tmp_path / "labels.csv")
+
+
+def test_a_photograph_is_upright_and_loses_all_metadata_but_no_pixel(tmp_path):
+    image = picture()
+    exif = image.getexif()
+    exif[0x0112] = 6
+    exif[0x013B] = "Patient Secret"
+    exif[0x0132] = "2019:03:04 05:06:07"
+    save(tmp_path / "x.png", image, exif=exif, icc_profile=b"profile of Dr. Secret", dpi=(99, 99))
+    (listed,) = hashed(find(str(tmp_path)), quiet)
+    found = read(tmp_path, listed)
+    assert np.array_equal(found.image, np.rot90(np.asarray(image), -1))
+    for image_format in ("webp", "png"):
+        file = encode_photograph(found.image, image_format, found.mark)
+        assert b"Secret" not in file
+        assert b"2019" not in file
+        stored = Image.open(io.BytesIO(file))
+        assert not {"exif", "icc_profile", "xmp", "dpi"} & stored.info.keys()
+        assert np.array_equal(stored, found.image)
+
+
+@pytest.mark.parametrize("image_format", ["webp", "png", "jpeg"])
+def test_a_synthetic_image_goes_on_saying_so(tmp_path, image_format):
+    origin = Origin("tiny", "0" * 64, 7)
+    (tmp_path / "x.png").write_bytes(encode(np.asarray(picture()), image_format, origin))
+    (listed,) = hashed(find(str(tmp_path)), quiet)
+    found = read(tmp_path, listed)
+    (tmp_path / "y.webp").write_bytes(encode_photograph(found.image, "webp", found.mark))
+    told = identify(tmp_path / "y.webp")
+    assert (told.synthetic, told.model, told.seed) == (True, "tiny", 7)
+
+
+def test_other_xmp_is_not_kept(tmp_path):
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta xmlns:x='adobe:ns:meta/'>Secret</x:xmpmeta>")
+    save(tmp_path / "x.png", pnginfo=info)
+    (listed,) = hashed(find(str(tmp_path)), quiet)
+    assert read(tmp_path, listed).mark == b""
+
+
+def test_what_is_gone_changed_or_too_large_is_told(tmp_path, monkeypatch):
+    for name in ("gone.png", "changed.png", "large.png"):
+        save(tmp_path / name)
+    changed, gone, large = hashed(find(str(tmp_path)), quiet)
+    (tmp_path / "gone.png").unlink()
+    save(tmp_path / "changed.png", picture(colour=(1, 2, 3)))
+    with pytest.raises(UnreadableImage, match="No such file"):
+        read(tmp_path, gone)
+    with pytest.raises(UnreadableImage, match="has changed since"):
+        read(tmp_path, changed)
+    monkeypatch.setattr(photographs, "MOST_BYTES", 10)
+    with pytest.raises(UnreadableImage, match="bytes, over 10"):
+        read(tmp_path, large)
+    assert hashed(find(str(tmp_path)), quiet)[0].sha256 is None
+
+
+@pytest.mark.parametrize("side", [11_000, 20_000])
+def test_a_decompression_bomb_is_refused_before_it_unfolds(tmp_path, side):
+    Image.new("1", (side, side)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 200_000
+    (listed,) = hashed(find(str(tmp_path)), quiet)
+    with pytest.raises(UnreadableImage, match=r"pixels, more than|decompression bomb"):
+        read(tmp_path, listed)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_exif_that_was_cut_or_garbled_costs_no_more_than_its_photograph(tmp_path):
+    """Every byte of the header turned into another: read, or told as unreadable."""
+    exif = picture().getexif()
+    exif[0x0112] = 6
+    exif[0x8769] = {0x9003: "2019:03:04 05:06:07"}
+    file = io.BytesIO()
+    picture().save(file, "JPEG", exif=exif)
+    whole = file.getvalue()
+    readable = 0
+    for at in range(2, 150):
+        (tmp_path / "x.jpg").write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        (listed,) = hashed(find(str(tmp_path)), quiet)
+        try:
+            readable += bool(read(tmp_path, listed))
+        except UnreadableImage:
+            continue
+    assert readable > 20
+
+
+def test_differences_are_worded(tmp_path):
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name)
+    before = find(str(tmp_path)).listed
+    assert differing(before, before, labels=True) == ""
+    (tmp_path / "a.png").unlink()
+    save(tmp_path / "c.png")
+    save(tmp_path / "b.png", picture((50, 50)))
+    words = differing(before, find(str(tmp_path)).listed, labels=False)
+    assert "1 photographs are new, such as c.png" in words
+    assert "1 photographs are gone, such as a.png" in words
+    assert "another size" in words
+    told = [
+        each.__class__(e.path, e.bytes, annotation=Annotation(is_gc=1))
+        for e in before
+        for each in [e]
+    ]
+    assert differing(before, told, labels=False) == ""
+    assert "with other labels" in differing(before, told, labels=True)

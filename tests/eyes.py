@@ -1,0 +1,33 @@
+"""Photographs for tests of captions: phantoms as a camera's JPEG files, and files that are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.caption import SHIPPED
+from engine.data.phantoms import phantom_examples
+
+ROOT = Path(__file__).parent.parent
+needs_captioner = pytest.mark.skipif(
+    not (SHIPPED / "config.json").is_file(), reason="this checkout ships no captioner"
+)
+
+
+def eye(number: int, size: int = 96) -> Image.Image:
+    """Phantom `number`, another eye each."""
+    return Image.fromarray(phantom_examples(f"phantom:{number + 1}")[number].draw(size).image)
+
+
+def write_eyes(folder: Path, count: int, size: int = 96) -> Path:
+    """A folder of JPEG files eye_00.jpg, eye_01.jpg, ... as a camera writes them, names and all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        image = eye(number, size)
+        exif = image.getexif()
+        exif[0x010F] = "Camera of Dr. Secret"
+        exif[0x013B] = "Patient Secret"
+        image.save(folder / f"eye_{number:02d}.jpg", quality=95, exif=exif)
+    return folder
