@@ -8,6 +8,7 @@ only their sigmas are read here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,17 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
+
+from engine.diffusion.loss import noisy
+
+
+@dataclass(frozen=True)
+class Start:
+    """Latents (B, C, h, w) to start from, and the time 0..1 up to which they are taken as drawn."""
+
+    latents: torch.Tensor
+    time: float
+
 
 SOLVERS: dict[str, Callable[[float], Any]] = {
     "euler": lambda shift: FlowMatchEulerDiscreteScheduler(shift=shift),
@@ -37,12 +49,15 @@ def solve(
     noise: torch.Tensor,
     steps: int,
     shift: float = 1.0,
+    start: Start | None = None,
 ) -> torch.Tensor:
     """From noise (B, C, h, w) to latents of the same shape in `steps` evaluations of `velocity`.
 
     solver: `euler`, `unipc` (Zhao et al. 2023) or `dpmpp` (DPM-Solver++ 2M, Lu et al. 2022).
-    `shift` moves steps towards the noise (Esser et al. 2024, eq. 23). A scheduler holds history, so
-    each call has its own.
+    `shift` moves steps towards the noise (Esser et al. 2024, eq. 23). With a `start`, the steps
+    before its time are left out and the first is taken from its latents in that much noise
+    (SDEdit, Meng et al. 2021, arXiv 2108.01073). A scheduler holds history, so each call has its
+    own.
     """
     scheduler = SOLVERS[solver](shift)
     if solver == "euler":
@@ -50,8 +65,13 @@ def solve(
         scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist())
     else:
         scheduler.set_timesteps(steps)
-    latents = noise
-    for i, timestep in enumerate(scheduler.timesteps):
-        time = 1.0 - float(scheduler.sigmas[i])
-        latents = scheduler.step(-velocity(latents, time), timestep, latents, return_dict=False)[0]
+    times = [1.0 - float(sigma) for sigma in scheduler.sigmas]
+    first, latents = 0, noise
+    if start is not None and start.time > 0:
+        first = next(i for i, time in enumerate(times[:-1]) if time >= start.time or i == steps - 1)
+        latents = noisy(start.latents, noise, torch.full((len(noise),), times[first]))
+        scheduler.set_begin_index(first)
+    for i, timestep in enumerate(scheduler.timesteps[first:], first):
+        slope = -velocity(latents, times[i])
+        latents = scheduler.step(slope, timestep, latents, return_dict=False)[0]
     return latents

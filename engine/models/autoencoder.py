@@ -18,11 +18,11 @@ from torch import nn
 
 PRESETS: dict[str, dict] = {
     "tiny": {
-        "latent_channels": 32,
+        "latent_channels": 64,
         "encoder_block_out_channels": (32, 32, 64, 128, 128),
         "decoder_block_out_channels": (32, 32, 64, 128, 128),
-        "encoder_layers_per_block": (0, 1, 1, 1, 1),
-        "decoder_layers_per_block": (0, 2, 3, 3, 3),
+        "encoder_layers_per_block": (0, 1, 1, 1, 0),
+        "decoder_layers_per_block": (0, 2, 3, 3, 1),
         "downsample_block_type": "Conv",
         "encoder_out_shortcut": False,
         "decoder_in_shortcut": False,

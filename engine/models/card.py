@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 CARD = "model_card.json"
+PRIVACY = "privacy.safetensors"
+"""What the privacy gate keeps of the training set; it decides no pixel, and a plan names its hash
+apart."""
 _DECIDING = ("*.safetensors", "*.json", "*.txt")
 
 
 def hash_folder(folder: Path) -> str:
     """SHA-256 over all that decides what a model folder draws, by relative name and content.
 
-    That is weights, configurations and tokenizer; the card and `private/` are left out.
+    That is weights, configurations and tokenizer; the card, the privacy gate's file and `private/`
+    are left out.
     """
     digest = hashlib.sha256()
     for file in sorted(f for ending in _DECIDING for f in folder.rglob(ending)):
         name = file.relative_to(folder).as_posix()
-        if name != CARD and not name.startswith("private/"):
+        if name not in (CARD, PRIVACY) and not name.startswith("private/"):
             digest.update(name.encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
@@ -31,7 +35,7 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
 
     A folder travels: where its parts were once loaded from is taken out of their configurations.
     """
-    for path in [folder / "model_index.json", *folder.glob("*/config.json")]:
+    for path in [folder / "model_index.json", *folder.rglob("config.json")]:
         if path.is_file():
             config = json.loads(path.read_text())
             config.pop("_name_or_path", None)

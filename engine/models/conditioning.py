@@ -56,6 +56,20 @@ class LabelEncoder(ModelMixin, ConfigMixin):
         for table in self.tables:
             nn.init.zeros_(table.weight[:-1])
 
+    def knowing(self, sources: Sequence[str]) -> LabelEncoder:
+        """This encoder if it knows all these sources, or one that knows them too; what they do to
+        a sample is still to be learned."""
+        missing = tuple(source for source in sources if source not in self.config.sources)
+        if not missing:
+            return self
+        wider = LabelEncoder(self.config.width, (*self.config.sources, *missing))
+        known = self.state_dict()
+        last = f"tables.{len(LABELS)}.weight"
+        old, new = known[last], wider.state_dict()[last]
+        known[last] = torch.cat([old[:-1], new[len(old) - 1 : -1].to(old), old[-1:]])
+        wider.load_state_dict(known)
+        return wider
+
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Values: (B, L + 1) int64, `UNKNOWN` where unknown; gives (B, L + 1, width)."""
         columns = []

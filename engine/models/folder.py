@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,8 @@ from engine.schema import MAX_CAPTION_TOKENS, UserError
 
 PIPELINE_CLASS = "RetinaForgePipeline"
 COMPONENTS = ("transformer", "vae", "text_encoder", "label_encoder")
+GAN_CLASS = "GeometryGan"
+INDEX = "model_index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -29,11 +31,25 @@ _Read = TypeVar("_Read", bound=_Shape)
 
 class _Index(_Shape):
     class_name: str = Field(alias="_class_name")
+    geometry_encoder: list[str | None] = []
+    latent_spread: list[Annotated[float, Field(gt=0)]] | None = None
+
+    @property
+    def has_geometry(self) -> bool:
+        """Of a component that it was saved without, a pipeline keeps the name and two nulls."""
+        return any(self.geometry_encoder)
+
+
+class _Gan(_Shape):
+    class_name: str = Field(alias="_class_name")
+    size: int = Field(ge=1)
+    sources: tuple[str, ...]
 
 
 class _Transformer(_Shape):
     sample_size: int = Field(ge=1)
     patch_size: int = Field(ge=1)
+    in_channels: int = Field(ge=1)
 
 
 class _Vae(_Shape):
@@ -53,18 +69,39 @@ class Sampling(_Shape):
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     shift: float = Field(default=1.0, gt=0)
     context_tokens: int = Field(default=MAX_CAPTION_TOKENS, ge=1, le=MAX_CAPTION_TOKENS)
+    t0: float = Field(default=0.0, ge=0, lt=1)
+
+
+class _Evidence(_Shape):
+    label: str
+    real: int = Field(ge=0)
+    read_on: str | None = None
 
 
 class _Card(_Shape):
     weights_sha256: str | None = None
     size: int | None = Field(default=None, ge=1)
     sampling: Sampling = Sampling()
+    label_evidence: tuple[_Evidence, ...] = ()
+    real_examples_per_label: dict[str, int] = {}
+
+    @property
+    def phantom_only(self) -> tuple[str, ...]:
+        """Of a model that nobody has evaluated, the labels that no photograph taught."""
+        if not self.label_evidence:
+            return tuple(label for label, real in self.real_examples_per_label.items() if not real)
+        return tuple(
+            each.label
+            for each in self.label_evidence
+            if not each.real or each.read_on == "phantoms"
+        )
 
 
 @dataclass(frozen=True)
 class ModelFolder:
     """A folder that may be loaded. `size` and `patch_px` in pixels; `flops_per_step` of a guided
-    pair at that size.
+    pair at that size; `phantom_only` are labels that phantoms alone show to steer, or
+    that no photograph taught.
     """
 
     weights_sha256: str
@@ -73,6 +110,8 @@ class ModelFolder:
     sources: tuple[str, ...]
     sampling: Sampling
     flops_per_step: float
+    takes_geometry: bool
+    phantom_only: tuple[str, ...]
 
 
 def examine(folder: Path) -> ModelFolder:
@@ -84,17 +123,18 @@ def examine(folder: Path) -> ModelFolder:
     unet = _read(folder / "transformer/config.json", _Transformer)
     vae = _read(folder / "vae/config.json", _Vae)
     labels = _read(folder / "label_encoder/config.json", _LabelEncoder)
-    card = _read(folder / CARD, _Card) if (folder / CARD).exists() else _Card()
-    for component in COMPONENTS:
-        _check_weights(folder, component)
-    digest = hash_folder(folder)
-    if card.weights_sha256 not in (None, digest):
+    index = _read(folder / INDEX, _Index)
+    if index.latent_spread is not None and len(index.latent_spread) != unet.in_channels:
         raise UserError(
-            f"the weights are not those that the model card names: the files have {digest}",
-            file=folder / CARD,
-            field="weights_sha256",
-            expected=f"{card.weights_sha256}, as the card promises",
+            f"{len(index.latent_spread)} numbers",
+            file=folder / INDEX,
+            field="latent_spread",
+            expected=f"{unet.in_channels}, one for each latent channel",
         )
+    takes_geometry = index.has_geometry
+    for component in (*COMPONENTS, *(["geometry_encoder"] if takes_geometry else [])):
+        _check_weights(folder / component)
+    card, digest = _promised(folder)
     stride = 2 ** (len(vae.encoder_block_out_channels) - 1)
     return ModelFolder(
         weights_sha256=digest,
@@ -103,14 +143,64 @@ def examine(folder: Path) -> ModelFolder:
         sources=labels.sources,
         sampling=card.sampling,
         flops_per_step=_flops(folder, unet),
+        takes_geometry=takes_geometry,
+        phantom_only=card.phantom_only,
     )
+
+
+def is_gan(folder: Path) -> bool:
+    """Whether the folder holds a `GeometryGan` rather than a pipeline."""
+    config = folder / "config.json"
+    return (
+        not (folder / INDEX).exists()
+        and config.is_file()
+        and GAN_CLASS.encode() in config.read_bytes()
+    )
+
+
+def examine_gan(folder: Path) -> ModelFolder:
+    """Read the folder of a `GeometryGan`, as `examine` does that of a pipeline."""
+    config = _read(folder / "config.json", _Gan)
+    if config.class_name != GAN_CLASS:
+        raise UserError(
+            f"a folder of another architecture: {config.class_name}",
+            file=folder / "config.json",
+            expected=GAN_CLASS,
+        )
+    _check_weights(folder)
+    card, digest = _promised(folder)
+    return ModelFolder(
+        weights_sha256=digest,
+        size=card.size or config.size,
+        patch_px=32,
+        sources=config.sources,
+        sampling=Sampling(solver="none", steps=1, guidance=0.0),
+        # A convolution's weights each work on about a quarter of the pixels, as the net narrows.
+        flops_per_step=_weights(folder) * config.size**2 / 4,
+        takes_geometry=True,
+        phantom_only=card.phantom_only,
+    )
+
+
+def _promised(folder: Path) -> tuple[_Card, str]:
+    """The card, and the hash of the weights that it promises. Raises UserError for others."""
+    card = _read(folder / CARD, _Card) if (folder / CARD).exists() else _Card()
+    digest = hash_folder(folder)
+    if card.weights_sha256 not in (None, digest):
+        raise UserError(
+            f"the weights are not those that the model card names: the files have {digest}",
+            file=folder / CARD,
+            field="weights_sha256",
+            expected=f"{card.weights_sha256}, as the card promises",
+        )
+    return card, digest
 
 
 def _refuse_strangers(folder: Path) -> None:
     """Raise UserError for folders without our pipeline, and for weights that only a pickle
     holds.
     """
-    index = folder / "model_index.json"
+    index = folder / INDEX
     if not any(folder.rglob("*.safetensors")):
         _refuse_pickles(folder)
     if not index.is_file():
@@ -134,16 +224,14 @@ def _refuse_pickles(folder: Path) -> None:
         )
 
 
-def _check_weights(folder: Path, component: str) -> None:
-    """Raise UserError unless the component has safetensors, each of them whole."""
+def _check_weights(component: Path) -> None:
+    """Raise UserError unless the component's folder has safetensors, each of them whole."""
     from safetensors import SafetensorError, safe_open
 
-    files = sorted((folder / component).glob("*.safetensors"))
+    files = sorted(component.glob("*.safetensors"))
     if not files:
-        _refuse_pickles(folder / component)
-        raise UserError(
-            "this component holds no weights", file=folder / component, expected="*.safetensors"
-        )
+        _refuse_pickles(component)
+        raise UserError("this component holds no weights", file=component, expected="*.safetensors")
     for file in files:
         try:
             # Opening reads the header alone, and compares it with the length of the file.
@@ -170,11 +258,11 @@ def _read(path: Path, shape: type[_Read]) -> _Read:
 
 
 def _flops(folder: Path, unet: _Transformer) -> float:
-    """Two operations per weight and token, for a guided pair, at the native size; stored in
-    float16.
-    """
-    weights = (
-        sum(path.stat().st_size for path in (folder / "transformer").glob("*.safetensors")) / 2
-    )
+    """Two operations per weight and token, for a guided pair, at the native size."""
     tokens = (unet.sample_size / unet.patch_size) ** 2
-    return 2 * 2 * weights * tokens
+    return 2 * 2 * _weights(folder / "transformer") * tokens
+
+
+def _weights(component: Path) -> float:
+    """How many there are, stored in float16."""
+    return sum(path.stat().st_size for path in component.glob("*.safetensors")) / 2

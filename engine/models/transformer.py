@@ -1,21 +1,28 @@
 """The denoiser: diffusers' `LuminaNextDiT2DModel`, the architecture of RetinaLogos, in our sizes.
 
-Time runs from 0 (noise) to 1 (image), and the network predicts the velocity image - noise.
+Time runs from 0 (noise) to 1 (image), and the network predicts the velocity image - noise: as it
+is, or, where the latents' spread is known, as what the best linear guess leaves of it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from diffusers import LuminaNextDiT2DModel
 from diffusers.models.embeddings import get_2d_rotary_pos_embed_lumina
 from torch import nn
 
+from engine.models.attention import use_kernels
+
 PRESETS: dict[str, dict] = {
-    # 64 tokens of 2 x 2 x 32 latents at 256 px.
+    # 64 tokens of 2 x 2 x 64 latents at 256 px.
     "tiny": {
         "sample_size": 16,
         "patch_size": 2,
-        "in_channels": 32,
+        "in_channels": 64,
         "hidden_size": 256,
         "num_layers": 8,
         "num_attention_heads": 4,
@@ -51,7 +58,12 @@ def build(preset: str) -> LuminaNextDiT2DModel:
         nn.init.zeros_(block.norm1.linear.bias)
     nn.init.zeros_(model.norm_out.linear_2.weight)
     nn.init.zeros_(model.norm_out.linear_2.bias)
-    return model
+    return use_kernels(model)
+
+
+def read(folder: Path) -> LuminaNextDiT2DModel:
+    """A trained denoiser from its part of a pipeline folder."""
+    return use_kernels(LuminaNextDiT2DModel.from_pretrained(folder))
 
 
 def velocity(
@@ -60,20 +72,63 @@ def velocity(
     times: torch.Tensor,
     context: torch.Tensor,
     mask: torch.Tensor,
+    patches: torch.Tensor | None = None,
+    spread: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """The predicted velocity (B, C, h, w) of noisy latents (B, C, h, w) at times (B,) in [0, 1].
 
     context: (B, T, width) caption and label tokens; mask: (B, T), true where a token is attended.
+    patches: (B, h w / patch^2, width), added to what the latents' patches are embedded as.
+    spread: root mean square of each of the C channels over images; None where the network predicts
+    the velocity itself, as published Lumina-Next weights do.
     """
-    return model(
-        hidden_states=latents,
-        timestep=times * TIME_SCALE,
-        encoder_hidden_states=context,
-        encoder_mask=mask,
-        image_rotary_emb=_rotary(model, latents.shape[2], latents.shape[3]),
-        cross_attention_kwargs={},
-        return_dict=False,
-    )[0]
+    with _added(model.patch_embedder, patches):
+        found = model(
+            hidden_states=latents,
+            timestep=times * TIME_SCALE,
+            encoder_hidden_states=context,
+            encoder_mask=mask,
+            image_rotary_emb=_rotary(model, latents.shape[2], latents.shape[3]),
+            cross_attention_kwargs={},
+            return_dict=False,
+        )[0]
+    if spread is None:
+        return found
+    skip, scale = precondition(torch.tensor(spread).to(latents), times.to(latents))
+    return skip * latents + scale * found
+
+
+def precondition(spread: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What latents and network are multiplied by to make a velocity: skip, scale (B, C, 1, 1).
+
+    The skip is the best linear guess of the velocity z - n from x = (1 - t) n + t z where noise n
+    has unit and latents z have spread s, and the scale is the deviation it leaves, so that a
+    network of any width need not carry the noise through itself (Karras et al. 2022, arXiv
+    2206.00364, section 5 and appendix B.6, for this path):
+    skip = (t s^2 - (1 - t)) / V and scale = s / sqrt(V), V = (1 - t)^2 + t^2 s^2.
+    """
+    s, t = spread.view(1, -1, 1, 1), times.view(-1, 1, 1, 1)
+    variance = (1 - t) ** 2 + (t * s) ** 2
+    return (t * s**2 - (1 - t)) / variance, s / variance.sqrt()
+
+
+@contextmanager
+def _added(embedder: nn.Module, patches: torch.Tensor | None) -> Iterator[None]:
+    """While it lasts, the embedder gives its tokens plus `patches`.
+
+    The class of diffusers has no place for a condition at each patch, and its weights must load
+    unchanged: a hook on the embedder leaves both alone.
+    """
+    if patches is None:
+        yield
+        return
+    hook = embedder.register_forward_hook(
+        lambda _module, _inputs, output: (output[0] + patches, *output[1:])
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _rotary(model: LuminaNextDiT2DModel, height: int, width: int) -> torch.Tensor:

@@ -7,15 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 
+from engine.data.transforms import crop_to_field
 from engine.diffusion.pipeline import RetinaForgePipeline, Settings
+from engine.models.geometry import geometry_map
+from engine.phantom.render import draw
 from engine.schema import Annotation
 
 HOW = Settings(size=64, steps=3, context_tokens=32)
 HEALTHY, SICK = Annotation(dr_grade=0), Annotation(dr_grade=4, is_dme=1)
 
 
-def one(pipeline, prompt="", annotation=HEALTHY, seed=1, how=HOW):
-    return pipeline.sample([prompt], [annotation], [seed], how)[0]
+def one(pipeline, prompt="", annotation=HEALTHY, seed=1, how=HOW, **ground):
+    return pipeline.sample([prompt], [annotation], [seed], how, **ground)[0]
 
 
 def test_the_same_row_gives_the_same_pixels(pipeline):
@@ -61,6 +64,44 @@ def test_a_saved_folder_samples_the_same_pixels(pipeline, tmp_path):
     loaded = RetinaForgePipeline.from_pretrained(tmp_path)
     assert not list(tmp_path.rglob("*.bin")), "weights are safetensors"
     assert np.array_equal(one(pipeline, "drusen"), one(loaded, "drusen"))
+
+
+def test_the_latents_spread_travels_with_the_folder(pipeline, tmp_path):
+    spread = [0.5] * pipeline.transformer.config.in_channels
+    plain = RetinaForgePipeline(**pipeline.components)
+    told = RetinaForgePipeline(**pipeline.components, latent_spread=spread)
+    told.save_pretrained(tmp_path)
+    loaded = RetinaForgePipeline.from_pretrained(tmp_path)
+    assert list(loaded.config.latent_spread) == spread
+    assert np.array_equal(one(told), one(loaded))
+    assert not np.array_equal(one(told), one(plain))
+
+
+def test_geometry_reaches_the_image_of_its_own_row(pipeline):
+    maps = np.stack([geometry_map(draw(HEALTHY, seed, 64, light=False).masks) for seed in (1, 2)])
+    free, given = one(pipeline), one(pipeline, geometry=maps[:1])
+    assert not np.array_equal(free, given)
+    assert not np.array_equal(given, one(pipeline, geometry=maps[1:]))
+
+
+def test_a_model_without_geometry_encoder_saves_loads_and_refuses_geometry(pipeline, tmp_path):
+    parts = {**pipeline.components, "geometry_encoder": None}
+    RetinaForgePipeline(**parts).save_pretrained(tmp_path)
+    loaded = RetinaForgePipeline.from_pretrained(tmp_path)
+    assert loaded.geometry_encoder is None
+    assert one(loaded).shape == (64, 64, 3)
+    with pytest.raises(ValueError, match="no geometry"):
+        one(loaded, geometry=np.zeros((1, 64, 64, 8), np.uint8))
+
+
+def test_a_late_start_keeps_what_it_was_given(pipeline, photographs):
+    square = np.asarray(crop_to_field(photographs[0], 64))[None]
+    apart = []
+    for t0 in (0.0, 0.5, 0.95):
+        how = dataclasses.replace(HOW, steps=20, t0=t0)
+        drawn = one(pipeline, how=how, start=square)
+        apart.append(np.abs(drawn.astype(int) - square[0]).mean())
+    assert apart[0] > apart[1] > apart[2]
 
 
 def test_truncation_is_told(pipeline):

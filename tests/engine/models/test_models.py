@@ -9,6 +9,8 @@ import torch
 from engine.data.transforms import to_tensor
 from engine.models import autoencoder, conditioning, transformer
 from engine.models.conditioning import UNKNOWN, LabelEncoder
+from engine.models.gan import FOLD, _hold
+from engine.models.patches import encoder_of
 from engine.schema import LABEL_NAMES, Annotation
 
 
@@ -24,7 +26,7 @@ def test_an_autoencoder_started_from_components_reconstructs_at_once(photographs
         autoencoder.start_from_components(vae, images)
         latents = vae.encode(images[:2]).latent
         after = psnr(vae.decode(latents).sample, images[:2])
-    assert latents.shape == (2, 32, 16, 16)
+    assert latents.shape == (2, 64, 16, 16)
     assert after > max(35, before + 15)
 
 
@@ -101,6 +103,62 @@ def test_a_new_denoiser_predicts_nothing_and_hashes_the_same(preset):
     assert model.pad_token.eq(0).all()
 
 
+def test_preconditioning_leaves_the_network_what_no_line_through_the_noise_tells():
+    torch.manual_seed(2)
+    spread = torch.tensor([3.0, 1.0, 0.3])
+    noise, images = torch.randn(2, 1, 3, 200, 200).unbind(0)
+    images = images * spread.view(1, -1, 1, 1)
+    for time in (0.05, 0.5, 0.95):
+        x = (1 - time) * noise + time * images
+        skip, scale = transformer.precondition(spread, torch.tensor([time]))
+        left = (images - noise - skip * x) / scale
+        assert torch.allclose(left.pow(2).mean((0, 2, 3)), torch.ones(3), atol=0.03)
+        assert (left * x).mean((0, 2, 3)).abs().max() < 0.05
+
+
+def test_a_new_denoiser_with_a_spread_is_the_best_linear_guess():
+    model = transformer.build("debug")
+    channels = transformer.PRESETS["debug"]["in_channels"]
+    latents, spread = torch.randn(1, channels, 16, 16), [0.5] * channels
+    with torch.no_grad():
+        found = transformer.velocity(
+            model,
+            latents,
+            torch.tensor([0.5]),
+            torch.randn(1, 3, 64),
+            torch.ones(1, 3, dtype=torch.bool),
+            spread=spread,
+        )
+    skip, _ = transformer.precondition(torch.tensor(spread), torch.tensor([0.5]))
+    assert torch.allclose(found, skip * latents)
+
+
 def test_tiny_has_about_ten_million_parameters():
     count = sum(p.numel() for p in transformer.build("tiny").parameters())
     assert 8e6 < count < 12e6
+
+
+def test_an_encoder_of_components_is_one_convolution_and_another_is_called(photographs):
+    vae = autoencoder.build("debug").eval()
+    images = torch.stack([to_tensor(p) for p in photographs[:3]])
+    autoencoder.start_from_components(vae, images)
+    called = []
+    vae.encoder.register_forward_hook(lambda *_: called.append(1))
+    fast = encoder_of(vae)
+    asked = vae.encode(images).latent * vae.config.scaling_factor
+    called.clear()
+    assert torch.allclose(fast(images), asked, atol=1e-3 * float(asked.abs().max()))
+    assert not called
+    torch.nn.init.normal_(vae.encoder.conv_out.weight, std=0.1)
+    slow = encoder_of(vae)
+    called.clear()
+    assert torch.equal(slow(images), vae.encode(images).latent * vae.config.scaling_factor)
+    assert called
+    assert slow.key != fast.key
+
+
+def test_a_zero_order_hold_leaves_no_grid_of_a_constant():
+    cells = torch.randn(1, 2 * FOLD**2, 1, 1).expand(-1, -1, 5, 6)
+    held = _hold(torch.nn.functional.pixel_shuffle(cells, FOLD))
+    assert held.shape == (1, 2, 5 * FOLD, 6 * FOLD)
+    assert held.std((2, 3)).max() < 1e-6

@@ -1,0 +1,59 @@
+"""Attention of the denoiser through `kernels.attention`, so that a backend can be chosen for it.
+
+Stands in for diffusers' `LuminaAttnProcessor2_0`: the same weights, the same result to the bit with
+the `sdpa` backend on a CPU.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import LuminaNextDiT2DModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.embeddings import apply_rotary_emb
+
+from kernels.attention import attention
+
+
+class KernelProcessor:
+    """What a block of diffusers' Lumina transformer calls to attend.
+
+    masked: whether keys can be out of sight. Among the image's own tokens none are, and diffusers'
+    mask of ones would only keep the quickest kernels from being used.
+    """
+
+    def __init__(self, masked: bool) -> None:
+        self.masked = masked
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        query_rotary_emb: torch.Tensor | None = None,
+        key_rotary_emb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Tokens (B, T, C) attend to tokens (B, S, C): (B, T, H, D). The names of the arguments are
+        those that diffusers' block passes."""
+        query = attn.to_q(hidden_states)
+        key, value = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
+        dtype, width = query.dtype, query.shape[-1] // attn.heads
+        if attn.norm_q is not None:
+            query = attn.norm_q(query)
+        if attn.norm_k is not None:
+            key = attn.norm_k(key)
+        query, key, value = (each.unflatten(-1, (-1, width)) for each in (query, key, value))
+        if query_rotary_emb is not None:
+            query = apply_rotary_emb(query, query_rotary_emb, use_real=False)
+        if key_rotary_emb is not None:
+            key = apply_rotary_emb(key, key_rotary_emb, use_real=False)
+        mask = attention_mask.bool() if self.masked and attention_mask is not None else None
+        return attention(query.to(dtype), key.to(dtype), value, key_mask=mask)
+
+
+def use_kernels(model: LuminaNextDiT2DModel) -> LuminaNextDiT2DModel:
+    """The model itself, its blocks attending through `kernels.attention`."""
+    for block in model.layers:
+        block.attn1.set_processor(KernelProcessor(masked=False))
+        block.attn2.set_processor(KernelProcessor(masked=True))
+    return model

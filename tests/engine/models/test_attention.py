@@ -1,0 +1,147 @@
+"""Our attention processor against diffusers' own: the same weights, the same inputs.
+
+Run a second time in a process under Triton's interpreter, by the tests of kernels.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from diffusers.models.attention_processor import LuminaAttnProcessor2_0
+
+from engine.models import transformer
+from engine.models.attention import KernelProcessor, use_kernels
+from engine.registry import PipelineSampler, folder_of, resolve
+from engine.specs import recipe_from
+from engine.store.plan import Settings
+from kernels import backends
+from kernels.backends import BackendError, override
+
+OTHERS = ["reference", *(["triton"] if backends.interpreting() else [])]
+
+
+def denoiser(preset):
+    torch.manual_seed(3)
+    model = transformer.build(preset).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return model
+
+
+def theirs(model):
+    model = copy.deepcopy(model)
+    for block in model.layers:
+        block.attn1.set_processor(LuminaAttnProcessor2_0())
+        block.attn2.set_processor(LuminaAttnProcessor2_0())
+    return model
+
+
+def velocity(model, side=16, seed=1):
+    at = torch.Generator().manual_seed(seed)
+    config = model.config
+    latents = torch.randn(2, config.in_channels, side, side, generator=at)
+    context = torch.randn(2, 37, config.cross_attention_dim, generator=at)
+    mask = torch.rand(2, 37, generator=at) > 0.4
+    mask[:, -17:] = True
+    return transformer.velocity(model, latents, torch.tensor([0.2, 0.9]), context, mask)
+
+
+@pytest.mark.parametrize(("preset", "side"), [("tiny", 16), ("debug", 16), ("debug", 6)])
+@torch.no_grad()
+def test_it_draws_what_diffusers_draws_to_the_bit(preset, side):
+    model = denoiser(preset)
+    own = velocity(model, side)
+    assert own.std() > 0.01
+    assert torch.equal(own, velocity(theirs(model), side))
+
+
+def test_gradients_are_those_of_diffusers_to_the_bit():
+    model = denoiser("debug")
+    other = theirs(model)
+    for each in (model, other):
+        velocity(each).square().sum().backward()
+    slopes = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert len(slopes) > 20
+    for name, parameter in other.named_parameters():
+        if parameter.grad is not None:
+            assert torch.equal(slopes[name], parameter.grad), name
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@torch.no_grad()
+def test_another_backend_draws_the_same_up_to_rounding(name):
+    for preset in ("debug", "tiny"):
+        model = denoiser(preset)
+        with override("sdpa"):
+            usual = velocity(model)
+        with override(name):
+            found = velocity(model)
+        assert not torch.equal(found, usual)
+        assert (found - usual).norm() / usual.norm() < 1e-5
+
+
+def test_the_mask_of_the_context_counts_and_grouped_heads_are_there():
+    model = denoiser("debug")
+    assert model.config.num_kv_heads < model.config.num_attention_heads
+    first = model.layers[0]
+    assert (first.attn1.processor.masked, first.attn2.processor.masked) == (False, True)
+    seen = []
+    first.attn2.register_forward_pre_hook(
+        lambda _module, _args, given: seen.append(given["attention_mask"]), with_kwargs=True
+    )
+    with torch.no_grad():
+        usual = velocity(model)
+        first.attn2.processor = KernelProcessor(masked=False)
+        assert not torch.equal(velocity(model), usual)
+    assert 0 < seen[0].float().mean() < 1
+
+
+def test_a_model_keeps_its_weights_and_their_names():
+    plain = theirs(denoiser("debug"))
+    names = list(plain.state_dict())
+    assert use_kernels(plain) is plain
+    assert list(plain.state_dict()) == names
+    assert all(isinstance(b.attn1.processor, KernelProcessor) for b in plain.layers)
+
+
+def settings(attention):
+    ref = resolve("debug")
+    return Settings(
+        solver="euler", steps=2, guidance=2.0, guidance_interval=(0.0, 1.0), shift=1.0,
+        dtype="float32", attention=attention, device="cpu", rows_per_call=1,
+        context_tokens=ref.context_tokens, threads=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_plans_backend_is_the_one_that_draws(name, monkeypatch):
+    ref = resolve("debug")
+    specs = [recipe_from(seed=2, size=ref.size).spec(index, "f") for index in range(2)]
+    forced = []
+    real = transformer.velocity
+    monkeypatch.setattr(
+        transformer, "velocity", lambda *a: (forced.append(backends.forced()), real(*a))[1]
+    )
+    drawn = {
+        backend: PipelineSampler(folder_of(ref), settings(backend)).draw(specs)
+        for backend in ("sdpa", name)
+    }
+    assert set(forced) == {"sdpa", name}
+    assert backends.forced() is None
+    for ours, usual in zip(drawn[name], drawn["sdpa"]):
+        assert abs(ours.image.astype(int) - usual.image).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["none", "flash", "xformers"])
+def test_a_plan_with_a_backend_that_cannot_run_is_refused_before_weights_are_read(name):
+    with pytest.raises(BackendError, match=f"{name!r} cannot run here"):
+        PipelineSampler(folder_of(resolve("debug")), settings(name))
+
+
+def test_a_backend_of_another_library_puts_its_version_into_the_plan():
+    ref = resolve("debug")
+    usual = set(ref.pixel_libraries(settings("sdpa")))
+    assert set(ref.pixel_libraries(settings("triton"))) - usual == {"triton"}
+    assert set(ref.pixel_libraries(settings("reference"))) == usual
