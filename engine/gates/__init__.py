@@ -1,0 +1,111 @@
+"""Gates: which drawn rows are kept. `load` makes them, `digest` names them in a plan."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from engine.gates.verdict import REASONS, Gates, Open, Verdict
+from engine.models.card import PRIVACY, hash_folder
+from engine.schema import UserError
+
+__all__ = ["NAMES", "REASONS", "Gates", "Verdict", "digest", "load"]
+
+NAMES: tuple[str, ...] = ("quality", "privacy")
+SHIPPED = Path(__file__).parent.parent / "weights" / "gate"
+"""The gate network with its limits."""
+OUTLINES = SHIPPED.parent / "segmenter"
+"""The network that outlines discs for the quality gate."""
+RULES = "2"
+"""The version of our own code that judges: raised when the same image would be judged otherwise."""
+
+
+def load(names: tuple[str, ...], model_folder: Path | None, reference: Path | None = None) -> Gates:
+    """The gates called `names`; none of them lets everything pass.
+
+    The privacy gate reads what `calibrate` wrote: `reference` where it is given, else
+    `privacy.safetensors` of the model folder. UserError for an unknown name, for a privacy gate
+    where nothing was calibrated, and for a reference that was made for another model.
+    """
+    _check(names)
+    if not names:
+        return Open()
+    # Plans are read by commands that must answer at once, and torch takes seconds to import.
+    from engine.features import Observer
+    from engine.gates.judge import Judge
+    from engine.gates.privacy import Privacy
+    from engine.gates.quality import Limits
+
+    limits = Limits.read(SHIPPED) if "quality" in names else None
+    privacy = None
+    if "privacy" in names:
+        privacy = Privacy.load(_reference(model_folder, reference), SHIPPED)
+    observer = Observer(SHIPPED, OUTLINES if limits else None)
+    return Judge(observer, limits, privacy)
+
+
+def digest(names: tuple[str, ...], model_folder: Path | None, reference: Path | None = None) -> str:
+    """SHA-256 over all that decides a verdict, for the plan; empty without gates.
+
+    That is the gates' names and rules, the gate network with its limits, and what the privacy gate
+    keeps of the training set.
+    """
+    _check(names)
+    if not names:
+        return ""
+    parts = [RULES, ",".join(sorted(names)), hash_folder(SHIPPED)]
+    if "quality" in names:
+        parts.append(hash_folder(OUTLINES))
+    if "privacy" in names:
+        file = _reference(model_folder, reference)
+        parts.append(hashlib.sha256(file.read_bytes()).hexdigest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _reference(model_folder: Path | None, reference: Path | None) -> Path:
+    if model_folder is None and reference is None:
+        raise UserError(
+            "this model learned from no photographs: there is nothing to compare with",
+            field="--gates",
+            expected="gates without privacy",
+        )
+    if reference is not None:
+        _refuse_strangers(reference, model_folder)
+        return reference
+    file = Path(model_folder or "") / PRIVACY
+    if not file.is_file():
+        raise UserError(
+            "the privacy gate of this model is not calibrated",
+            file=file,
+            expected="`retinaforge calibrate`, or --gates without privacy",
+        )
+    return file
+
+
+def _refuse_strangers(reference: Path, model_folder: Path | None) -> None:
+    """Raise UserError for what is no reference, and for one that knows another model's
+    photographs: it would let this one's pass."""
+    from safetensors import SafetensorError, safe_open
+
+    expected = "what `retinaforge calibrate MODEL_DIR --reference FILE` wrote for this model"
+    try:
+        with safe_open(reference, "numpy") as stored:
+            made_for = (stored.metadata() or {}).get("model")
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"cannot be read: {error}", file=reference, field="--reference", expected=expected
+        ) from error
+    if model_folder is None or made_for != hash_folder(model_folder):
+        raise UserError(
+            "made for another model", file=reference, field="--reference", expected=expected
+        )
+
+
+def _check(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in NAMES:
+            raise UserError(
+                f"no gate {name!r}", field="--gates", expected="quality, privacy or none"
+            )
+    if names and not (SHIPPED / "limits.json").is_file():
+        raise UserError("this checkout holds no gate network", file=SHIPPED, expected="its weights")
