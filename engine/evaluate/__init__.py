@@ -1,0 +1,1 @@
+"""How well a model does what it was asked, measured on what it drew."""

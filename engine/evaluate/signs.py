@@ -1,0 +1,67 @@
+"""What can be read off a photograph that a disease would change: the reader's only input."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from engine.models.segmenter import Segmenter
+from engine.phantom.measures import measure
+
+_TONES = ("dark_lesion", "bright_lesion")
+
+
+def signs(image: np.ndarray, segmenter: Segmenter) -> dict[str, float]:
+    """Numbers by name of a photograph (S, S, 3) uint8: measures of colour and texture, and areas,
+    counts and places of what the segmenter finds; 0 where a structure is not found."""
+    masks = segmenter.masks(image)
+    field = max(1.0, float(masks["field"].sum()))
+    found = dict(measure(image))
+    for name in ("vessel", "artery", "vein", "disc", "cup", *_TONES):
+        found[f"{name}_area"] = float(masks[name].sum()) / field
+    found["cup_disc_ratio"] = _height(masks["cup"]) / max(1, _height(masks["disc"]))
+    found["artery_vein_ratio"] = _calibre(masks["artery"]) / max(1e-6, _calibre(masks["vein"]))
+    for name in _TONES:
+        found.update(_spread(name, masks[name], _place(masks["fovea"]), field))
+    found["disc_light"] = _light(image, masks["disc"]) / max(1.0, _light(image, masks["field"]))
+    return found
+
+
+def _height(mask: np.ndarray) -> int:
+    rows = np.flatnonzero(mask.any(1))
+    return int(rows[-1] - rows[0] + 1) if len(rows) else 0
+
+
+def _calibre(vessels: np.ndarray) -> float:
+    """Mean width in pixels: twice the distance to the wall along the middle."""
+    depth = ndimage.distance_transform_edt(vessels)
+    middle = (depth == ndimage.maximum_filter(depth, 3)) & vessels
+    return 2 * float(depth[middle].mean()) if middle.any() else 0.0
+
+
+def _place(mask: np.ndarray) -> tuple[float, float]:
+    if not mask.any():
+        return (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2
+    row, column = ndimage.center_of_mass(mask)
+    return float(row), float(column)
+
+
+def _spread(
+    name: str, mask: np.ndarray, fovea: tuple[float, float], field: float
+) -> dict[str, float]:
+    """How many, how large the largest, how much at the macula, how uneven between the halves."""
+    parts, count = ndimage.label(mask)
+    largest = float(np.bincount(parts.ravel())[1:].max()) if count else 0.0
+    rows, columns = np.indices(mask.shape)
+    near = np.hypot(rows - fovea[0], columns - fovea[1]) < 0.16 * mask.shape[0]
+    upper, total = float(mask[rows < fovea[0]].sum()), float(mask.sum())
+    return {
+        f"{name}_count": float(count),
+        f"{name}_largest": largest / field,
+        f"{name}_macular": float((mask & near).sum()) / field,
+        f"{name}_lopsided": abs(2 * upper - total) / total if total else 0.0,
+    }
+
+
+def _light(image: np.ndarray, mask: np.ndarray) -> float:
+    return float(image[mask].mean()) if mask.any() else 0.0
