@@ -1,0 +1,110 @@
+"""Models by name: what stands behind `--model`, and the door through which every image is drawn.
+
+`resolve` only reads small files, so that mistakes are told before anything starts; `load` brings
+the weights into memory. Every kind of model has a module here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.models.folder import INDEX, is_gan
+from engine.registry import diffusion, gan, null, phantom
+from engine.registry.diffusion import SOLVERS, PipelineSampler
+from engine.registry.gan import GanSampler
+from engine.registry.null import NullSampler
+from engine.registry.phantom import PhantomSampler
+from engine.registry.refs import CUDA_ROWS_PER_CALL, Drawn, ModelRef, Sampler
+from engine.schema import UserError
+from engine.store.plan import Settings
+
+__all__ = [
+    "CUDA_ROWS_PER_CALL",
+    "DEFAULT_MODEL",
+    "SOLVERS",
+    "Drawn",
+    "GanSampler",
+    "ModelRef",
+    "NullSampler",
+    "PhantomSampler",
+    "PipelineSampler",
+    "Sampler",
+    "embedded",
+    "folder_of",
+    "load",
+    "names",
+    "resolve",
+]
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+DEFAULT_MODEL = "tiny"
+
+
+def embedded() -> list[str]:
+    """The models that lie in this checkout, the default first."""
+    found = sorted(folder.name for folder in WEIGHTS.glob("*/") if _is_model(folder))
+    return sorted(found, key=lambda name: name != DEFAULT_MODEL)
+
+
+def names() -> list[str]:
+    """The names that `--model` knows, the default first."""
+    return [*embedded(), phantom.NAME, "null[:MS]"]
+
+
+def resolve(name: str) -> ModelRef:
+    """The model of this name or folder. Raises UserError with the reason if it is not one that may
+    be loaded.
+    """
+    if name == "null" or name.startswith("null:"):
+        return null.resolve(name)
+    if name == phantom.NAME:
+        return phantom.resolve()
+    try:
+        found = _find(name)
+    except (OSError, RuntimeError) as error:
+        # A name longer than the disk allows, or the home of a user who does not exist.
+        raise UserError(f"{name[:80]!r}: {error}", field="--model") from error
+    if found is not None:
+        kind = gan if is_gan(found[1]) else diffusion
+        return kind.resolve(*found)
+    raise UserError(
+        f"no model of that name, and no such folder: {name!r}",
+        field="--model",
+        expected=", ".join([*names(), "or a model folder"]),
+    )
+
+
+def _find(name: str) -> tuple[str, Path, str] | None:
+    """Name, folder and location of the model, or None if there is no such folder."""
+    shipped = WEIGHTS / name
+    if "/" not in name and _is_model(shipped):
+        return name, shipped, name
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return None
+    # A training run keeps its finished model one folder down.
+    called = folder.resolve().name
+    inner = folder / "model"
+    folder = (inner if _is_model(inner) else folder).resolve()
+    return called, folder, str(folder)
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / INDEX).is_file() or is_gan(folder)
+
+
+def load(ref: ModelRef, settings: Settings) -> Sampler:
+    """Bring a model into this process. Raises whatever reading its weights raises."""
+    if ref.kind == "null":
+        return NullSampler(ref.milliseconds)
+    if ref.kind == "phantom":
+        return PhantomSampler()
+    if ref.kind == "gan":
+        return GanSampler(folder_of(ref), settings)
+    return PipelineSampler(folder_of(ref), settings)
+
+
+def folder_of(ref: ModelRef) -> Path:
+    """The folder that holds a model's weights."""
+    shipped = WEIGHTS / ref.location
+    return shipped if "/" not in ref.location and shipped.is_dir() else Path(ref.location)

@@ -1,0 +1,152 @@
+"""A diffusers folder of `RetinaForgePipeline` with safetensors weights, as a model of the
+registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine import device
+from engine.models.card import CARD
+from engine.models.folder import examine
+from engine.registry.phantom import drawn_on, phantom_of
+from engine.registry.refs import Drawn, ModelRef
+from engine.schema import UserError
+from engine.specs import Spec
+from engine.store.plan import Settings
+
+if TYPE_CHECKING:
+    from engine.diffusion import pipeline
+    from engine.phantom.render import Phantom
+
+SOLVERS = ("dpmpp", "euler", "unipc")
+
+
+def resolve(name: str, folder: Path, location: str) -> ModelRef:
+    """The model in a folder. Raises UserError for every reason not to load it."""
+    found = examine(folder)
+    usual = found.sampling
+    if usual.solver not in SOLVERS:
+        raise UserError(
+            f"unknown solver {usual.solver!r}",
+            file=folder / CARD,
+            field="sampling.solver",
+            expected=" or ".join(SOLVERS),
+        )
+    return ModelRef(
+        name=name,
+        kind="pipeline",
+        location=location,
+        weights_sha256=found.weights_sha256,
+        size=found.size,
+        patch_px=found.patch_px,
+        solvers=SOLVERS,
+        solver=usual.solver,
+        steps=usual.steps,
+        guidance=usual.guidance,
+        guidance_interval=usual.guidance_interval,
+        shift=usual.shift,
+        context_tokens=usual.context_tokens,
+        sources=found.sources,
+        libraries=("torch", "diffusers", "transformers"),
+        flops_per_step=found.flops_per_step,
+        takes_geometry=found.takes_geometry,
+        t0=usual.t0,
+        phantom_only=found.phantom_only,
+    )
+
+
+class PipelineSampler:
+    """`RetinaForgePipeline` behind the door: fixed call shape, fixed threads, padding."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        import torch
+
+        from engine.diffusion.pipeline import RetinaForgePipeline
+        from kernels import backends
+
+        backends.require(settings.attention, settings.device)
+        device.use_threads(settings.threads)
+        _quieten()
+        self.rows_per_call = settings.rows_per_call
+        self._settings = settings
+        dtype = getattr(torch, settings.dtype)
+        self._pipeline = RetinaForgePipeline.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True
+        ).to(settings.device)
+
+    def draw(self, specs: Sequence[Spec]) -> list[Drawn]:
+        """Photographs, a model call for every `rows_per_call` specs."""
+        drawn: list[Drawn] = []
+        for start in range(0, len(specs), self.rows_per_call):
+            drawn += self._call(specs[start : start + self.rows_per_call])
+        return drawn
+
+    def truncated(self, prompt: str) -> bool:
+        """Whether the prompt has more tokens than the plan's context."""
+        return self._pipeline.is_truncated(prompt, self._settings.context_tokens)
+
+    def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
+        from kernels import backends
+
+        phantoms = self._phantoms(specs)
+        # Sums change their last bits with the shape of a call, so a short one is padded with its
+        # own last row.
+        rows = list(range(len(specs))) + [-1] * (self.rows_per_call - len(specs))
+        with backends.override(self._settings.attention):
+            pixels = self._pipeline.sample(
+                [specs[row].prompt for row in rows],
+                [specs[row].annotation for row in rows],
+                [specs[row].seed for row in rows],
+                self._sampling(specs[0].size),
+                **self._grounds([phantoms[row] for row in rows] if phantoms else []),
+            )
+        if not self._settings.geometry:
+            return [Drawn(image) for image in pixels[: len(specs)]]
+        return [drawn_on(*each) for each in zip(phantoms, specs, pixels)]
+
+    def _sampling(self, size: int) -> pipeline.Settings:
+        from engine.diffusion import pipeline
+
+        settings = self._settings
+        return pipeline.Settings(
+            size=size,
+            steps=settings.steps,
+            solver=settings.solver,
+            guidance=settings.guidance,
+            guidance_interval=settings.guidance_interval,
+            shift=settings.shift,
+            context_tokens=settings.context_tokens,
+            t0=settings.t0,
+        )
+
+    def _phantoms(self, specs: Sequence[Spec]) -> list[Phantom]:
+        """A phantom for each row, or none where the model draws on none."""
+        settings = self._settings
+        if not (settings.geometry or settings.t0):
+            return []
+        return [phantom_of(spec, light=settings.t0 > 0) for spec in specs]
+
+    def _grounds(self, phantoms: Sequence[Phantom]) -> dict[str, np.ndarray]:
+        """What the pipeline draws on: `geometry` (B, S, S, 8) and `start` (B, S, S, 3), uint8."""
+        from engine.models.geometry import geometry_map
+
+        grounds = {}
+        if self._settings.geometry:
+            grounds["geometry"] = np.stack([geometry_map(each.masks) for each in phantoms])
+        if self._settings.t0:
+            grounds["start"] = np.stack([each.image for each in phantoms])
+        return grounds
+
+
+def _quieten() -> None:
+    """Keep the bars and load reports of both libraries out of a run's own progress."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
