@@ -1,22 +1,43 @@
-"""README.md of a data set folder: a data card with Hugging Face front matter, from the plan and the
-counts.
+"""What a data set folder says of itself: README.md, a data card with Hugging Face front matter, and
+croissant.json, from the plan and the counts.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
+from engine.store import captioned
 from engine.store.commits import Folder, temporary, write_durably
-from engine.store.plan import Plan
+from engine.store.croissant import describe
+from engine.store.plan import AnyPlan, CaptionPlan, Plan
+from engine.store.rows import common_columns, shares
+from engine.store.summary import Mix, evidence, failures, mix_of, rejects, without_evidence
+from engine.store.tables import quoted, table
 
-CARD = """---
-pretty_name: Synthetic fundus photographs ({model})
+MOST_REASONS = 12
+STEERING = (
+    "Steering AUC: how well a classifier tells images asked to show the label from images asked "
+    "not to; 0.5 is no steering at all. Where it was read on phantoms, nothing "
+    "shows yet that a real eye with the label looks so."
+)
+
+FRONT = """---
+pretty_name: {pretty_name}
+license: {quoted_license}
+language:
+- en
 tags:
 - synthetic
 - medical
 - retina
 - fundus
-task_categories:
+"""
+
+CARD = """task_categories:
 - image-classification
 - text-to-image
 size_categories:
@@ -28,30 +49,57 @@ configs:
 
 # {committed:,} synthetic retinal fundus photographs
 
-**Every image here was made by a generative model. None shows a patient.** Each file says so
-itself: its XMP metadata carries the digital source type `trainedAlgorithmicMedia`, the model and
-the seed.
+**Every image here is synthetic. None shows a patient.** Each file says so
+itself: its XMP metadata carries the digital source type `trainedAlgorithmicMedia`, the model, the
+SHA-256 of its weights and the seed; `retinaforge identify FILE` reads it.
 
 | | |
 |---|---|
 | images | {committed:,} of {planned:,} planned |
 | dead letters (rows that failed and were left out) | {dead:,} |
+| size | {pixels} px, {image_format} |
+
+## What it is for, and what not
+
+For developing and testing software, augmenting training sets, and studying what classifiers learn
+from synthetic images.
+
+**Not for diagnosis**, not for estimating how common a disease is, not as the only test set of a
+medical device. Annotations are what the model was *asked* to show; that an image shows it is not
+guaranteed. An empty annotation means unknown, never healthy.
+
+## Labels asked for and found
+
+Shares of the rows planned and of the rows here.
+
+{mix}
+
+## What each label was learned from
+
+{evidence}
+
+## Gates, rejects and failures
+
+{gates}
+
+## Provenance
+
+| | |
+|---|---|
 | model | {model} |
 | weights (sha256) | `{weights}` |
-| size | {pixels} px, {image_format} |
 | solver, steps, guidance | {solver}, {steps}, {guidance:g} |
+| seed of the run | {seed} |
 | plan fingerprint | `{fingerprint}` |
+| versions | {versions} |
 
-## What it is for
+A row is reproduced by its `seed`, `prompt` and annotations under the settings in `plan.json`.
+`retinaforge verify` recounts the rows against the plan and hashes every part.
 
-Developing and testing software, augmenting training sets, and studying what classifiers learn from
-synthetic images.
+## Licence
 
-## What it is not for
-
-Not for diagnosis, not for estimating how common a disease is, not as the only test set of a medical
-device. Annotations are what the model was *asked* to show; that an image shows it is not
-guaranteed. An empty annotation means unknown, never healthy.
+{license}. The photographs that the model learned from, their authors and licences are named in the
+model's own card and attribution, and are not part of this data set.
 
 ## Reading it
 
@@ -61,31 +109,150 @@ from datasets import load_dataset
 rows = load_dataset("parquet", data_files="parts/*.parquet", split="train")
 ```
 
-`retinaforge verify` recounts the rows against the plan and hashes every part. A row is reproduced
-by its `seed`, `prompt` and annotations under the settings in `plan.json`.
+`croissant.json` describes the same columns for Croissant readers. `retinaforge export` writes the
+layouts of SynFundus-1M, WebDataset and the Hugging Face image folder.
+"""
+
+EXPORT = """---
+
+# {rows:,} synthetic retinal fundus photographs, as {layout}
+
+**Every image here is synthetic. None shows a patient. Not for diagnosis.** Each image file says so
+in its XMP metadata; `retinaforge identify FILE` reads it. Labels are what the model was asked to
+show, an empty label is unknown. `seed` is a whole number of 64 bits, more than a float holds: JSON
+files give it as text, and tables are best read with `seed` as text.
+
+Model {model}, weights `{weights}`, plan fingerprint `{fingerprint}`, licence {license}.
 """
 
 
 def write_card(
-    folder: Folder, attempt: int, plan: Plan, planned: int, committed: int, dead: int
+    folder: Folder, attempt: int, plan: AnyPlan, planned: int, committed: int, dead: int
 ) -> None:
-    """Write README.md in one step; only the holder of the latest attempt may."""
-    text = CARD.format(
+    """Write README.md and croissant.json, each in one step; only the holder of the latest attempt
+    may.
+    """
+    parts = shares(folder)
+    mix = mix_of(folder, plan, parts)
+    figures: dict[str, str | int] = {
+        "size_category": _size_category(committed),
+        "committed": committed,
+        "planned": planned,
+        "dead": dead,
+        "mix": mix_table(mix, asked=not isinstance(plan, CaptionPlan)),
+    }
+    if isinstance(plan, CaptionPlan):
+        failed = failures(folder)
+        figures["failures"] = _failures(failed) if failed else "None."
+        text = captioned.card_text(plan, figures)
+    else:
+        text = _drawn(folder, plan, figures)
+    _replace(folder, attempt, folder.card, text)
+    finished = max((share.commit.finished for share in parts), default=0.0)
+    record = describe(plan, committed, finished, common_columns(folder, parts))
+    _replace(folder, attempt, folder.root / "croissant.json", json.dumps(record, indent=1) + "\n")
+
+
+def _drawn(folder: Folder, plan: Plan, figures: dict[str, str | int]) -> str:
+    settings = plan.settings
+    return (FRONT + CARD).format(
+        **_front(plan),
+        license=plan.license,
         model=plan.model,
-        size_category=_size_category(committed),
-        committed=committed,
-        planned=planned,
-        dead=dead,
-        weights=plan.weights_sha256,
         pixels=plan.recipe.size,
         image_format=plan.image_format,
-        solver=plan.settings.solver,
-        steps=plan.settings.steps,
-        guidance=plan.settings.guidance,
+        evidence=_evidence(plan),
+        gates=_gates(plan, rejects(folder), failures(folder)),
+        weights=plan.weights_sha256,
+        solver=settings.solver,
+        steps=settings.steps,
+        guidance=settings.guidance,
+        seed=plan.recipe.seed,
+        fingerprint=plan.fingerprint,
+        versions=", ".join(f"{name} {version}" for name, version in plan.versions.items()),
+        **figures,
+    )
+
+
+def export_card(plan: AnyPlan, rows: int, layout: str) -> str:
+    """README.md of an exported folder."""
+    if isinstance(plan, CaptionPlan):
+        return captioned.export_text(plan, rows, layout)
+    return (FRONT + EXPORT).format(
+        **_front(plan),
+        license=plan.license,
+        model=plan.model,
+        rows=rows,
+        layout=layout,
+        weights=plan.weights_sha256,
         fingerprint=plan.fingerprint,
     )
-    final = folder.card
-    written = temporary(final, attempt)
+
+
+def _front(plan: Plan) -> dict[str, str]:
+    name = f"Synthetic fundus photographs ({plan.model})"
+    return {"pretty_name": quoted(name), "quoted_license": quoted(plan.license)}
+
+
+def mix_table(mix: Sequence[Mix], asked: bool = True) -> str:
+    """The label mix as a Markdown table, with or without what was asked for."""
+    lines = []
+    for each in mix:
+        share = "unknown" if each.asked is None else f"{each.asked:.1%}"
+        wanted = (share,) if asked else ()
+        found = (f"{each.found:.1%}", f"{each.rows:,}")
+        lines.append((f"`{each.label}`", each.words, *wanted, *found))
+    return table(("label", "value", *(("asked",) if asked else ()), "found", "rows"), lines)
+
+
+def _evidence(plan: Plan) -> str:
+    lines = evidence(plan)
+    if not lines:
+        return without_evidence(plan)
+    head = ("label", "photographs", "phantoms", "steering AUC (95 % interval)", "read on")
+    rows = [
+        (
+            f"`{line.label}`" + (" (phantom evidence only)" if line.phantom_only else ""),
+            _number(line.real),
+            _number(line.phantom),
+            line.steering,
+            line.read_on or "unknown",
+        )
+        for line in lines
+    ]
+    return f"{STEERING}\n\n{table(head, rows)}"
+
+
+def _number(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
+
+
+def _gates(plan: Plan, refused: Counter[str], failed: Counter[str]) -> str:
+    words = [f"Gates that judged every image: {', '.join(plan.gates) or 'none'}."]
+    if refused:
+        words.append(
+            "Images that they refused, never stored, the row drawn anew from another seed:"
+        )
+        words.append(table(("reason", "images"), _counted(refused)))
+    if failed:
+        words += ["Dead letters:", _failures(failed)]
+    return "\n\n".join(words)
+
+
+def _failures(failed: Counter[str]) -> str:
+    return table(("stage and reason", "rows"), _counted(failed))
+
+
+def _counted(counts: Counter[str]) -> list[tuple[str, str]]:
+    shown = counts.most_common(MOST_REASONS)
+    rest = counts.total() - sum(number for _, number in shown)
+    lines = [(reason, f"{number:,}") for reason, number in shown]
+    return [*lines, ("all other reasons", f"{rest:,}")] if rest else lines
+
+
+def _replace(folder: Folder, attempt: int, final: Path, text: str) -> None:
+    # Both files take the card's temporary name: it is what the next run sweeps after a crash.
+    written = temporary(folder.card, attempt)
     write_durably(written, text.encode())
     os.replace(written, final)
 

@@ -30,6 +30,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from engine.schema import UserError
 
 NAME = re.compile(r"^(\d{6})-[0-9a-f]{20}$")
+LISTING = re.compile(r"^images-[0-9a-f]{16}\.parquet$")
+"""The list of photographs of a folder of captions, written just before its plan."""
 TEMPORARY = re.compile(r"^\..*\.(\d{6})-[0-9a-f]{32}\.tmp$")
 
 
@@ -39,7 +41,8 @@ class StaleAttempt(RuntimeError):
 
 class Commit(BaseModel):
     """The record of one committed part. `indices` are half-open ranges, `bytes` the size of the
-    Parquet file. Fields that it does not know (older folders kept a file time) are ignored: they
+    Parquet file, `rejects` counts by reason the images that the gates rejected before its rows
+    passed. Fields that it does not know (older folders kept a file time) are ignored: they
     prove nothing.
     """
 
@@ -56,6 +59,7 @@ class Commit(BaseModel):
     worker_seconds: float
     drawn: float
     finished: float
+    rejects: dict[str, int] = {}
 
     @property
     def name(self) -> str:
@@ -93,6 +97,10 @@ class Folder:
         return self.root / "README.md"
 
     @property
+    def croissant(self) -> Path:
+        return self.root / "croissant.json"
+
+    @property
     def parts(self) -> Path:
         return self.root / "parts"
 
@@ -107,6 +115,10 @@ class Folder:
     @property
     def attempts(self) -> Path:
         return self.root / "attempts"
+
+    @property
+    def private(self) -> Path:
+        return self.root / "private"
 
     def make(self) -> None:
         """Create the subfolders; nothing happens to those that are there."""
@@ -169,6 +181,11 @@ def attempts(folder: Folder) -> list[Attempt]:
         except ValidationError as error:
             raise UserError("this record of a run is damaged; restore it", file=path) from error
     return found
+
+
+def redrives(folder: Folder) -> int:
+    """How many of the runs so far were redrives."""
+    return sum(attempt.redrive for attempt in attempts(folder))
 
 
 def planned_rows(folder: Folder) -> int:
@@ -269,10 +286,11 @@ def leftovers(folder: Folder, older_than: int | None = None) -> Iterator[Path]:
 
     Commit records come first, so that deleting in this order closes the door on late writers.
     """
-    places = (folder.commits, folder.parts, folder.dead, folder.attempts)
+    places = (folder.commits, folder.parts, folder.dead, folder.attempts, folder.private)
     hidden = chain.from_iterable(place.glob(".*.tmp") for place in places)
-    # Beside the folders only the card's: a plan's may be that of a run that is just starting.
-    for path in chain(hidden, folder.root.glob(f".{folder.card.name}.*.tmp")):
+    # Beside the folders only the cards': a plan's may be that of a run that is just starting.
+    cards = (folder.root.glob(f".{card.name}.*.tmp") for card in (folder.card, folder.croissant))
+    for path in chain(hidden, *cards):
         match = TEMPORARY.match(path.name)
         if older_than is None or (match and int(match.group(1)) < older_than):
             yield path

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -38,33 +39,58 @@ DEAD_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
     ("reason", pa.string()),
     ("spec", pa.string()),
 )
+REJECTS = pa.field("rejects", pa.list_(pa.string()))
+
+
+NEIGHBOUR_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
+    ("seed", pa.uint64()),
+    ("reason", pa.string()),
+    ("distance", pa.float32()),
+    ("neighbour", pa.string()),
+)
+
+
+def private_schema() -> pa.Schema:
+    """A rejected image, of which only this is kept: its row and seed, why it was rejected, and the
+    keyed id of the training image nearest to it with its distance.
+    """
+    fields = [("id", pa.string()), ("index", pa.int64())]
+    return pa.schema([*fields, *NEIGHBOUR_FIELDS])
 
 
 def dead_schema() -> pa.Schema:
-    """A dead letter: which row, where and why it failed, after how many tries, and its spec as
-    JSON.
+    """A dead letter: which row, where and why it failed, after how many tries, its spec as JSON,
+    and the reasons of every image of it that the gates rejected.
     """
     fields = [("id", pa.string()), ("index", pa.int64()), ("attempts", pa.int16())]
-    return pa.schema([*fields, *DEAD_FIELDS])
+    return pa.schema([*fields, *DEAD_FIELDS, REJECTS])
 
 
 def outcome_schema() -> pa.Schema:
-    """What a stage hands to the sink: a row's columns, and `stage`, `reason`, `spec`, set for dead
-    letters only.
+    """What a stage hands to the sink: a row's columns; `stage`, `reason`, `spec`, set for dead
+    letters only; the reasons of every `rejects`, and the `neighbours` that `private/` keeps.
     """
     schema = row_schema()
-    for name, type_ in DEAD_FIELDS:
+    for name, type_ in (
+        *DEAD_FIELDS,
+        (REJECTS.name, REJECTS.type),
+        ("neighbours", pa.list_(pa.struct(NEIGHBOUR_FIELDS))),
+        ("worker_seconds", pa.float64()),
+        ("drawn", pa.float64()),
+    ):
         schema = schema.append(pa.field(name, type_))
-    schema = schema.append(pa.field("worker_seconds", pa.float64()))
-    return schema.append(pa.field("drawn", pa.float64()))
+    return schema
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a part took: seconds of a worker, and the time at which its last row was drawn."""
+    """What a part took: seconds of a worker, the time at which its last row was drawn, and by
+    reason the images that were rejected on the way.
+    """
 
     seconds: float
     drawn: float
+    rejects: dict[str, int] = field(default_factory=dict)
 
 
 def part_name(ids: list[str], attempt: int) -> str:
@@ -76,11 +102,13 @@ def part_name(ids: list[str], attempt: int) -> str:
 def write_outcomes(
     folder: Folder, attempt: int, fingerprint: str, table: pa.Table
 ) -> Commit | None:
-    """Write one block of outcomes: its dead letters, then its rows as a part with a commit.
+    """Write one block of outcomes: what is private of it, its dead letters, then its rows as a part
+    with a commit.
 
     `table` has `outcome_schema()`. Safe to repeat. Raises StaleAttempt if a newer run has the
     folder and OSError if the disk refuses; in both cases nothing becomes visible that is not whole.
     """
+    _write_private(folder, attempt, table)
     failed = table["stage"].is_valid()
     dead = table.filter(failed)
     if dead.num_rows:
@@ -91,6 +119,7 @@ def write_outcomes(
     cost = Cost(
         seconds=float(pa.compute.sum(table["worker_seconds"]).as_py() or 0.0),
         drawn=float(pa.compute.max(table["drawn"]).as_py() or 0.0),
+        rejects=dict(Counter(rows["rejects"].combine_chunks().flatten().to_pylist())),
     )
     schema = row_schema()
     return write_part(folder, attempt, fingerprint, rows.select(schema.names).cast(schema), cost)
@@ -116,6 +145,7 @@ def write_part(
         worker_seconds=round(cost.seconds, 4),
         drawn=cost.drawn,
         finished=time.time(),
+        rejects=cost.rejects,
     )
     add_commit(folder, commit)
     return commit
@@ -163,11 +193,33 @@ def _write_table(rows: pa.Table, sink: _Hashing) -> None:
 
 
 def _write_dead(folder: Folder, attempt: int, dead: pa.Table) -> None:
-    final = folder.dead / f"{part_name(dead['id'].to_pylist(), attempt)}.parquet"
+    _publish_small(folder, attempt, dead, folder.dead)
+
+
+def _write_private(folder: Folder, attempt: int, table: pa.Table) -> None:
+    """Keep the neighbours of rejected images. A run that is killed right after leaves them, and the
+    run that draws the rows again writes them again: id and seed tell them apart.
+    """
+    found = [
+        {"id": row["id"], "index": row["index"], **neighbour}
+        for row in table.select(["id", "index", "neighbours"])
+        .filter(table["neighbours"].is_valid())
+        .to_pylist()
+        for neighbour in row["neighbours"]
+    ]
+    if found:
+        folder.private.mkdir(mode=0o700, exist_ok=True)
+        rows = pa.Table.from_pylist(found, private_schema())
+        _publish_small(folder, attempt, rows, folder.private)
+
+
+def _publish_small(folder: Folder, attempt: int, rows: pa.Table, place: Path) -> None:
+    """Write rows as one file in `place`, named as a part is."""
+    final = place / f"{part_name(rows['id'].to_pylist(), attempt)}.parquet"
     written = temporary(final, attempt)
     try:
         with written.open("xb") as file:
-            pq.write_table(dead, file)
+            pq.write_table(rows, file)
             file.flush()
             os.fsync(file.fileno())
         check_fence(folder, attempt)
@@ -200,6 +252,25 @@ def read_dead(folder: Folder) -> tuple[list[pa.Table], list[Path]]:
     return tables, damaged
 
 
+def dead_rejects(folder: Folder, committed: ranges.Ranges) -> Counter[str]:
+    """By reason the images of rows given up that the gates rejected. A row that a redrive draws
+    again meets the same rejects first, so it is counted once: by its commit where it is
+    `committed`, else by its newest letter, a voided one as long as there is no other.
+    """
+    counts: Counter[str] = Counter()
+    seen = committed
+    counted, voided = dead_files(folder)
+    letters = (_read_letters(path) for path in (*reversed(counted), *reversed(voided)))
+    for table in (each for each in letters if each is not None):
+        own = ranges.union(ranges.from_indices(table["index"].to_pylist()))
+        fresh = set(ranges.to_indices(ranges.minus(own, seen)))
+        seen = ranges.union([*seen, *own])
+        for row in table.select(["index", REJECTS.name]).to_pylist():
+            if row["index"] in fresh:
+                counts.update(row[REJECTS.name] or [])
+    return counts
+
+
 def _read_letters(path: Path) -> pa.Table | None:
     """One file, or None if it is damaged or does not belong to its file name."""
     data = path.read_bytes()  # A disk that refuses to read is no damage: it raises here.
@@ -207,6 +278,9 @@ def _read_letters(path: Path) -> pa.Table | None:
         table = pq.ParquetFile(pa.BufferReader(data)).read()
     except (pa.ArrowException, OSError):
         return None
+    if table.schema.names == [name for name in dead_schema().names if name != REJECTS.name]:
+        # Files from before rejects were kept with the letters.
+        table = table.append_column(REJECTS, pa.nulls(table.num_rows, REJECTS.type))
     if table.schema.names != dead_schema().names or table["index"].null_count:
         return None
     ids = [str(each) for each in table["id"].to_pylist()]

@@ -1,8 +1,9 @@
-"""plan.json: everything that decides the pixels of a data set, written once, and the fingerprint of
-all that.
+"""plan.json: everything that decides the rows of a data set, written once, and the fingerprint of
+all that. `Plan` is that of drawn photographs, `CaptionPlan` that of captioned ones.
 
-The count of rows is not in it (it lies in the attempts and may only grow), nor is where the model's
-folder lies (its weights' hash is) nor anything that only schedules (batch, workers, address).
+The count of rows is not in it (it lies in the attempts and may only grow), nor anything that only
+schedules (batch, workers, address). Where the model's folder lies and the data's licence are in it,
+but not in the fingerprint (the hash of the weights is).
 """
 
 from __future__ import annotations
@@ -12,19 +13,26 @@ import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from engine.phantom import VERSION
 from engine.schema import UserError
 from engine.specs import Recipe
-from engine.store.commits import Folder, flush_folder, temporary, write_durably
+from engine.store.commits import LISTING, Folder, flush_folder, temporary, write_durably
 
 FORMAT = 1
-DRAWING = "1"
+DRAWING = "2"
 """The version of our own code that turns a plan into pixels: raised when the same plan would draw
 other rows, and only then, so that an update of the project does not close existing folders."""
-NOT_PIXELS = {"fingerprint", "model_location"}
+SINCE: dict[str, Any] = {"gates": (), "gates_sha256": ""}
+SETTINGS_SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0}
+"""Fields that came later, with what they are where they change nothing: then they are left out of
+the fingerprint, so that folders from before them stay open."""
+CAPTIONING = "1"
+"""The same of the code that turns photographs into words."""
+OWN_VERSIONS = {"drawing": DRAWING, "phantom": VERSION, "captioning": CAPTIONING}
 DIFFERENCES_SHOWN = 8
 
 
@@ -32,7 +40,9 @@ class Settings(BaseModel):
     """How a model is called. Together with the weights and a spec it decides a row's pixels.
 
     `rows_per_call` and `context_tokens` are the fixed shape of every model call; `threads` are
-    those of one worker.
+    those of one worker. With `geometry` the model draws on the structures of a phantom of the row's
+    annotation; it starts from that phantom's photograph at time `t0` of the flow, 0 being noise
+    alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,74 +58,157 @@ class Settings(BaseModel):
     rows_per_call: int
     context_tokens: int
     threads: int
+    geometry: bool = False
+    t0: float = 0.0
 
 
-class Plan(BaseModel):
-    """The immutable plan of a data set folder."""
+class Sealed(BaseModel):
+    """What every plan has. `LOOSE` are the fields that decide no row and so are no part of the
+    fingerprint.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    LOOSE: ClassVar[frozenset[str]] = frozenset({"fingerprint", "license"})
 
     format: int = FORMAT
-    recipe: Recipe
-    model: str
-    model_location: str
-    weights_sha256: str
-    settings: Settings
     image_format: str
     versions: dict[str, str]
+    license: str
     fingerprint: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """All that decides pixels, as plain JSON values."""
-        return self.model_dump(mode="json", exclude=NOT_PIXELS)
+        """All that decides rows, as plain JSON values."""
+        return self.model_dump(mode="json", exclude=set(self.LOOSE))
 
-    def sealed(self) -> Plan:
+    def sealed(self) -> Self:
         """This plan with its fingerprint: SHA-256 over the canonical JSON of its identity."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return self.model_copy(update={"fingerprint": hashlib.sha256(text.encode()).hexdigest()})
 
 
+class Plan(Sealed):
+    """The immutable plan of drawn photographs. `gates` judge every image, in this order;
+    `gates_sha256` is the hash of all that decides their verdicts. `gates_reference` says where
+    the file lies that the privacy gate reads in place of the model's own.
+    """
+
+    LOOSE = Sealed.LOOSE | {"model_location", "gates_reference"}
+
+    recipe: Recipe
+    model: str
+    model_location: str
+    weights_sha256: str
+    settings: Settings
+    gates: tuple[str, ...] = ()
+    gates_sha256: str = ""
+    gates_reference: str | None = None
+    license: str = "cc-by-4.0"
+
+    def identity(self) -> dict[str, Any]:
+        """See `Sealed`; what came later and changes nothing is left out."""
+        whole = super().identity()
+        for name in _unchanged(self, SINCE):
+            del whole[name]
+        for name in _unchanged(self.settings, SETTINGS_SINCE):
+            del whole["settings"][name]
+        return whole
+
+
+class CaptionPlan(Sealed):
+    """The immutable plan of captioned photographs: which files (`images` of them, in the listing
+    beside the plan whose hash is `images_sha256`), and who words them.
+
+    `captioner` and `weights_sha256` name what decides the words; a server keeps its weights to
+    itself. `backend` and `images_location` say where both were found.
+    """
+
+    LOOSE = Sealed.LOOSE | {"images_location", "backend", "allow_plain", "ca"}
+
+    kind: Literal["caption"] = "caption"
+    images: int
+    images_sha256: str
+    images_location: str
+    backend: str
+    allow_plain: bool = False
+    ca: str | None = None
+    captioner: str
+    weights_sha256: str
+    license: str = "other"
+
+
+AnyPlan = Plan | CaptionPlan
+
+
+def _unchanged(values: BaseModel, since: dict[str, Any]) -> set[str]:
+    return {name for name, usual in since.items() if getattr(values, name) == usual}
+
+
 def library_versions(names: tuple[str, ...]) -> dict[str, str]:
     """The installed versions of the libraries that a model's pixels depend on, without importing
-    them.
+    them; `phantom` among the names is the version of our own phantom.
     """
     found = {"drawing": DRAWING}
     for name in ("pillow", "numpy", *names):
         try:
-            found[name] = version(name)
+            found[name] = OWN_VERSIONS.get(name) or version(name)
         except PackageNotFoundError:
             found[name] = "absent"
     return found
 
 
 def read_plan(root: Path) -> Plan | None:
-    """The plan of an existing folder, None where there is nothing yet.
+    """The plan of a folder of drawn photographs, None where there is nothing yet.
 
     Raises UserError if the folder holds other things, or a plan that was changed by hand.
     """
+    plan = read_any_plan(root)
+    if isinstance(plan, CaptionPlan):
+        raise UserError(
+            "these photographs were captioned, not drawn",
+            file=root,
+            expected="a folder of `retinaforge generate`",
+        )
+    return plan
+
+
+def read_any_plan(root: Path) -> AnyPlan | None:
+    """The plan of an existing folder of either kind; see `read_plan`."""
     file = Folder(root).plan
     if root.exists() and not root.is_dir():
         raise UserError("this is a file", file=root, expected="a folder")
     if not file.exists():
-        if root.is_dir() and any(not path.name.endswith(".tmp") for path in root.iterdir()):
+        if root.is_dir() and not all(map(_before_a_plan, root.iterdir())):
             raise UserError(
                 "this folder is not empty and holds no plan.json",
                 file=root,
                 expected="a new or empty folder, or a data set folder of RetinaForge",
             )
         return None
-    try:
-        plan = Plan.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or None
-        raise UserError(f"not a plan: {first['msg']}", file=file, field=field) from error
+    plan = _parse(file)
     if plan.sealed().fingerprint != plan.fingerprint:
         raise UserError("the plan was changed after it was written; restore it", file=file)
     return plan
 
 
-def write_plan(root: Path, plan: Plan) -> None:
+def _before_a_plan(path: Path) -> bool:
+    """Whether a run that died before it wrote its plan may have left this."""
+    return path.name.endswith(".tmp") or bool(LISTING.match(path.name))
+
+
+def _parse(file: Path) -> AnyPlan:
+    text = file.read_bytes()
+    try:
+        kind = CaptionPlan if json.loads(text).get("kind") == "caption" else Plan
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or None
+        raise UserError(f"not a plan: {first['msg']}", file=file, field=field) from error
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"not a plan: {error}", file=file) from error
+
+
+def write_plan(root: Path, plan: AnyPlan) -> None:
     """Create the folder and its plan in one step. Raises UserError if another run has just created
     another plan.
     """
@@ -129,7 +222,7 @@ def write_plan(root: Path, plan: Plan) -> None:
         # replace the first's.
         file.hardlink_to(written)
     except FileExistsError:
-        existing = read_plan(root)
+        existing = read_any_plan(root)
         if existing is not None:
             refuse_differences(root, existing, plan)
     finally:
@@ -137,7 +230,7 @@ def write_plan(root: Path, plan: Plan) -> None:
     flush_folder(root)
 
 
-def refuse_differences(root: Path, existing: Plan, wanted: Plan) -> None:
+def refuse_differences(root: Path, existing: AnyPlan, wanted: AnyPlan) -> None:
     """Raise UserError that names the fields in which a wanted plan differs from the
     folder's own.
     """

@@ -27,7 +27,7 @@ from engine.store.commits import (
     read_commits,
 )
 from engine.store.parts import Cost, read_dead, sha256_of, write_part
-from engine.store.plan import read_plan
+from engine.store.plan import read_any_plan
 from engine.store.ranges import Ranges
 
 HASHING_THREADS = 4
@@ -60,7 +60,7 @@ class Verdict:
         if not self.planned:
             return "no run has planned rows here"
         words = {0: "whole", 3: "whole but for dead letters"}
-        return words.get(self.exit_code, "not whole: repeat the generate command to mend it")
+        return words.get(self.exit_code, "not whole: repeat the command that wrote it to mend it")
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -104,7 +104,7 @@ def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
     """The names of the commits whose parts are gone, changed, or of another plan; reads several
     files at a time. Raises UserError for a plan that was changed by hand.
     """
-    plan = read_plan(folder.root)
+    plan = read_any_plan(folder.root)
     fingerprint = plan.fingerprint if plan else ""
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
         sound = pool.map(lambda commit: is_sound(folder, commit, fingerprint), commits)
@@ -207,5 +207,5 @@ def _rewrite(folder: Folder, attempt: int, commit: Commit, left: Ranges) -> None
     _drop(folder, commit)
     if rows.num_rows:
         share = commit.worker_seconds * rows.num_rows / max(commit.rows, 1)
-        cost = Cost(share, commit.drawn)
+        cost = Cost(share, commit.drawn, commit.rejects)
         write_part(folder, attempt, commit.fingerprint, rows, cost)

@@ -1,4 +1,4 @@
-"""A plan of the null model, and blocks of outcomes as the draw stage hands them over."""
+"""A folder with the null model's plan, and blocks of outcomes as the draw stage hands them over."""
 
 from __future__ import annotations
 
@@ -8,38 +8,10 @@ import pyarrow as pa
 import pytest
 
 from engine import registry
-from engine.specs import recipe_from
-from engine.stages.draw import Draw, Outcome, to_table
+from engine.stages.draw import Draw
+from engine.stages.outcome import Outcome, to_table
 from engine.store.commits import Attempt, Folder, take_attempt
-from engine.store.plan import Plan, Settings, library_versions, write_plan
-
-NULL = Settings(
-    solver="none",
-    steps=0,
-    guidance=0.0,
-    guidance_interval=(0.0, 1.0),
-    shift=1.0,
-    dtype="float32",
-    attention="none",
-    device="cpu",
-    rows_per_call=1,
-    context_tokens=0,
-    threads=1,
-)
-
-
-@pytest.fixture
-def plan() -> Plan:
-    ref = registry.resolve("null")
-    return Plan(
-        recipe=recipe_from(seed=0, size=8),
-        model=ref.name,
-        model_location=ref.location,
-        weights_sha256=ref.weights_sha256,
-        settings=NULL,
-        image_format="webp",
-        versions=library_versions(ref.libraries),
-    ).sealed()
+from engine.store.plan import write_plan
 
 
 @pytest.fixture

@@ -123,13 +123,16 @@ def test_sweep_takes_older_leftovers_and_leaves_commits_and_newer_writers(folder
     assert (folder.parts / commit(first).part).exists()
 
 
-def test_a_half_written_card_of_a_killed_run_is_swept_and_the_card_is_written_whole(folder, plan):
+def test_half_written_cards_of_a_killed_run_are_swept_and_the_card_is_written_whole(folder, plan):
     first = take_attempt(folder, 10).number
-    half = temporary(folder.card, first)
-    half.write_text("# 1")
-    assert list(leftovers(folder)) == [half]
+    folder.private.mkdir()
+    finals = (folder.private / "x.parquet", folder.card, folder.croissant)
+    halves = [temporary(final, first) for final in finals]
+    for half in halves:
+        half.write_text("# 1")
+    assert list(leftovers(folder)) == halves
     second = take_attempt(folder, 10).number
-    assert sweep(folder, second) == 1
+    assert sweep(folder, second) == 3
     write_card(folder, second, plan, planned=10, committed=8, dead=2)
     assert "8 of 10 planned" in folder.card.read_text()
     assert not list(folder.root.glob(".*"))

@@ -11,9 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from engine.gates import Verdict
 from engine.schema import row_schema
+from engine.stages.outcome import Outcome, to_table
+from engine.stages.watch import standing
 from engine.store.commits import StaleAttempt, read_commits, sweep, take_attempt
-from engine.store.parts import ROW_GROUP, dead_files, part_name, sha256_of, write_outcomes
+from engine.store.parts import (
+    ROW_GROUP,
+    dead_files,
+    dead_rejects,
+    part_name,
+    read_dead,
+    sha256_of,
+    write_outcomes,
+)
+from engine.store.summary import rejects as refused
 from engine.store.verify import done_rows, missing_rows
 
 
@@ -51,6 +63,67 @@ def test_writing_the_same_rows_twice_commits_once(folder, attempt, plan, block):
     again = write(folder, attempt, plan, block(0, 5))
     assert again.name == first.name
     assert len(read_commits(folder)[0]) == len(list(folder.parts.iterdir())) == 1
+
+
+def test_rejects_are_counted_and_neighbours_stay_in_private(folder, attempt, plan):
+    copy = Verdict(("copy",), nearest_distance=0.01, neighbour="k7")
+    blurred = Verdict(("blurred", "dark"))
+    specs = [plan.recipe.spec(index, plan.fingerprint) for index in range(3)]
+    table = to_table(
+        plan,
+        [
+            Outcome(specs[0], b"image", rejects=((11, copy), (12, blurred))),
+            Outcome(specs[1], b"image"),
+            Outcome(specs[2], stage="gate", reason="copy", attempts=1, rejects=((13, copy),)),
+        ],
+        0.1,
+    )
+    commit = write(folder, attempt, plan, table)
+    assert commit.rejects == {"copy": 1, "blurred": 1, "dark": 1}
+    assert read_commits(folder)[0][0].rejects == commit.rejects
+    assert dead_rejects(folder, []) == {"copy": 1}
+    assert dead_rejects(folder, [(2, 3)]) == {}
+    assert refused(folder) == {"copy": 2, "blurred": 1, "dark": 1}
+    assert standing(folder).rejects == refused(folder)
+    (kept,) = folder.private.glob("*.parquet")
+    rows = pq.read_table(kept).to_pylist()
+    assert [(row["index"], row["seed"], row["neighbour"]) for row in rows] == [
+        (0, 11, "k7"),
+        (2, 13, "k7"),
+    ]
+    assert rows[0]["distance"] == pytest.approx(0.01)
+    assert folder.private.stat().st_mode & 0o077 == 0
+    for path in (*folder.parts.iterdir(), *folder.dead.iterdir(), *folder.commits.iterdir()):
+        assert b"k7" not in path.read_bytes()
+    write(folder, attempt, plan, table)
+    assert list(folder.private.iterdir()) == [kept]
+
+
+def test_a_redriven_rows_rejects_are_neither_lost_nor_counted_twice(folder, attempt, plan):
+    copy = Verdict(("copy",))
+    spec = plan.recipe.spec(0, plan.fingerprint)
+    tries = tuple((seed, copy) for seed in range(6))
+    given_up = Outcome(spec, stage="gate", reason="copy", attempts=4, rejects=tries[:4])
+    write(folder, attempt, plan, to_table(plan, [given_up], 0.1))
+    again = take_attempt(folder, None, redrive=True)
+    assert refused(folder) == {"copy": 4}
+    write(folder, again, plan, to_table(plan, [Outcome(spec, b"image", rejects=tries)], 0.1))
+    assert refused(folder) == {"copy": 6}
+
+
+def test_letters_from_before_rejects_were_kept_with_them_still_count(folder, attempt, plan, block):
+    write(folder, attempt, plan, block(0, 3, dead=True))
+    (file,) = dead_files(folder)[0]
+    pq.write_table(pq.read_table(file).drop_columns(["rejects"]), file)
+    (table,), damaged = read_dead(folder)
+    assert (table.num_rows, damaged) == (3, [])
+    assert table["rejects"].null_count == 3
+    assert dead_rejects(folder, []) == {}
+
+
+def test_where_nothing_is_rejected_there_is_no_private_folder(folder, attempt, plan, block):
+    assert write(folder, attempt, plan, block(0, 5)).rejects == {}
+    assert not folder.private.exists()
 
 
 def test_the_name_follows_rows_and_attempt_not_their_order():

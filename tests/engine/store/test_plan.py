@@ -7,7 +7,15 @@ import json
 import pytest
 
 from engine.schema import UserError
-from engine.store.plan import Plan, differences, read_plan, refuse_differences, write_plan
+from engine.store.plan import (
+    SETTINGS_SINCE,
+    SINCE,
+    Plan,
+    differences,
+    read_plan,
+    refuse_differences,
+    write_plan,
+)
 
 
 def changed(plan: Plan, **settings: object) -> Plan:
@@ -26,6 +34,19 @@ def test_the_fingerprint_holds_what_decides_pixels_and_nothing_else(plan):
     assert moved.fingerprint == plan.fingerprint
     assert changed(plan, threads=2).fingerprint != plan.fingerprint
     assert "count" not in plan.model_dump()
+
+
+def test_gates_count_and_a_plan_from_before_them_keeps_its_fingerprint(plan):
+    judged = plan.model_copy(update={"gates": ("quality",), "gates_sha256": "a"}).sealed()
+    other = judged.model_copy(update={"gates_sha256": "b"}).sealed()
+    placed = changed(plan, geometry=True)
+    started = changed(plan, t0=0.5)
+    assert len({each.fingerprint for each in (plan, judged, other, placed, started)}) == 5
+    assert not SINCE.keys() & plan.identity().keys()
+    old = {k: v for k, v in plan.model_dump(mode="json").items() if k not in {*SINCE, "license"}}
+    for name in SETTINGS_SINCE:
+        del old["settings"][name]
+    assert Plan.model_validate_json(json.dumps(old)).sealed().fingerprint == plan.fingerprint
 
 
 def test_a_second_writer_with_another_plan_is_refused_and_the_first_stays(tmp_path, plan):

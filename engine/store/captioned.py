@@ -1,0 +1,142 @@
+"""The data card of a folder of captioned photographs: whose they are, who worded them, and how far
+that can be trusted.
+"""
+
+from __future__ import annotations
+
+from engine.store.nature import nature_of
+from engine.store.plan import CaptionPlan
+from engine.store.summary import trust, without_evidence
+from engine.store.tables import quoted, table
+
+FRONT = """---
+pretty_name: {pretty_name}
+license: {quoted_license}
+language:
+- en
+tags:
+- medical
+- retina
+- fundus
+"""
+
+CARD = """task_categories:
+- image-to-text
+size_categories:
+- {size_category}
+configs:
+- config_name: default
+  data_files: parts/*.parquet
+---
+
+# {committed:,} {title}
+
+**These photographs are their owner's and may show patients.** They are stored as they were decoded,
+upright, in {image_format} without loss; what their cameras wrote beside the pixels (EXIF: names,
+dates, places, devices) is not stored. File names (`image.path`) and `patient_id` are the owner's
+own: look at them before you hand the folder on. An image that said it was synthetic still does.
+
+**The captions are a machine's ({captioner}), not a doctor's. Not for diagnosis.**
+
+| | |
+|---|---|
+| photographs | {committed:,} of {planned:,} listed |
+| dead letters (photographs that could not be read or worded) | {dead:,} |
+
+## {learned}
+
+{trust}
+
+## {mix_title}
+
+{labels}
+
+{mix}
+
+## Failures
+
+{failures}
+
+## Provenance
+
+{facts}
+
+`images-*.parquet` lists the photographs by path, size and SHA-256. `retinaforge verify` recounts
+the rows against that list and hashes every part.
+
+## Licence
+
+{license}: that of the photographs, as their owner stated it (`--license`); "other" where nothing
+was stated.
+
+## Reading it
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("parquet", data_files="parts/*.parquet", split="train")
+```
+"""
+
+EXPORT = """---
+
+# {rows:,} {title}, as {layout}
+
+**{lead}** {labels}
+
+Plan fingerprint `{fingerprint}`, licence {license}.
+"""
+
+
+def card_text(plan: CaptionPlan, figures: dict[str, str | int]) -> str:
+    """README.md; `figures` are the counts and tables that every card shows."""
+    nature = nature_of(plan)
+    return (FRONT + CARD).format(
+        **_front(plan),
+        captioner=plan.captioner,
+        license=plan.license,
+        title=nature.title,
+        image_format=plan.image_format,
+        learned=nature.learned,
+        trust=_trust(plan),
+        mix_title=nature.mix,
+        labels=nature.labels,
+        facts=table(("", ""), nature.facts),
+        **figures,
+    )
+
+
+def export_text(plan: CaptionPlan, rows: int, layout: str) -> str:
+    """README.md of an exported folder."""
+    nature = nature_of(plan)
+    return (FRONT + EXPORT).format(
+        **_front(plan),
+        license=plan.license,
+        rows=rows,
+        title=nature.title,
+        layout=layout,
+        lead=nature.lead,
+        labels=nature.labels,
+        fingerprint=plan.fingerprint,
+    )
+
+
+def _front(plan: CaptionPlan) -> dict[str, str]:
+    name = f"Captioned retinal photographs ({plan.captioner})"
+    return {"pretty_name": quoted(name), "quoted_license": quoted(plan.license)}
+
+
+def _trust(plan: CaptionPlan) -> str:
+    lines = trust(plan)
+    if not lines:
+        return without_evidence(plan)
+    head = ("label", "read on", "rows", "figure", "captions", "most frequent value")
+    rows = [
+        (f"`{e.label}`", e.on, f"{e.rows:,}", e.figure, f"{e.score:.2f}", f"{e.prior:.2f}")
+        for e in lines
+    ]
+    words = (
+        "What captions state, read against what was known of photographs and phantoms that the "
+        "captioner never saw, beside always stating the most frequent value."
+    )
+    return f"{words}\n\n{table(head, rows)}"

@@ -1,0 +1,224 @@
+"""The photographs of the report page: a sample of rows written as files, with what the page says of
+each and how it can be filtered.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from engine.schema import DISEASES, LABELS, MASKS, READABILITY
+from engine.store.commits import Folder
+from engine.store.rows import Row, Share, sample
+from engine.store.summary import GRADES, value_words
+
+PICTURES = 256
+THUMBNAIL = 256
+"""Pixels; a larger photograph gets a small copy for the gallery, marked as it is itself."""
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "mask_disc": (255, 214, 77),
+    "mask_cup": (255, 150, 40),
+    "mask_fovea": (199, 125, 255),
+    "mask_vessel": (255, 255, 255),
+    "mask_artery": (255, 92, 77),
+    "mask_vein": (84, 140, 255),
+    "mask_lesion": (61, 220, 132),
+}
+"""Of each mask's layer, from the lowest to the uppermost: what is small lies over what is large."""
+OPACITY = 165
+UNREADABLE = {
+    "is_fundus": "no fundus",
+    "is_macular_readable": "macula unreadable",
+    "is_optic_disc_readable": "disc unreadable",
+    "is_retinal_region_readable": "retina unreadable",
+}
+_COLUMNS = (
+    *("id", "image", "width", "height", "caption", "caption_source", "seed", "source"),
+    *("attempts", "model"),
+    *("quality_score", "nearest_distance"),
+    *(label.name for label in LABELS),
+    *MASKS,
+)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A small word on a card, and what it is short for."""
+
+    words: str
+    title: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One card of the gallery. `file` and `thumb` are relative to the page; `tokens` are what
+    filters match; `facts` are shown when it is enlarged.
+    """
+
+    index: int
+    seed: str
+    file: str
+    thumb: str
+    width: int
+    height: int
+    caption: str
+    chips: tuple[Chip, ...]
+    tokens: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    masks: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice of a filter and how many photographs of the sample have it."""
+
+    token: str
+    words: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One drop-down of the page."""
+
+    key: str
+    name: str
+    options: tuple[Option, ...]
+
+
+def pictures(
+    folder: Folder, parts: Sequence[Share], page: Path, extension: str, most: int = PICTURES
+) -> list[Picture]:
+    """Write up to `most` photographs and their masks to `images/` beside the page."""
+    (page / "images").mkdir(parents=True)
+    return [_picture(row, page, extension) for row in sample(folder, parts, most, _COLUMNS)]
+
+
+def filters(shown: Sequence[Picture]) -> list[Filter]:
+    """The filters that can tell the photographs of a sample apart."""
+    counts = Counter(token for picture in shown for token in picture.tokens)
+    findings = {"healthy": "no finding"}
+    findings |= {f"dr_grade-{grade}": f"DR {grade}: {word}" for grade, word in enumerate(GRADES)}
+    findings |= {f"{each.name}-1": each.meaning for each in DISEASES if each.highest == 1}
+    readable = {"readable": "all readable", "unreadable": "something unreadable"}
+    readable |= {f"{each.name}-0": f"not: {each.meaning}" for each in READABILITY}
+    sources = {token: token.split(":", 1)[1] for token in sorted(counts) if ":" in token}
+    sides = {"eye_side-0": "right", "eye_side-1": "left"}
+    named = (
+        ("finding", "Finding", findings),
+        ("readability", "Readability", readable),
+        ("source", "Source", sources),
+        ("side", "Eye", sides),
+    )
+    made = [
+        Filter(key, name, tuple(Option(t, w, counts[t]) for t, w in words.items() if counts[t]))
+        for key, name, words in named
+    ]
+    return [each for each in made if each.options]
+
+
+def _picture(row: Row, page: Path, extension: str) -> Picture:
+    name = f"images/{row['index']:08d}"
+    file = f"{name}.{extension}"
+    (page / file).write_bytes(row["image"]["bytes"])
+    return Picture(
+        index=row["index"],
+        seed=str(row["seed"]),
+        file=file,
+        thumb=_thumbnail(row, page, name) or file,
+        width=row["width"],
+        height=row["height"],
+        caption=row["caption"] or "",
+        chips=_chips(row),
+        tokens=_tokens(row),
+        facts=_facts(row),
+        masks=tuple(_masks(row, page, name)),
+    )
+
+
+def _thumbnail(row: Row, page: Path, name: str) -> str | None:
+    if max(row["width"], row["height"]) <= THUMBNAIL:
+        return None
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
+        packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp", "").encode()
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.save(page / f"{name}-small.webp", "WEBP", quality=85, xmp=packet)
+    return f"{name}-small.webp"
+
+
+def _masks(row: Row, page: Path, name: str) -> list[dict[str, str]]:
+    """Each mask as a see-through layer in its colour: pages on a disk may not cut one out."""
+    found = []
+    for column in COLOURS:
+        if not row.get(column):
+            continue
+        mask = np.asarray(Image.open(io.BytesIO(row[column]["bytes"])).convert("1"))
+        if not mask.any():
+            continue
+        layer = Image.fromarray(mask.astype(np.uint8), "P")
+        colour, short = COLOURS[column], column.removeprefix("mask_")
+        layer.putpalette([0, 0, 0, *colour])
+        file = f"{name}-{short}.png"
+        layer.save(page / file, "PNG", transparency=bytes([0, OPACITY]))
+        found.append({"name": short, "file": file, "colour": f"rgb{colour}"})
+    return found
+
+
+def _chips(row: Row) -> tuple[Chip, ...]:
+    chips = []
+    for label in DISEASES:
+        if row[label.name]:
+            short = label.name.removeprefix("is_").upper()
+            words = f"DR {row['dr_grade']}" if label.name == "dr_grade" else short
+            chips.append(Chip(words, value_words(label, row[label.name]), "finding"))
+    if "healthy" in _tokens(row):
+        chips.append(Chip("no finding", "every disease that is known is absent"))
+    for label in READABILITY:
+        if row[label.name] == 0:
+            chips.append(Chip(UNREADABLE[label.name], value_words(label, 0), "unreadable"))
+    if row["eye_side"] is not None:
+        chips.append(Chip(("right", "left")[row["eye_side"]], "laterality"))
+    if row["source"]:
+        chips.append(Chip(row["source"], "the camera or data set"))
+    return tuple(chips)
+
+
+def _tokens(row: Row) -> tuple[str, ...]:
+    known = [label for label in LABELS if row[label.name] is not None]
+    tokens = [f"{label.name}-{row[label.name]}" for label in known]
+    diseases = [row[label.name] for label in DISEASES if row[label.name] is not None]
+    readable = [row[label.name] for label in READABILITY]
+    if diseases and not any(diseases):
+        tokens.append("healthy")
+    if 0 in readable:
+        tokens.append("unreadable")
+    elif None not in readable:
+        tokens.append("readable")
+    # A space would part the token; a source's name is the user's own.
+    source = "_".join((row["source"] or "none named").split())
+    return (*tokens, f"source:{source}")
+
+
+def _facts(row: Row) -> tuple[tuple[str, str], ...]:
+    facts: list[tuple[str, Any]] = [("id", row["id"])]
+    facts += [("size", f"{row['width']} × {row['height']} px")]
+    facts += [("source", row["source"] or "none named")]
+    if row["model"] is None:
+        facts += [("file", row["image"]["path"]), ("caption by", row["caption_source"])]
+    else:
+        facts += [("model", row["model"]), ("seed", row["seed"]), ("drawn", f"{row['attempts']} ×")]
+    for name in ("quality_score", "nearest_distance"):
+        if row[name] is not None:
+            facts.append((name.replace("_", " "), f"{row[name]:.3f}"))
+    facts += [
+        (label.name, "unknown" if row[label.name] is None else row[label.name]) for label in LABELS
+    ]
+    return tuple((name, str(value)) for name, value in facts)

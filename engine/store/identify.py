@@ -1,0 +1,167 @@
+"""Is an image file marked as synthetic, and by what? Reads the XMP metadata that generated images
+carry in WebP, PNG and JPEG.
+
+The mark is the IPTC digital source type (XMP `Iptc4xmpExt:DigitalSourceType`), which other
+generators write too. A mark can be stripped, so its absence proves nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+from xml.etree import ElementTree
+
+from PIL import Image
+
+from engine.schema import UserError
+
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SYNTHETIC = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia")
+_NAMES = {
+    "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType": "source_type",
+    "{http://ns.adobe.com/xap/1.0/}CreatorTool": "tool",
+    "{https://retinaforge.invalid/ns/1.0/}model": "model",
+    "{https://retinaforge.invalid/ns/1.0/}weights": "weights_sha256",
+    "{https://retinaforge.invalid/ns/1.0/}seed": "seed",
+}
+MOST_BYTES = 1 << 20
+MOST_WORDS = 200
+"""Characters of a stranger's text that are repeated."""
+_HOSTILE = re.compile(r"<!(DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+"""Entities could grow without end, and no XMP packet needs them; a comment is none."""
+_WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+    b"<\0\0\0": "utf-32-le", b"\0\0\0<": "utf-32-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a file says of its origin; None where it says nothing."""
+
+    synthetic: bool
+    source_type: str | None = None
+    tool: str | None = None
+    model: str | None = None
+    weights_sha256: str | None = None
+    seed: int | None = None
+
+    @property
+    def words(self) -> str:
+        """The finding as one sentence on one line."""
+        kind = printable(self.source_type or "")
+        if not self.synthetic and kind:
+            return f"says {kind}: such a word is easily written and proves nothing"
+        if not self.synthetic:
+            return "no mark found: that does not prove a camera took it"
+        parts = [f"synthetic ({kind})"]
+        parts += [f"made by {printable(self.tool)}"] if self.tool else []
+        parts += [f"model {printable(self.model)}"] if self.model else []
+        parts += [f"weights {printable(self.weights_sha256[:12])}"] if self.weights_sha256 else []
+        parts += [f"seed {self.seed}"] if self.seed is not None else []
+        return ", ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def identify(file: Path) -> Identity:
+    """Read a file's mark. Raises UserError for a file that is no whole image."""
+    found = _properties(_packet(file))
+    kind = _kind(found)
+    return Identity(
+        synthetic=kind in SYNTHETIC,
+        source_type=kind or None,
+        tool=found.get("tool"),
+        model=found.get("model"),
+        weights_sha256=found.get("weights_sha256") or None,
+        seed=_seed(found.get("seed") or ""),
+    )
+
+
+def is_marked(packet: bytes) -> bool:
+    """Whether an XMP packet says that its image is synthetic."""
+    return _kind(_properties(packet)) in SYNTHETIC
+
+
+def maker_of(file: Path | IO[bytes]) -> str | None:
+    """The model that drew an image by the image's own mark, "unknown" where the mark names none;
+    None for an image without a mark, and for what is none. Of the file only the head is read.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Nothing is decoded here: how large it is judges who decodes it.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                found = _properties(_packet_in(image))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return (found.get("model") or "unknown") if _kind(found) in SYNTHETIC else None
+
+
+def printable(text: str) -> str:
+    """A stranger's text on one line: no control characters, and not without end."""
+    plain = "".join(each if each.isprintable() else "\ufffd" for each in text[:MOST_WORDS])
+    return plain if len(text) <= MOST_WORDS else f"{plain}..."
+
+
+def _kind(found: dict[str, str]) -> str:
+    return (found.get("source_type") or "").rsplit("/", 1)[-1]
+
+
+def _seed(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
+
+
+def _packet(file: Path) -> bytes:
+    """The XMP packet of an image; empty where it has none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                # Some writers put metadata behind the pixels, so these are read too.
+                image.load()
+                return _packet_in(image)
+    except FileNotFoundError as error:
+        raise UserError("no such file", file=file) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError("more pixels than an image here may have", file=file) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError("cannot be read as an image", file=file) from error
+
+
+def _packet_in(image: Image.Image) -> bytes:
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return packet.encode() if isinstance(packet, str) else packet
+
+
+def _properties(packet: bytes) -> dict[str, str]:
+    """Our five properties out of a packet, written as attributes or as elements."""
+    if len(packet) > MOST_BYTES:
+        return {}
+    text = _text(packet).strip("\ufeff\ufffd\0 \n\r\t")
+    if not text or _HOSTILE.search(text):
+        return {}
+    try:
+        tree = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return {}
+    found: dict[str, str] = {}
+    for node in tree.iter():
+        for name, value in [*node.attrib.items(), (node.tag, (node.text or "").strip())]:
+            if name in _NAMES and value:
+                found.setdefault(_NAMES[name], value)
+    return found
+
+
+def _text(packet: bytes) -> str:
+    """A packet in any of the encodings that XMP allows."""
+    for start, encoding in _WIDE.items():
+        if packet.startswith(start):
+            return packet.decode(encoding, "replace")
+    return packet.decode(errors="replace")

@@ -1,0 +1,245 @@
+"""The report page of a data set folder: `report/index.html`, which opens from a disk and asks no
+other machine for anything.
+
+It shows a sample of photographs with filters, the label mix, the gates' scores, what was refused
+and failed, and how fast it went. Written anew each time; a picture that `add_picture` put there
+stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from engine.schema import DISEASES, READABILITY
+from engine.store import ranges
+from engine.store.commits import Folder, planned_rows
+from engine.store.export import EXTENSIONS
+from engine.store.gallery import PICTURES, filters, pictures
+from engine.store.nature import nature_of
+from engine.store.plan import AnyPlan
+from engine.store.rows import Share, columns_of, require_plan, shares
+from engine.store.summary import (
+    Mix,
+    copy_limit,
+    evidence,
+    failures,
+    mix_of,
+    paces,
+    rejects,
+    trust,
+    without_evidence,
+)
+from engine.store.verify import dead_indices
+
+TEMPLATES = Path(__file__).parent / "templates"
+STEERING = "steering.jpg"
+MOST_REASONS = 12
+BINS = 32
+CHART_WIDTH, CHART_HEIGHT = 480.0, 110.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A column of a histogram in the drawing's units, and what it says when pointed at."""
+
+    x: float
+    width: float
+    height: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A histogram; `mark` is the place of the threshold, None where that is not known."""
+
+    title: str
+    words: str
+    summary: str = ""
+    low: str = ""
+    high: str = ""
+    mark: float | None = None
+    bars: list[Bar] = field(default_factory=list)
+
+
+def write_report(root: Path, most: int = PICTURES) -> Path:
+    """Write the page with at most `most` photographs; its path.
+
+    Raises UserError if `root` is no data set folder.
+    """
+    plan, folder = require_plan(root), Folder(root)
+    nature = nature_of(plan)
+    parts, page = shares(folder), root / "report"
+    page.mkdir(exist_ok=True)
+    shutil.rmtree(page / "images", ignore_errors=True)
+    shown = pictures(folder, parts, page, EXTENSIONS[plan.image_format], most)
+    mix = mix_of(folder, plan, parts)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("report.html").render(
+        nature=nature,
+        committed=sum(share.rows for share in parts),
+        tiles=_tiles(folder, parts),
+        pictures=[asdict(picture) for picture in shown],
+        filters=filters(shown),
+        steering=STEERING if (page / STEERING).is_file() else None,
+        mix=_groups(mix),
+        evidence=evidence(plan),
+        trust=trust(plan),
+        without_evidence=without_evidence(plan),
+        asked_known=all(line.asked is not None for line in mix),
+        charts=_charts(folder, plan, parts) if nature.synthetic else [],
+        counts=[
+            *(
+                [_counts("Refused by a gate", rejects(folder), _open(plan))]
+                if nature.synthetic
+                else []
+            ),
+            _counts("Dead letters", failures(folder), "No row was given up."),
+        ],
+        paces=paces([share.commit for share in parts]),
+        provenance=nature.facts,
+    )
+    written = page / ".index.html.tmp"
+    written.write_text(text, encoding="utf-8")
+    os.replace(written, page / "index.html")
+    return page / "index.html"
+
+
+def add_picture(root: Path, picture: Path) -> Path:
+    """Keep a JPEG of one eye under changed labels for the page, which shows it from its next
+    writing on.
+    """
+    kept = root / "report" / STEERING
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(picture, kept)
+    return kept
+
+
+def _tiles(folder: Folder, parts: Sequence[Share]) -> list[dict[str, str]]:
+    committed = ranges.union(each for share in parts for each in share.indices)
+    dead = ranges.size(ranges.minus(dead_indices(folder), committed))
+    again = sum(
+        int((columns_of(folder, s, ["attempts"])["attempts"].to_numpy() > 1).sum()) for s in parts
+    )
+    worker_seconds = sum(share.commit.worker_seconds for share in parts)
+    tiles = [
+        ("photographs", f"{ranges.size(committed):,}"),
+        ("planned", f"{planned_rows(folder):,}"),
+        ("drawn more than once", f"{again:,}"),
+        ("dead letters", f"{dead:,}"),
+        ("time of workers", _duration(worker_seconds)),
+        ("on disk", f"{sum(share.commit.bytes for share in parts) / 1e6:,.1f} MB"),
+    ]
+    return [{"words": words, "value": value} for words, value in tiles]
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _groups(mix: Sequence[Mix]) -> list[dict[str, Any]]:
+    names = (
+        ("Diabetic retinopathy", {"dr_grade"}),
+        ("Other findings", {label.name for label in DISEASES} - {"dr_grade"}),
+        ("Readability", {label.name for label in READABILITY}),
+        ("Eye", {"eye_side"}),
+    )
+    return [
+        {"name": name, "lines": [_worded(line) for line in mix if line.label in labels]}
+        for name, labels in names
+    ]
+
+
+def _worded(line: Mix) -> dict[str, Any]:
+    words = line.words.removeprefix("diabetic retinopathy ")
+    if line.value is None:
+        words = f"unknown ({line.label})"
+    return {**asdict(line), "words": words}
+
+
+def _charts(folder: Folder, plan: AnyPlan, parts: Sequence[Share]) -> list[Chart]:
+    names = ("quality_score", "nearest_distance")
+    tables = [columns_of(folder, share, names) for share in parts]
+    quality, distance = (
+        np.concatenate([table[name].drop_null().to_numpy() for table in tables] or [np.empty(0)])
+        for name in names
+    )
+    limit = copy_limit(plan)
+    known = "" if limit is None else f" Nearer than {limit:g}, the dashed line, is refused."
+    return [
+        _histogram(
+            quality, "Quality score", "0 is unreadable, 1 is as sharp as photographs are.", (0, 1)
+        ),
+        _histogram(
+            distance,
+            "Distance to the nearest training image",
+            f"0 is a copy.{known}",
+            (0.0, float(max(distance.max(initial=0.0), limit or 0.0)) or 1.0),
+            limit,
+        ),
+    ]
+
+
+def _histogram(
+    values: np.ndarray,
+    title: str,
+    words: str,
+    span: tuple[float, float],
+    mark: float | None = None,
+) -> Chart:
+    """Of `values` (N,) within `span`."""
+    if not values.size:
+        return Chart(title, words)
+    counts, edges = np.histogram(values, BINS, span)
+    step = CHART_WIDTH / BINS
+    bars = [
+        Bar(
+            x=round(number * step + 1, 2),
+            width=round(step - 2, 2),
+            height=round(CHART_HEIGHT * count / max(counts.max(), 1), 2),
+            words=f"{edges[number]:.3f} to {edges[number + 1]:.3f}: {count:,} rows",
+        )
+        for number, count in enumerate(counts)
+        if count
+    ]
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return Chart(
+        title=title,
+        words=words,
+        summary=f"{values.size:,} rows, median {middle:.3f}; nine in ten lie from {low:.3f} to "
+        f"{high:.3f}, the least is {values.min():.3f}.",
+        low=f"{span[0]:g}",
+        high=f"{span[1]:.3g}",
+        mark=None if mark is None else CHART_WIDTH * mark / span[1],
+        bars=bars,
+    )
+
+
+def _open(plan: AnyPlan) -> str:
+    gates = getattr(plan, "gates", ())
+    return "No image was refused." if gates else "No gate was on: every image was kept."
+
+
+def _counts(title: str, counts: Counter[str], none: str) -> dict[str, Any]:
+    shown = counts.most_common(MOST_REASONS)
+    rest = counts.total() - sum(number for _, number in shown)
+    rows = [*shown, ("all other reasons", rest)] if rest else shown
+    lines = [{"words": words, "count": n, "share": n / counts.total()} for words, n in rows]
+    return {"title": title, "rows": lines, "none": none}

@@ -1,0 +1,177 @@
+"""A folder of captioned photographs says the truth about itself: cards, page and exports."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from engine.caption import Picture, Words
+from engine.data.photographs import find, hashed
+from engine.schema import Annotation, UserError
+from engine.seeds import row_id
+from engine.stages.caption import Captioned, Failure, to_table
+from engine.stages.encode import encode_photograph
+from engine.store import nature
+from engine.store.card import write_card
+from engine.store.commits import Folder, take_attempt
+from engine.store.export import export
+from engine.store.identify import identify
+from engine.store.listing import Listed, write_listing
+from engine.store.parts import write_outcomes
+from engine.store.plan import (
+    CaptionPlan,
+    read_any_plan,
+    read_plan,
+    refuse_differences,
+    write_plan,
+)
+from engine.store.report import write_report
+from engine.store.verify import verify
+from tests.eyes import eye, write_eyes
+
+LIES = ("Every image is synthetic", "None shows a patient", "asked to show", "drawn by")
+
+
+@pytest.fixture
+def plan(tmp_path):
+    folder = write_eyes(tmp_path / "eyes", 3, 48)
+    listed = hashed(find(str(folder)), lambda *_: None)
+    made = CaptionPlan(
+        images=3,
+        images_sha256=write_listing(tmp_path / "o", listed),
+        images_location=str(folder),
+        backend="local",
+        captioner="captioner",
+        weights_sha256="0" * 64,
+        image_format="webp",
+        versions={"pillow": "13"},
+    ).sealed()
+    write_plan(tmp_path / "o", made)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path, plan):
+    """Two rows and a dead letter, committed."""
+    rows = []
+    for number in range(2):
+        picture = Picture(eye(number, 48), encode_photograph(eye(number, 48), "webp"))
+        known = Annotation(dr_grade=number, source="clinic")
+        listed = Listed(f"eye_{number:02d}.jpg", 10, annotation=known, patient_id=f"P{number}")
+        rows.append(Captioned(number, listed, picture, Words(f"Caption of eye {number} <b>.")))
+    rows.append(Captioned(2, Listed("eye_02.jpg", 3), failure=Failure("read", "not an image")))
+    made = Folder(tmp_path / "o")
+    made.make()
+    attempt = take_attempt(made, 3)
+    write_outcomes(made, attempt.number, plan.fingerprint, to_table(plan, rows, 0.1))
+    write_card(made, attempt.number, plan, 3, 2, 1)
+    return made
+
+
+def test_the_folder_verifies_like_any_other(folder, plan):
+    verdict = verify(folder.root)
+    assert (verdict.planned, verdict.committed, verdict.dead, verdict.exit_code) == (3, 2, 1, 3)
+    assert read_any_plan(folder.root) == plan
+    assert row_id(plan.fingerprint, 0)
+
+
+def test_the_card_tells_of_photographs_and_of_a_machines_words(folder):
+    front, body = folder.card.read_text().removeprefix("---\n").split("\n---\n", 1)
+    told = yaml.safe_load(front)
+    assert "synthetic" not in told["tags"]
+    assert (told["license"], told["task_categories"]) == ("other", ["image-to-text"])
+    assert "2 captioned retinal photographs" in body
+    assert "may show patients" in body
+    assert "not a doctor's. Not for diagnosis." in body
+    assert "| read: not an image | 1 |" in body
+    assert "no card of this captioner is here" in body
+    assert "asked" not in body
+    assert not [lie for lie in LIES if lie in body]
+
+
+def test_the_captioners_figures_stand_in_the_card_and_on_the_page(folder, plan, tmp_path):
+    captioner = tmp_path / "captioner"
+    captioner.mkdir()
+    row = {"label": "dr_grade", "on": "photographs", "rows": 96, "positives": 60, "silent": 0.0}
+    row |= {"scores": {"quadratic_kappa": 0.7126}, "prior": {"quadratic_kappa": 0.0}}
+    card = {"weights_sha256": "0" * 64, "caption_scores": [row]}
+    (captioner / "model_card.json").write_text(json.dumps(card))
+    here = plan.model_copy(update={"backend": f"local:{captioner}"})
+    write_card(folder, 1, here, 3, 2, 1)
+    assert "| `dr_grade` | photographs | 96 | quadratic kappa | 0.71 | 0.00 |" in (
+        folder.card.read_text()
+    )
+    card["weights_sha256"] = "1" * 64
+    (captioner / "model_card.json").write_text(json.dumps(card))
+    write_card(folder, 1, here, 3, 2, 1)
+    assert "quadratic kappa" not in folder.card.read_text()
+
+
+def test_croissant_readers_find_the_rows(folder):
+    mlcroissant = pytest.importorskip("mlcroissant")
+    text = folder.croissant.read_text()
+    assert "synthetic" not in text.lower()
+    assert not [lie for lie in LIES if lie in text]
+    data = mlcroissant.Dataset(jsonld=str(folder.croissant))
+    assert not data.metadata.issues.errors
+    assert not data.metadata.issues.warnings
+    assert len(list(data.records("rows"))) == 2
+    assert data.metadata.name.startswith("captioned-fundus-")
+    assert "may show patients" in data.metadata.description
+
+
+def test_the_page_shows_files_and_words_and_claims_nothing(folder):
+    page = write_report(folder.root).read_text()
+    assert "2 captioned retinal photographs" in page
+    assert "Caption of eye 1 &lt;b&gt;." in page
+    assert "eye_01.jpg" in page
+    assert "Quality and privacy" not in page
+    assert "Refused by a gate" not in page
+    assert not [lie for lie in (*LIES, "ynthetic", "seed") if lie in page.split("<script>")[0]]
+
+
+@pytest.mark.parametrize("layout", ["synfundus", "imagefolder", "webdataset"])
+def test_exports_carry_photographs_without_a_mark(folder, layout, tmp_path):
+    if layout == "webdataset":
+        pytest.importorskip("webdataset")
+    out = tmp_path / "exported"
+    assert export(folder.root, layout, out, lambda *_: None) == 2
+    words = (out / "README.md").read_text()
+    assert "2 captioned retinal photographs" in words
+    assert not [lie for lie in LIES if lie in words]
+    if layout == "synfundus":
+        assert identify(out / "Part0/1.png").words.startswith("no mark found")
+        assert np.array_equal(Image.open(out / "Part0/1.png"), eye(1, 48))
+        with (out / "SynFundus-1M_gen_cond.csv").open() as file:
+            assert [row["dr_grade"] for row in csv.DictReader(file)] == ["0", "1"]
+
+
+def test_a_drawing_command_keeps_out_and_so_does_another_captioner(folder, plan):
+    with pytest.raises(UserError, match="captioned, not drawn"):
+        read_plan(folder.root)
+    other = plan.model_copy(update={"captioner": "triton:x@1", "weights_sha256": ""})
+    with pytest.raises(UserError, match=r'captioner: "captioner" → "triton:x@1"'):
+        refuse_differences(folder.root, plan, other)
+    moved = plan.model_copy(update={"images_location": "/elsewhere", "backend": "local:other"})
+    assert moved.sealed().fingerprint == plan.fingerprint
+
+
+def test_a_plan_changed_by_hand_is_refused(folder):
+    text = folder.plan.read_text()
+    folder.plan.write_text(text.replace('"captioner": "captioner"', '"captioner": "doctor"'))
+    with pytest.raises(UserError, match="changed after it was written"):
+        read_any_plan(folder.root)
+    folder.plan.write_text(text.replace('"images": 3', '"images": "many"'))
+    with pytest.raises(UserError, match="not a plan"):
+        read_any_plan(folder.root)
+
+
+def test_a_drawn_folder_still_says_that_it_is_synthetic(plan_of):
+    drawn = nature.nature_of(plan_of("null"))
+    assert drawn.synthetic
+    assert "None shows a patient" in drawn.lead

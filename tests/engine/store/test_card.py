@@ -1,0 +1,187 @@
+"""The data card: its front matter loads the rows, its figures are the folder's own, and it claims
+nothing that the model's card does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from safetensors.numpy import save_file
+
+from engine.schema import LABELS
+from engine.store.card import export_card, write_card
+from engine.store.commits import leftovers
+from engine.store.parts import write_outcomes
+from engine.store.rows import shares
+from engine.store.summary import (
+    copy_limit,
+    failures,
+    label_mix,
+    mix_of,
+    paces,
+    rejects,
+    without_evidence,
+)
+
+ROWS = 60
+
+
+def recorded(table, reasons):
+    """The outcomes with these gate reasons on the first row."""
+    at = table.schema.get_field_index("rejects")
+    values = [reasons, *[None] * (table.num_rows - 1)]
+    return table.set_column(
+        at, table.schema.field(at), pa.array(values, table.schema.field(at).type)
+    )
+
+
+@pytest.fixture
+def filled(folder, attempt, plan, block):
+    table = recorded(block(0, ROWS), ["blurred", "blurred", "copy"])
+    write_outcomes(folder, attempt.number, plan.fingerprint, table)
+    write_outcomes(folder, attempt.number, plan.fingerprint, block(ROWS, ROWS + 4, dead=True))
+    return folder
+
+
+def card_of(folder, attempt, plan):
+    write_card(folder, attempt.number, plan, 100, ROWS, 4)
+    text = folder.card.read_text()
+    front, body = text.removeprefix("---\n").split("\n---\n", 1)
+    return yaml.safe_load(front), body
+
+
+def line_of(body, start):
+    return next(line for line in body.splitlines() if line.startswith(start))
+
+
+def test_the_front_matter_is_what_the_hub_reads(filled, attempt, plan):
+    front, _ = card_of(filled, attempt, plan.model_copy(update={"license": "cc0-1.0"}))
+    assert front["license"] == "cc0-1.0"
+    assert "synthetic" in front["tags"]
+    assert front["size_categories"] == ["n<1K"]
+    assert front["configs"] == [{"config_name": "default", "data_files": "parts/*.parquet"}]
+
+
+@pytest.mark.parametrize(
+    "license", ["no", "1.0", "a: b #c", 'say "no"', "line\nbreak", "\x85\u2028"]
+)
+def test_odd_names_stay_the_texts_that_they_are(filled, attempt, plan, license):
+    odd = plan.model_copy(update={"license": license, "model": "we: ird #name"})
+    front, _ = card_of(filled, attempt, odd)
+    assert front["license"] == license
+    assert front["pretty_name"] == "Synthetic fundus photographs (we: ird #name)"
+    exported = export_card(odd, 3, "imagefolder").removeprefix("---\n").split("\n---\n", 1)[0]
+    assert yaml.safe_load(exported)["license"] == license
+
+
+def test_datasets_loads_the_folder_by_its_card(filled, attempt, plan, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    card_of(filled, attempt, plan)
+    rows = datasets.load_dataset(str(filled.root), split="train", cache_dir=str(tmp_path / "c"))
+    assert len(rows) == ROWS
+    assert rows[0]["image"].size == (8, 8)
+
+
+def test_label_shares_are_those_of_the_plan_and_of_the_rows(filled, attempt, plan):
+    _, body = card_of(filled, attempt, plan)
+    asked = [plan.recipe.spec(index, plan.fingerprint).annotation for index in range(100)]
+    for grade in range(5):
+        want = sum(each.dr_grade == grade for each in asked)
+        have = sum(each.dr_grade == grade for each in asked[:ROWS])
+        line = line_of(body, f"| `dr_grade` | diabetic retinopathy {grade}:")
+        assert line.endswith(f"| {want / 100:.1%} | {have / ROWS:.1%} | {have} |")
+
+
+def test_unknown_labels_have_a_line_of_their_own(filled, plan):
+    mix = mix_of(filled, plan, shares(filled))
+    assert {line.label for line in mix} == {label.name for label in LABELS}
+    assert not any(line.value is None for line in mix)
+    counts = {label.name: Counter({None: 3, 1: 1}) for label in LABELS}
+    unknown = [line for line in label_mix(counts, None) if line.value is None]
+    assert len(unknown) == len(LABELS)
+    assert (unknown[0].found, unknown[0].rows, unknown[0].asked) == (0.75, 3, None)
+
+
+def test_rejects_and_failures_are_counted_by_reason(filled, attempt, plan):
+    assert rejects(filled) == {"blurred": 2, "copy": 1}
+    assert failures(filled) == {"draw: ValueError: bad row": 4}
+    _, body = card_of(filled, attempt, plan)
+    assert "| blurred | 2 |" in body
+    assert "Gates that judged every image: none." in body
+    assert "| draw: ValueError: bad row | 4 |" in body
+
+
+def test_without_evidence_every_label_is_said_to_be_unproven(filled, attempt, plan):
+    _, body = card_of(filled, attempt, plan)
+    assert "Take every label as unproven" in body
+    assert "Not for diagnosis" in body
+    assert "Nothing was learned" in without_evidence(plan.model_copy(update={"model": "phantom"}))
+
+
+def test_a_model_that_nobody_evaluated_says_what_taught_it(filled, attempt, plan, tmp_path):
+    card = {
+        "weights_sha256": plan.weights_sha256,
+        "real_examples_per_label": {"dr_grade": 395, "is_rvo": 0},
+        "phantom_examples_per_label": {"dr_grade": 2000, "is_rvo": 2000},
+    }
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model_card.json").write_text(json.dumps(card))
+    placed = plan.model_copy(update={"model_location": str(tmp_path / "model")})
+    _, body = card_of(filled, attempt, placed)
+    assert "| `dr_grade` | 395 | 2,000 | unknown | unknown |" in body
+    assert "| `is_rvo` (phantom evidence only) | 0 | 2,000 | unknown | unknown |" in body
+
+
+def test_evidence_of_the_models_card_is_shown_and_gaps_are_unknown(filled, attempt, plan, tmp_path):
+    evidence = [
+        {"label": "dr_grade", "real": 395, "phantom": 2000, "auc": 0.71, "low": 0.64, "high": 0.78,
+         "read_on": "IDRiD test"},
+        {"label": "is_rvo", "real": 0, "phantom": 2000, "auc": None, "low": None, "high": None,
+         "read_on": None},
+    ]  # fmt: skip
+    card = {"weights_sha256": plan.weights_sha256, "label_evidence": evidence}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model_card.json").write_text(json.dumps(card))
+    placed = plan.model_copy(update={"model_location": str(tmp_path / "model")})
+    _, body = card_of(filled, attempt, placed)
+    assert "| `dr_grade` | 395 | 2,000 | 0.71 (0.64–0.78) | IDRiD test |" in body
+    assert "| `is_rvo` (phantom evidence only) | 0 | 2,000 | unknown | unknown |" in body
+    assert "| `is_gc` | unknown | unknown | unknown | unknown |" in body
+    assert str(tmp_path) not in filled.card.read_text()
+    other = placed.model_copy(update={"weights_sha256": "0" * 64})
+    assert "Take every label as unproven" in card_of(filled, attempt, other)[1]
+
+
+def test_the_copy_limit_is_the_privacy_gates_own(plan, tmp_path):
+    save_file({"x": np.zeros(1)}, tmp_path / "privacy.safetensors", metadata={"nearest": "0.125"})
+    (tmp_path / "model_card.json").write_text("{}")
+    placed = plan.model_copy(update={"model_location": str(tmp_path), "gates": ("privacy",)})
+    assert copy_limit(placed) == 0.125
+    assert copy_limit(placed.model_copy(update={"gates": ()})) is None
+    assert copy_limit(plan.model_copy(update={"gates": ("privacy",)})) is None
+
+
+def test_writing_the_card_leaves_no_temporary_file(filled, attempt, plan):
+    card_of(filled, attempt, plan)
+    card_of(filled, attempt, plan)
+    assert list(leftovers(filled)) == []
+
+
+def test_a_folder_without_rows_has_a_card(folder, attempt, plan):
+    write_card(folder, attempt.number, plan, 100, 0, 0)
+    assert "# 0 synthetic" in folder.card.read_text()
+
+
+def test_pace_counts_from_the_first_commit(folder, attempt, plan, block):
+    first, second = (
+        write_outcomes(folder, attempt.number, plan.fingerprint, block(start, start + 10))
+        for start in (0, 10)
+    )
+    later = second.model_copy(update={"finished": first.finished + 5.0})
+    assert paces([later, first])[0].images_per_s == pytest.approx(2.0)
+    assert paces([first])[0].images_per_s is None

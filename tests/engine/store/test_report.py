@@ -1,0 +1,234 @@
+"""The report page: it shows the rows, filters them in a real browser, and asks no other machine for
+anything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from engine.schema import MASKS, UserError
+from engine.stages.encode import Origin, encode
+from engine.store.gallery import COLOURS
+from engine.store.identify import identify
+from engine.store.parts import write_outcomes
+from engine.store.report import STEERING, add_picture, write_report
+
+ROWS = 40
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+class Page(HTMLParser):
+    """What the tests look at: cards, links, drop-down choices, and every address."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cards, self.options, self.addresses, self.text = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        told = dict(attrs)
+        if told.get("class") == "card":
+            self.cards.append(told)
+        if tag == "option":
+            self.options.append(told["value"])
+        self.addresses += [told[key] for key in ("src", "href") if told.get(key)]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def with_columns(table, **columns):
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        field = table.schema.field(at)
+        table = table.set_column(at, field, pa.array(values, field.type))
+    return table
+
+
+def mask_file():
+    file = io.BytesIO()
+    Image.fromarray(np.tri(8, dtype=bool)).save(file, "PNG")
+    return {"bytes": file.getvalue(), "path": None}
+
+
+@pytest.fixture
+def filled(folder, attempt, plan, block):
+    """Forty rows, six failures, scores, a mask, and a caption that would break a careless page."""
+    table = with_columns(
+        block(0, ROWS),
+        quality_score=[0.5 + index / 100 for index in range(ROWS)],
+        caption=[f"row {index} <script>alert('x')</script> \"q\"" for index in range(ROWS)],
+        mask_disc=[mask_file() if index == 0 else None for index in range(ROWS)],
+        source=["idrid" if index % 2 else "my hospital" for index in range(ROWS)],
+    )
+    write_outcomes(folder, attempt.number, plan.fingerprint, table)
+    write_outcomes(folder, attempt.number, plan.fingerprint, block(ROWS, ROWS + 6, dead=True))
+    return folder
+
+
+def read(page):
+    return Page(page.read_text(encoding="utf-8"))
+
+
+def expected(plan, grade):
+    specs = [plan.recipe.spec(index, plan.fingerprint) for index in range(ROWS)]
+    return {spec.index for spec in specs if spec.annotation.dr_grade == grade}
+
+
+def test_every_row_has_a_card_with_its_labels_and_file(filled, plan):
+    page = write_report(filled.root)
+    found = read(page)
+    assert len(found.cards) == ROWS
+    for index, card in enumerate(found.cards):
+        annotation = plan.recipe.spec(index, plan.fingerprint).annotation
+        assert f"dr_grade-{annotation.dr_grade}" in card["data-tokens"].split()
+        source = "source:idrid" if index % 2 else "source:my_hospital"
+        assert source in card["data-tokens"].split()
+    assert identify(page.parent / "images" / "00000007.webp").synthetic
+    with Image.open(page.parent / "images" / "00000000-disc.png") as layer:
+        assert np.array_equal(np.asarray(layer.convert("RGBA"))[..., 3] > 0, np.tri(8, dtype=bool))
+    assert "6 rows" not in found.text
+    assert "ValueError: bad row" in found.text
+    assert "40 rows, median 0.695" in found.text
+
+
+def test_the_page_asks_no_other_machine_and_trusts_no_caption(filled):
+    page = write_report(filled.root)
+    text = page.read_text(encoding="utf-8")
+    for address in read(page).addresses:
+        assert not re.match(r"[a-z]+:|//", address), address
+        assert address.startswith("#") or (page.parent / address).is_file()
+    assert "<script>alert" not in text
+    assert not re.search(r"@import|url\(", text)
+
+
+def test_the_page_says_what_taught_each_label(filled, plan, tmp_path):
+    assert "Take every label as unproven" in read(write_report(filled.root)).text
+    line = {"label": "is_rvo", "real": 0, "phantom": 2000, "auc": 0.8, "low": 0.7, "high": 0.9}
+    card = {"weights_sha256": plan.weights_sha256, "label_evidence": [line]}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model_card.json").write_text(json.dumps(card))
+    moved = plan.model_copy(update={"model_location": str(tmp_path / "model")})
+    filled.plan.write_text(moved.model_dump_json())
+    text = write_report(filled.root).read_text()
+    row = next(line for line in text.splitlines() if '<th scope="row">is_rvo' in line)
+    assert "phantom evidence only" in row
+    assert "<td>0</td><td>2,000</td><td>0.80 (0.70–0.90)</td><td>unknown</td>" in row
+    assert "phantom evidence only" not in next(
+        line for line in text.splitlines() if '<th scope="row">is_gc' in line
+    )
+
+
+def test_a_sample_is_spread_evenly_over_the_rows(filled):
+    rows = re.findall(r'data-row="(\d+)"', write_report(filled.root, most=8).read_text())
+    assert list(map(int, rows)) == list(range(0, ROWS, 5))
+    assert len(list((filled.root / "report" / "images").glob("*.webp"))) == 8
+
+
+def test_writing_anew_keeps_the_added_picture_and_drops_old_files(filled, tmp_path):
+    Image.new("RGB", (30, 10)).save(tmp_path / "grid.jpg")
+    assert STEERING not in write_report(filled.root).read_text()
+    add_picture(filled.root, tmp_path / "grid.jpg")
+    page = write_report(filled.root, most=2)
+    assert STEERING in page.read_text()
+    assert "One eye under changed labels" in read(page).text
+    assert sorted(path.name for path in page.parent.iterdir()) == [
+        "images",
+        "index.html",
+        STEERING,
+    ]
+
+
+def test_large_photographs_get_small_marked_copies(folder, attempt, plan, block):
+    image = encode(np.zeros((300, 300, 3), np.uint8), "webp", Origin("null", "ab12", 9))
+    table = with_columns(
+        block(0, 1), image=[{"bytes": image, "path": None}], width=[300], height=[300]
+    )
+    write_outcomes(folder, attempt.number, plan.fingerprint, table)
+    page = write_report(folder.root)
+    small = page.parent / "images" / "00000000-small.webp"
+    assert Image.open(small).size == (256, 256)
+    assert identify(small).seed == 9
+
+
+def test_every_mask_has_a_layer():
+    assert set(COLOURS) == set(MASKS)
+
+
+def test_a_folder_without_rows_still_has_a_page(folder, attempt):
+    assert "0 synthetic fundus photographs" in read(write_report(folder.root)).text
+
+
+def test_a_folder_that_is_no_data_set_is_refused(tmp_path):
+    with pytest.raises(UserError, match="a data set folder"):
+        write_report(tmp_path)
+
+
+@pytest.fixture
+def driven(filled, tmp_path):
+    """driven(script): the page's elements after a script ran in a real browser."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    page = write_report(filled.root)
+
+    def run(script):
+        copy = page.parent / "driven.html"
+        text = page.read_text(encoding="utf-8")
+        copy.write_text(text.replace("</body>", f"<script>{script}</script></body>"))
+        done = subprocess.run(
+            [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom",
+             copy.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    return run
+
+
+def shown(text):
+    page = Page(text)
+    return {index for index, card in enumerate(page.cards) if "hidden" not in card}
+
+
+CHOOSE = """form.elements["{0}"].value = "{1}";
+form.dispatchEvent(new Event("input", {{bubbles: true}}));"""
+
+
+def test_a_filter_hides_the_cards_that_do_not_fit(driven, plan):
+    text = driven(CHOOSE.format("finding", "dr_grade-2"))
+    assert shown(text) == expected(plan, 2)
+    assert 0 < len(shown(text)) < ROWS
+    assert f"{len(shown(text))} shown" in Page(text).text
+
+
+def test_filters_and_words_narrow_together(driven, plan):
+    both = CHOOSE.format("source", "source:idrid") + CHOOSE.format("words", "ROW 1")
+    texts = {index: f"row {index} " for index in range(1, ROWS, 2)}
+    fit = {index for index, text in texts.items() if "1" in text}
+    assert shown(driven(both)) == fit
+
+
+def test_an_enlarged_photograph_shows_masks_and_walks_on_by_key(driven):
+    key = "viewer.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}));"
+    tick = "document.querySelector('#masks input').click();"
+    text = driven(f"link(cards[{ROWS - 1}]).click(); {key} {tick}")
+    assert re.search(r'<dialog[^>]* open=""', text)
+    assert '<b id="which">Row 0</b>' in text
+    assert f"1 of {ROWS}" in text
+    overlay = re.search(r'<div id="overlays">(.*?)</div>', text).group(1)
+    assert "00000000-disc.png" in overlay
+    assert "hidden" not in overlay
