@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from engine import device
 from engine.schema import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_SHIPPED = [".venv", ".git", "demo", "runs", "tests", "**/__pycache__"]
+NOT_SHIPPED = [".venv", ".venv-triton", ".git", "demo", "runs", "tests", "**/__pycache__"]
 STORE_MEMORY = (512 << 20, 4 << 30)
 """Least and most bytes of the embedded Ray's object store; parts pass through it one block at a
 time.
@@ -46,17 +46,37 @@ def cluster(address: str | None, workers: int | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def worker_count(wanted: int | None, gpu: bool) -> int:
-    """Workers that the running cluster carries at once, at most as many as wanted. Raises UserError
-    without a GPU.
+def joins(address: str | None) -> bool:
+    """Whether a run at this address joins a cluster that others started (and may scale)."""
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS")
+    return not ray.is_initialized() and bool(address) and address != "local"
+
+
+def worker_count(wanted: int | None, needs: Mapping[str, float], joined: bool) -> int:
+    """Workers of a run on the running cluster, each of which takes `needs` (a GPU, say): as many as
+    fit, at most as many as wanted.
+
+    A joined cluster may grow, and tells nobody how far: there `wanted` is obeyed, and the workers
+    that do not fit yet wait for nodes. Raises UserError where none fits and no number was given.
     """
     import ray
 
     resources = ray.cluster_resources()
-    if gpu:
-        room = int(resources.get("GPU", 0))
-        if not room:
-            raise UserError("the plan draws on CUDA and this cluster has no GPU", field="--device")
+    if joined and wanted is not None:
+        return wanted
+    scarce = {name: amount for name, amount in needs.items() if name != "CPU"}
+    for name, amount in scarce.items():
+        if resources.get(name, 0) < amount:
+            hope = "; --workers N waits for an autoscaler to bring them" if joined else ""
+            raise UserError(
+                f"each worker takes {amount:g} {name} and this cluster has "
+                f"{resources.get(name, 0):g} now{hope}",
+                field="--workers" if joined else "--device",
+            )
+    if scarce:
+        room = min(int(resources[name] / amount) for name, amount in scarce.items())
         return min(wanted or room, room)
     room = max(1, int(resources.get("CPU", 1)))
     if wanted is not None:

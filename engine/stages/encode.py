@@ -1,4 +1,5 @@
-"""Pixels to image files that say what they are: synthetic, by which model, from which seed.
+"""Pixels to image files that say what they are: synthetic, by which model and weights, from which
+seed.
 
 The XMP packet carries the IPTC digital source type `trainedAlgorithmicMedia`: no reader needs this
 project to tell a synthetic photograph from a patient's.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -25,18 +27,28 @@ PACKET = (
     ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
     ' xmlns:retinaforge="https://retinaforge.invalid/ns/1.0/"'
     " Iptc4xmpExt:DigitalSourceType={source} xmp:CreatorTool={tool}"
-    " retinaforge:model={model} retinaforge:seed={seed}/>"
+    " retinaforge:model={model} retinaforge:weights={weights} retinaforge:seed={seed}/>"
     '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 
 
-def xmp_packet(model: str, seed: int) -> bytes:
+@dataclass(frozen=True)
+class Origin:
+    """What an image file says of where it came from."""
+
+    model: str
+    weights_sha256: str
+    seed: int
+
+
+def xmp_packet(origin: Origin) -> bytes:
     """The XMP metadata of one synthetic image."""
     return PACKET.format(
         source=quoteattr(SOURCE_TYPE),
         tool=quoteattr("RetinaForge"),
-        model=quoteattr(model),
-        seed=quoteattr(str(seed)),
+        model=quoteattr(origin.model),
+        weights=quoteattr(origin.weights_sha256),
+        seed=quoteattr(str(origin.seed)),
     ).encode()
 
 
@@ -48,7 +60,8 @@ def _webp(image: Image.Image, file: io.BytesIO, xmp: bytes) -> None:
 
 def _png(image: Image.Image, file: io.BytesIO, xmp: bytes) -> None:
     info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    if xmp:
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
     image.save(file, "PNG", compress_level=1, pnginfo=info)
 
 
@@ -64,8 +77,29 @@ FORMATS: dict[str, Callable[[Image.Image, io.BytesIO, bytes], None]] = {
 }
 
 
-def encode(pixels: np.ndarray, image_format: str, model: str, seed: int) -> bytes:
+def encode(pixels: np.ndarray, image_format: str, origin: Origin) -> bytes:
     """An image file of pixels (H, W, 3) uint8, marked as synthetic; webp and png are lossless."""
     file = io.BytesIO()
-    FORMATS[image_format](Image.fromarray(pixels), file, xmp_packet(model, seed))
+    FORMATS[image_format](Image.fromarray(pixels), file, xmp_packet(origin))
+    return file.getvalue()
+
+
+LOSSLESS = ("webp", "png")
+
+
+def encode_photograph(image: Image.Image, image_format: str, mark: bytes = b"") -> bytes:
+    """A lossless file (webp or png) of an RGB photograph's pixels and nothing else: what its camera
+    wrote beside them is left behind, a `mark` as synthetic is not.
+    """
+    if image_format not in LOSSLESS:
+        raise ValueError(f"{image_format} loses pixels")
+    file = io.BytesIO()
+    FORMATS[image_format](Image.fromarray(np.asarray(image)), file, mark)
+    return file.getvalue()
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+    """A 1-bit PNG of a mask (H, W) bool: white where it holds."""
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "PNG", compress_level=1)
     return file.getvalue()

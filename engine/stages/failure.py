@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.schema import UserError
-from engine.stages.draw import FatalError
+from engine.stages.call import FatalError
 from engine.store.commits import StaleAttempt
 
 FATAL = re.compile(r"^\S*FatalError: (.*)$", re.MULTILINE)

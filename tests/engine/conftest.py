@@ -12,6 +12,7 @@ from engine.data.transforms import to_tensor
 from engine.diffusion.pipeline import RetinaForgePipeline
 from engine.models import autoencoder, conditioning, transformer
 from engine.models.conditioning import LabelEncoder
+from engine.models.geometry import GeometryEncoder
 
 
 def photograph(seed: int, size: int = 256) -> Image.Image:
@@ -54,4 +55,7 @@ def pipeline(photographs, tokenizer) -> RetinaForgePipeline:
     labels = LabelEncoder(width=64)
     for table in labels.tables:
         torch.nn.init.normal_(table.weight)
-    return RetinaForgePipeline(denoiser, vae, text, tokenizer, labels)
+    geometry = GeometryEncoder(denoiser.config.in_channels, 2, denoiser.config.hidden_size)
+    for parameter in geometry.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return RetinaForgePipeline(denoiser, vae, text, tokenizer, labels, geometry)

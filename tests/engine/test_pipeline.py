@@ -13,8 +13,9 @@ from engine import pipeline
 from engine.models.folder import COMPONENTS
 from engine.pipeline import How, RunError, rows_per_part, run
 from engine.registry import NullSampler
-from engine.schema import UserError
-from engine.stages.draw import Draw
+from engine.schema import UserError, row_schema
+from engine.stages.draw import Draw, loaded
+from engine.stages.job import Drawing
 from engine.store.commits import Folder, StaleAttempt, read_commits, take_attempt
 from engine.store.parts import dead_files, write_outcomes
 from engine.store.plan import read_plan, write_plan
@@ -108,7 +109,7 @@ def test_the_same_command_mends_a_part_cut_by_hand(processors, tmp_path):
 
 @on_two
 def test_redrive_draws_dead_letters_again(processors, tmp_path):
-    from engine.stages.draw import Outcome, to_table
+    from engine.stages.outcome import Outcome, to_table
 
     out = tmp_path / "o"
     generate(out, 20)
@@ -145,21 +146,21 @@ def test_a_newer_run_takes_the_folder_and_the_older_one_stops(processors, tmp_pa
 
 def test_an_overtaken_run_does_not_write_the_card(tmp_path):
     out = tmp_path / "o"
-    plan, _ = make_plan(Request(out=out, count=10, model="null"))
+    plan, ref = make_plan(Request(out=out, count=10, model="null"))
     write_plan(out, plan)
     folder = Folder(out)
     folder.make()
     first = take_attempt(folder, 10)
     take_attempt(folder, 10)
     with pytest.raises(StaleAttempt):
-        pipeline._finish(folder, plan, first)
+        pipeline._finish(folder, Drawing(plan, ref), first)
     assert not folder.card.exists()
 
 
 @on_two
 def test_the_summary_recounts_the_folder_after_shared_rows_were_dropped(processors, tmp_path):
     out = tmp_path / "o"
-    plan, ref = make_plan(Request(out=out, count=60, model="null:50"))
+    plan, ref = make_plan(Request(out=out, count=60, model="null:150"))
     shared: list[object] = []
 
     def share(state: pipeline.Progress) -> None:
@@ -175,11 +176,29 @@ def test_the_summary_recounts_the_folder_after_shared_rows_were_dropped(processo
 
 @pytest.mark.slow
 @on_two
+def test_rows_drawn_on_phantoms_are_the_same_on_every_worker(processors, tmp_path, request):
+    model = tmp_path / "debug"
+    request.getfixturevalue("pipeline").save_pretrained(model)
+    flags = {"model": str(model), "size": 64, "steps": 2, "t0": 0.5, "gates": "none"}
+    generate(tmp_path / "o", 4, How(workers=2, part_rows=1), **flags)
+    assert is_whole(tmp_path / "o", 4)
+    rows = rows_of(tmp_path / "o")
+    assert all(row["mask_vessel"] and row["eye_side"] is not None for row in rows)
+
+    plan, ref = make_plan(Request(out=tmp_path / "o", count=4))
+    assert plan.settings.geometry
+    assert "phantom" in plan.versions
+    again = loaded(plan, ref).table([(0, 4)]).select(row_schema().names).to_pylist()
+    assert again == rows
+
+
+@pytest.mark.slow
+@on_two
 def test_a_model_that_cannot_be_loaded_stops_the_run_with_the_reason(processors, tmp_path):
     model = tmp_path / "broken"
     for name, text in (
         ("model_index.json", '{"_class_name": "RetinaForgePipeline"}'),
-        ("transformer/config.json", '{"sample_size": 4, "patch_size": 2}'),
+        ("transformer/config.json", '{"sample_size": 4, "patch_size": 2, "in_channels": 4}'),
         ("vae/config.json", '{"encoder_block_out_channels": [8, 8, 8, 8, 8]}'),
         ("label_encoder/config.json", '{"sources": []}'),
         # Whole files without a single tensor: a length of 2, and an empty header.
@@ -194,7 +213,7 @@ def test_a_model_that_cannot_be_loaded_stops_the_run_with_the_reason(processors,
 def test_parts_last_a_minute_at_the_folders_own_pace(tmp_path):
     out = tmp_path / "o"
     plan, ref = make_plan(Request(out=out, count=10**6, model="null:1000"))
-    assert rows_per_part(Folder(out), plan, ref, 10**6, 2) == 59
-    assert rows_per_part(Folder(out), plan, ref, 32, 2) == 2
+    assert rows_per_part(Folder(out), Drawing(plan, ref), 10**6, 2) == 59
+    assert rows_per_part(Folder(out), Drawing(plan, ref), 32, 2) == 2
     plan, ref = make_plan(Request(out=out, count=10**6, model="null"))
-    assert rows_per_part(Folder(out), plan, ref, 10**6, 2) == pipeline.PART_ROWS
+    assert rows_per_part(Folder(out), Drawing(plan, ref), 10**6, 2) == pipeline.PART_ROWS

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine import registry
-from engine.specs import Spec, recipe_from
-from engine.stages.draw import HOPELESS, TRIES, Draw, DrawActor, FatalError, Limits
+from engine.registry import Drawn
+from engine.schema import Annotation
+from engine.specs import Spec
+from engine.stages.call import HOPELESS, TRIES, FatalError
+from engine.stages.draw import Draw, DrawActor, Limits
 from engine.store.parts import outcome_schema
-from engine.store.plan import Plan, Settings, library_versions, write_plan
+from engine.store.plan import write_plan
 
 
 class Sampler:
@@ -24,13 +29,13 @@ class Sampler:
         self.calls: list[list[int]] = []
         self._null = registry.NullSampler(0)
 
-    def draw(self, specs: Sequence[Spec]) -> list[np.ndarray]:
-        images = []
+    def draw(self, specs: Sequence[Spec]) -> list[Drawn]:
+        drawn = []
         for start in range(0, len(specs), self.rows_per_call):
-            images += self._call(specs[start : start + self.rows_per_call])
-        return images
+            drawn += self._call(specs[start : start + self.rows_per_call])
+        return drawn
 
-    def _call(self, specs: Sequence[Spec]) -> list[np.ndarray]:
+    def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
         self.calls.append([spec.index for spec in specs])
         if self.rows_per_call > self.memory:
             raise OutOfMemoryError("CUDA out of memory")
@@ -45,32 +50,6 @@ class Sampler:
 
 class OutOfMemoryError(RuntimeError):
     """Has the name that torch gives its own."""
-
-
-@pytest.fixture
-def plan() -> Plan:
-    settings = Settings(
-        solver="none",
-        steps=0,
-        guidance=0.0,
-        guidance_interval=(0.0, 1.0),
-        shift=1.0,
-        dtype="float32",
-        attention="none",
-        device="cpu",
-        rows_per_call=4,
-        context_tokens=0,
-        threads=1,
-    )
-    return Plan(
-        recipe=recipe_from(seed=0, size=8),
-        model="null",
-        model_location="null",
-        weights_sha256="0",
-        settings=settings,
-        image_format="png",
-        versions={},
-    ).sealed()
 
 
 def draw(plan, sampler, stop=16, **how):
@@ -155,7 +134,55 @@ def test_a_lost_device_and_a_model_that_never_works_stop_the_run(plan):
 def test_wrong_pixels_are_not_stored(plan, shape):
     class Wrong(Sampler):
         def _call(self, specs):
-            return [np.zeros(shape, np.float32) for _ in specs]
+            return [Drawn(np.zeros(shape, np.float32)) for _ in specs]
+
+    assert [o.stage for o in draw(plan, Wrong(), stop=2)] == ["draw", "draw"]
+
+
+class Knowing(Sampler):
+    """A model that knows more of its images than was asked: a mask, labels and a caption."""
+
+    mask = np.eye(8, dtype=bool)
+
+    def _call(self, specs):
+        return [
+            Drawn(
+                each.image,
+                masks={"mask_disc": self.mask},
+                annotation=Annotation(is_gc=1, source="phantom"),
+                caption="A wide cup.",
+                caption_source="phantom",
+            )
+            for each in super()._call(specs)
+        ]
+
+
+def test_masks_labels_and_caption_of_the_model_are_the_rows_own(plan):
+    table = Draw(plan, Knowing(poison=[1])).table([(0, 2)])
+    row, dead = table.to_pylist()
+    assert (row["is_gc"], row["dr_grade"], row["source"]) == (1, None, "phantom")
+    assert (row["caption"], row["caption_source"]) == ("A wide cup.", "phantom")
+    assert row["prompt"] == plan.recipe.spec(0, plan.fingerprint).prompt
+    mask = Image.open(io.BytesIO(row["mask_disc"]["bytes"]))
+    assert mask.mode == "1"
+    assert np.array_equal(np.array(mask), Knowing.mask)
+    assert row["mask_cup"] is None
+    assert dead["stage"] == "draw"
+    assert dead["mask_disc"] is None
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        {"mask_disc": np.zeros((8, 8), np.uint8)},
+        {"mask_disc": np.zeros((4, 8), bool)},
+        {"mask_face": np.zeros((8, 8), bool)},
+    ],
+)
+def test_wrong_masks_are_not_stored(plan, masks):
+    class Wrong(Sampler):
+        def _call(self, specs):
+            return [Drawn(each.image, masks=masks) for each in super()._call(specs)]
 
     assert [o.stage for o in draw(plan, Wrong(), stop=2)] == ["draw", "draw"]
 
@@ -177,11 +204,15 @@ def test_the_table_holds_rows_and_dead_letters_in_one_schema(plan):
     assert table["worker_seconds"].to_pylist()[0] > 0
 
 
-def test_a_worker_whose_copy_of_the_model_has_other_weights_draws_nothing(plan, tmp_path):
-    here = {"versions": library_versions(())}
-    ours = registry.resolve("null").weights_sha256
-    write_plan(tmp_path / "ours", plan.model_copy(update={**here, "weights_sha256": ours}).sealed())
+def test_a_worker_whose_copy_of_the_model_has_other_weights_draws_nothing(plan, plan_of, tmp_path):
+    write_plan(tmp_path / "ours", plan)
     DrawActor(str(tmp_path / "ours"), None, Limits())
-    write_plan(tmp_path / "other", plan.model_copy(update=here).sealed())
+    write_plan(tmp_path / "other", plan_of(weights_sha256="0"))
     with pytest.raises(FatalError, match="copy of null has other weights than the plan"):
         DrawActor(str(tmp_path / "other"), None, Limits())
+
+
+def test_a_worker_whose_gates_are_not_the_plans_draws_nothing(plan_of, tmp_path):
+    write_plan(tmp_path / "o", plan_of(gates=("quality",), gates_sha256="another"))
+    with pytest.raises(FatalError, match=r"gates here would judge otherwise|no gate network"):
+        DrawActor(str(tmp_path / "o"), None, Limits())

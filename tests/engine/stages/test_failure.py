@@ -8,7 +8,7 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from engine.schema import UserError
-from engine.stages.draw import FatalError
+from engine.stages.call import FatalError
 from engine.stages.failure import RunError, understood
 
 

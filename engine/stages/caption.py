@@ -1,0 +1,227 @@
+"""The stage that captions: photographs of a listing in, rows with words or dead letters out.
+
+`Caption` is plain Python over a `Captioner`, so tests need no cluster; `CaptionActor` is what Ray
+starts, once per worker.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from engine import caption
+from engine.caption import Backend, Captioner, CaptionerLost, Manner, Picture, Refused, Words
+from engine.caption.local import weights_sha256
+from engine.data.example import UnreadableImage
+from engine.data.photographs import read
+from engine.schema import LABEL_NAMES
+from engine.seeds import row_id
+from engine.stages.call import FatalError, worded
+from engine.stages.encode import encode_photograph
+from engine.stages.limits import Limits, Meter
+from engine.stages.node import plan_here
+from engine.stages.outcome import as_outcomes, images
+from engine.store import listing, ranges
+from engine.store.listing import Listed, check_listing
+from engine.store.plan import CaptionPlan
+
+USUAL_SECONDS = 0.5
+USUAL_BYTES = 8e5
+"""Of a photograph of half a million pixels, to cut the first parts."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a photograph has no row, after how many tries, and in which stage."""
+
+    stage: str
+    reason: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """What became of one photograph: its picture and words, or why there are none."""
+
+    index: int
+    listed: Listed
+    picture: Picture | None = None
+    words: Words | None = None
+    failure: Failure | None = None
+
+
+class Caption:
+    """Captions rows of a plan with a captioner that is loaded already; photographs lie below
+    `images`.
+    """
+
+    def __init__(
+        self,
+        plan: CaptionPlan,
+        file: Path,
+        images: Path,
+        captioner: Captioner,
+        batch: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """`file` is the plan's listing; `batch` is how many photographs are handed to the captioner
+        at once, and decides no word.
+        """
+        self.plan = plan
+        self.batch = batch or 2 * captioner.at_once
+        self.limits = limits or Limits()
+        self._file = file
+        self._images = images
+        self._captioner = captioner
+
+    def table(self, chunk: ranges.Ranges) -> pa.Table:
+        """Outcomes (`outcome_schema()`) of the chunk's rows, or of its first rows if the limits
+        close the part. Raises CaptionerLost.
+        """
+        began = time.perf_counter()
+        rows = list(self.rows(chunk))
+        seconds = (time.perf_counter() - began) / max(len(rows), 1)
+        return to_table(self.plan, rows, seconds)
+
+    def rows(self, chunk: ranges.Ranges) -> Iterator[Captioned]:
+        """Caption batch after batch while a thread reads and encodes the next one."""
+        indices = list(ranges.to_indices(chunk))
+        batches = [indices[i : i + self.batch] for i in range(0, len(indices), self.batch)]
+        meter = Meter(self.limits)
+        with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
+            ahead = reader.submit(self._read, batches[0]) if batches else None
+            for number, _ in enumerate(meter.until_full(batches)):
+                read = ahead.result() if ahead else []
+                more = number + 1 < len(batches)
+                ahead = reader.submit(self._read, batches[number + 1]) if more else None
+                meter.bytes += sum(len(each.picture.file) for each in read if each.picture)
+                yield from self._worded(read)
+
+    def _read(self, indices: Sequence[int]) -> list[Captioned]:
+        found = zip(indices, listing.pick(self._file, indices), strict=True)
+        return [self._one(index, listed) for index, listed in found]
+
+    def _one(self, index: int, listed: Listed) -> Captioned:
+        try:
+            photograph = read(self._images, listed)
+        except UnreadableImage as error:
+            return Captioned(index, listed, failure=Failure("read", str(error)[:500]))
+        except Exception as error:
+            return Captioned(index, listed, failure=Failure("read", worded(error)))
+        try:
+            file = encode_photograph(photograph.image, self.plan.image_format, photograph.mark)
+        except Exception as error:
+            return Captioned(index, listed, failure=Failure("encode", worded(error)))
+        return Captioned(index, listed, Picture(photograph.image, file))
+
+    def _worded(self, read: Sequence[Captioned]) -> Iterator[Captioned]:
+        answers = iter(self._captioner.caption([e.picture for e in read if e.picture]))
+        for each in read:
+            if each.picture is None:
+                yield each
+                continue
+            words = next(answers)
+            if isinstance(words, Refused):
+                failure = Failure("caption", words.reason[:500], words.attempts)
+                yield Captioned(each.index, each.listed, failure=failure)
+            else:
+                yield Captioned(each.index, each.listed, each.picture, words)
+
+
+def to_table(plan: CaptionPlan, rows: Sequence[Captioned], worker_seconds: float) -> pa.Table:
+    """Rows captioned just now as `outcome_schema()`; nothing is said of a model that drew them, for
+    none did.
+    """
+    pictures = [each.picture for each in rows]
+    known = [each.listed.annotation for each in rows]
+    columns: dict[str, Any] = {
+        "id": [row_id(plan.fingerprint, each.index) for each in rows],
+        "index": [each.index for each in rows],
+        "image": images([p.file if p else None for p in pictures], [e.listed.path for e in rows]),
+        "width": [p.image.width if p else 0 for p in pictures],
+        "height": [p.image.height if p else 0 for p in pictures],
+        "caption": [each.words.text if each.words else None for each in rows],
+        "caption_source": [plan.captioner] * len(rows),
+        **{name: [getattr(each, name) for each in known] for name in LABEL_NAMES},
+        "source": [each.source for each in known],
+        "patient_id": [each.listed.patient_id for each in rows],
+        "attempts": [getattr(each.failure or each.words, "attempts", 1) for each in rows],
+        "fingerprint": [plan.fingerprint] * len(rows),
+        "stage": [each.failure.stage if each.failure else None for each in rows],
+        "reason": [each.failure.reason if each.failure else None for each in rows],
+        "spec": [_spec(each.listed) if each.failure else None for each in rows],
+        "worker_seconds": [worker_seconds] * len(rows),
+        "drawn": [time.time()] * len(rows),
+    }
+    return as_outcomes(columns, len(rows))
+
+
+def _spec(listed: Listed) -> str:
+    return json.dumps({"path": listed.path, "row": listed.row, "sha256": listed.sha256})
+
+
+class CaptionActor:
+    """What Ray starts once per worker: loads the captioner, then captions a chunk of rows with each
+    call.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        images: str,
+        backend: Backend,
+        manner: Manner,
+        batch: int | None,
+        limits: Limits,
+    ) -> None:
+        """Raises FatalError if this node's libraries or weights are not the plan's, UserError for
+        a captioner that cannot be used from here.
+        """
+        plan = plan_here(Path(root))
+        if not isinstance(plan, CaptionPlan):
+            raise FatalError(f"{root} is no folder of captions")
+        if backend.folder and weights_sha256(backend.folder) != plan.weights_sha256:
+            raise FatalError(f"this machine's copy of {plan.captioner} has other weights")
+        file = check_listing(Path(root), plan.images_sha256)
+        if not Path(images).is_dir():
+            raise FatalError(f"this node does not see {images}: it must lie on shared storage")
+        captioner = caption.load(backend, manner)
+        self._caption = Caption(plan, file, Path(images), captioner, batch, limits)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """`batch` holds one chunk: its ranges as JSON. Raises FatalError."""
+        chunks = [json.loads(text) for text in batch["chunk"].to_pylist()]
+        try:
+            return self._caption.table([(start, stop) for chunk in chunks for start, stop in chunk])
+        except CaptionerLost as error:
+            raise FatalError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Captioning:
+    """The job of captioning: photographs below `images` by a backend; a `Job` of the pipeline."""
+
+    plan: CaptionPlan
+    images: Path
+    backend: Backend
+    manner: Manner
+    actor: type = CaptionActor
+    on_gpu: bool = False
+    row_seconds: float = USUAL_SECONDS
+    row_bytes: float = USUAL_BYTES
+
+    @property
+    def rows_per_call(self) -> int:
+        """As many as keep a server busy."""
+        return self.manner.in_flight if self.backend.address else 1
+
+    def arguments(self, root: Path, batch: int | None, limits: Limits) -> tuple[Any, ...]:
+        """See `engine.stages.job.Job`."""
+        return str(root), str(self.images), self.backend, self.manner, batch, limits
