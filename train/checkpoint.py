@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.schema import UserError
-from train.presets import FREE, Settings
+from train.settings import FREE, Settings
 
 PARTS = ("model", "ema", "exp_avg", "exp_avg_sq")
 KEPT = 2

@@ -7,13 +7,12 @@ same samples.
 
 from __future__ import annotations
 
-import hmac
 import random
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderDC
 from PIL import Image
@@ -22,8 +21,9 @@ from transformers import BertModel, PreTrainedTokenizerFast
 
 from engine import seeds
 from engine.data import splits
+from engine.data.example import Example
 from engine.data.latents import Encoded, LatentSettings, encode_examples
-from engine.data.sources import Example, read_examples
+from engine.data.sources import read_examples
 from engine.data.squares import load_squares
 from engine.diffusion.loss import logit_normal_times, rectified_flow_loss
 from engine.diffusion.pipeline import RetinaForgePipeline
@@ -31,47 +31,66 @@ from engine.diffusion.pipeline import Settings as SampleSettings
 from engine.models import autoencoder, conditioning, transformer
 from engine.models.card import read_card, write_card
 from engine.models.conditioning import LabelEncoder
-from engine.prose.mirror import mirror
+from engine.models.geometry import GeometryEncoder, Outlines, geometry_map
+from engine.models.patches import encoder_of
+from engine.phantom.render import draw
 from engine.prose.template import caption
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from train.autoencoder import generator_at
-from train.presets import Settings, require
+from train.census import census, image_hashes
+from train.conditions import as_seen, hide
+from train.frozen import EMBEDDED, folder_of, latent_spread, load_segmenter
+from train.settings import Settings, require
 from train.text import random_annotation
 
-EMBEDDED = Path(__file__).parent.parent / "engine" / "weights"
+_GIVEN = 0.85
+"""Share of rows whose geometry is given; the others teach its null."""
 
 
 class Denoising(nn.Module):
-    """What is trained: denoiser and label encoder.
+    """What is trained: denoiser, label encoder and geometry encoder.
 
-    Caption states come with the batch.
+    Caption states and geometry latents come with the batch.
     """
 
-    def __init__(self, denoiser: nn.Module, label_encoder: LabelEncoder) -> None:
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        label_encoder: LabelEncoder,
+        geometry_encoder: GeometryEncoder,
+        spread: list[float] | None,
+    ) -> None:
         super().__init__()
+        self.spread = spread
         self.transformer = denoiser
         self.label_encoder = label_encoder
+        self.geometry_encoder = geometry_encoder
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Latents, noise (B, C, h, w), times (B,), states (B, T, width), mask (B, T), labels."""
+        """Latents, noise (B, C, h, w), times (B,), states (B, T, width), mask (B, T), labels
+        (B, L + 1), geometry (B, 5 C, h, w), given (B,)."""
         labels = self.label_encoder(batch["labels"])
         attended = torch.ones(labels.shape[:2], dtype=torch.bool, device=labels.device)
         context = torch.cat([batch["states"].to(labels.dtype), labels], 1)
         mask = torch.cat([batch["mask"], attended], 1)
+        patches = self.geometry_encoder(batch["geometry"], batch["given"])
 
         def velocity(latents: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-            return transformer.velocity(self.transformer, latents, times, context, mask)
+            return transformer.velocity(
+                self.transformer, latents, times, context, mask, patches, self.spread
+            )
 
         loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
         return {"loss": loss}
 
 
 class DiffusionRecipe:
-    """See the module; `data`: `size`, `variants` (augmented copies), `cache` (folder of latents).
+    """See the module; `data`: `size`, `variants` (augmented copies), `cache` (folder of latents),
+    `phantoms` (share of rows that are phantoms where there are any).
 
-    `model.base` is a model's name or folder that gives autoencoder, text encoder and tokenizer.
-    Empty, the autoencoder is started from the photographs' components and the text encoder is
-    untrained, which is enough to test with.
+    `model.base` is a model's name or folder that gives autoencoder, text encoder and tokenizer,
+    `model.segmenter` one that outlines photographs. Empty, the autoencoder is started from the
+    photographs' components and the others are untrained, which is enough to test with.
     """
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
@@ -90,8 +109,9 @@ class DiffusionRecipe:
         self._held_out, _ = self._encode(splits.held_out(examples)[:64], 1)
         if not self._train:
             raise UserError("no readable training photograph", field="--data")
-        self._eyes = splits.one_per_eye([e.example for e in self._train])
         self._encoded = {e.example: e for e in self._train}
+        drawn, taken = splits.drawn_apart([e.example for e in self._train])
+        self._eyes, self._phantoms = splits.one_per_eye(taken), drawn
         known = {name for e in self._train for name in e.example.annotation.known()}
         self._untaught = [name for name in LABEL_NAMES if name not in known]
         self._order: tuple[int, list[int]] = (-1, [])
@@ -100,7 +120,7 @@ class DiffusionRecipe:
     def _load_frozen(self, teaching: list[Example]) -> None:
         base = self.settings.init or self.settings.model["base"]
         if base:
-            folder = _folder_of(base)
+            folder = folder_of(base)
             self._vae = AutoencoderDC.from_pretrained(folder / "vae")
             self._text = BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False)
             self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
@@ -116,32 +136,42 @@ class DiffusionRecipe:
             self._text = conditioning.build_text_encoder(
                 self.settings.model["preset"], len(self._tokenizer)
             )
+        self._segmenter = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
         self._vae.float().eval().requires_grad_(False)
         self._text.float().eval().requires_grad_(False)
+        self._encoder = encoder_of(self._vae)
 
     def _encode(self, examples: list[Example], variants: int) -> tuple[list[Encoded], list[str]]:
         options = self.settings.data
         strength = 1.0 if variants > 1 else 0.0
         return encode_examples(
             examples,
-            self._vae,
+            self._encoder,
             LatentSettings(options["size"], variants, strength),
             Path(options["cache"]).expanduser(),
             _say_encoded,
+            Outlines(self._segmenter, self._encoder),
         )
 
     def _build(self) -> Denoising:
+        named = {e.example.annotation.source for e in self._train}
+        sources = tuple(sorted(source for source in named if source))
+        some = torch.stack([each.variant(0).latent for each in self._train[:512]])
+        spread = latent_spread(self.settings.init, some)
         if self.settings.init:
             folder = Path(self.settings.init)
-            denoiser = transformer.LuminaNextDiT2DModel.from_pretrained(folder / "transformer")
-            labels = LabelEncoder.from_pretrained(folder / "label_encoder")
-            return Denoising(denoiser.float(), labels.float())
+            denoiser = transformer.read(folder / "transformer")
+            labels = LabelEncoder.from_pretrained(folder / "label_encoder").knowing(sources)
+            if (folder / "geometry_encoder").is_dir():
+                geometry = GeometryEncoder.from_pretrained(folder / "geometry_encoder")
+                return Denoising(denoiser.float(), labels.float(), geometry.float(), spread)
         torch.manual_seed(self.settings.seed)
-        denoiser = transformer.build(self.settings.model["preset"])
-        sources = {e.example.annotation.source for e in self._train} - {None}
-        width = denoiser.config.cross_attention_dim
-        known = tuple(sorted(s for s in sources if s))
-        return Denoising(denoiser, LabelEncoder(width=width, sources=known))
+        if not self.settings.init:
+            denoiser = transformer.build(self.settings.model["preset"])
+            labels = LabelEncoder(width=denoiser.config.cross_attention_dim, sources=sources)
+        config = denoiser.config
+        geometry = GeometryEncoder(config.in_channels, config.patch_size, config.hidden_size)
+        return Denoising(denoiser.float(), labels.float(), geometry, spread)
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Latents, noise, times and conditions of these positions, padded to the longest
@@ -153,6 +183,8 @@ class DiffusionRecipe:
             states = self._text(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return {
             "latents": torch.stack([r["latent"] for r in rows]),
+            "geometry": torch.stack([r["geometry"] for r in rows]),
+            "given": torch.tensor([r["given"] for r in rows]),
             "noise": torch.stack([r["noise"] for r in rows]),
             "times": torch.stack([r["time"] for r in rows]),
             "states": states,
@@ -163,15 +195,18 @@ class DiffusionRecipe:
     def _row(self, position: int) -> dict[str, Any]:
         generator = generator_at(self.settings.seed, position)
         rng = seeds.row_random(self.settings.seed, position, "wording")
-        encoded = self._encoded[rng.choice(self._eyes[self._eye(position)])]
-        latent, mirrored = encoded.variant(rng.randrange(self._variants))
-        annotation, text = _as_seen(encoded.example, mirrored)
+        encoded = self._encoded[self._choice(position, rng)]
+        variant = encoded.variant(rng.randrange(self._variants))
+        latent = variant.latent
+        annotation, text = as_seen(encoded.example, variant.mirrored)
         text = text or caption(self._with_untaught(annotation, rng), rng)
-        annotation, text = _hide(annotation, text, torch.rand(32, generator=generator).tolist())
+        annotation, text = hide(annotation, text, torch.rand(32, generator=generator).tolist())
         time = logit_normal_times(torch.randn((), generator=generator))
         noise = torch.randn(latent.shape, generator=generator)
         return {
             "latent": latent,
+            "geometry": variant.geometry,
+            "given": rng.random() < _GIVEN,
             "noise": noise,
             "time": time,
             "annotation": annotation,
@@ -185,6 +220,13 @@ class DiffusionRecipe:
         """
         drawn = random_annotation(rng).labels()
         return annotation.model_copy(update={name: drawn[name] for name in self._untaught})
+
+    def _choice(self, position: int, rng: random.Random) -> Example:
+        """A phantom or a photograph; of photographs, one of the position's eye."""
+        is_phantom = rng.random() < self.settings.data["phantoms"]
+        if self._phantoms and (is_phantom or not self._eyes):
+            return rng.choice(self._phantoms)
+        return rng.choice(self._eyes[self._eye(position)])
 
     def _eye(self, position: int) -> int:
         """Every eye once an epoch, in an order of the epoch's own."""
@@ -202,16 +244,26 @@ class DiffusionRecipe:
             text_encoder=self._text,
             tokenizer=self._tokenizer,
             label_encoder=self.module.label_encoder,
+            geometry_encoder=self.module.geometry_encoder,
+            latent_spread=self.module.spread,
         )
 
     def sheet(self) -> Image.Image | None:
-        """Eight samples of fixed seeds: no disease and proliferative retinopathy by turns."""
-        grades = [0, 4] * 4
-        annotations = [Annotation(dr_grade=g, is_fundus=1) for g in grades]
-        how = SampleSettings(size=self.settings.data["size"], steps=16)
-        images = self.pipeline().sample([""] * 8, annotations, list(range(8)), how)
-        rows = [torch.cat([torch.from_numpy(i) for i in images[k : k + 4]], 1) for k in (0, 4)]
-        return Image.fromarray(torch.cat(rows, 0).numpy())
+        """No disease and proliferative retinopathy by turns, of fixed seeds: above without
+        geometry, below on that of phantoms."""
+        grades, size = [0, 4] * 2, self.settings.data["size"]
+        sources = self.module.label_encoder.config.sources
+        usual = [Annotation(dr_grade=g, is_fundus=1, source=sources[0]) for g in grades]
+        eyes = [draw(a, seed, size, light=False).masks for seed, a in enumerate(usual)]
+        maps = np.stack([geometry_map(masks) for masks in eyes])
+        how = SampleSettings(size=size, steps=16)
+        rows = [
+            np.concatenate(
+                list(self.pipeline().sample([""] * 4, usual, [0, 1, 2, 3], how, given)), 1
+            )
+            for given in (None, maps)
+        ]
+        return Image.fromarray(np.concatenate(rows))
 
     @torch.no_grad()
     def score(self) -> dict[str, float]:
@@ -220,18 +272,23 @@ class DiffusionRecipe:
         scores = {}
         for name, encoded in (("held_out", self._held_out), ("train", self._train[:64])):
             if encoded:
-                scores[f"loss_{name}"] = self._mean_loss(encoded)
+                scores[f"loss_{name}"] = self._mean_loss(encoded, given=False)
+                scores[f"loss_{name}_given_geometry"] = self._mean_loss(encoded, given=True)
         return scores
 
-    def _mean_loss(self, encoded: list[Encoded]) -> float:
+    def _mean_loss(self, encoded: list[Encoded], given: bool) -> float:
         losses = []
         for i, item in enumerate(encoded):
-            latent, mirrored = item.variant(0)
-            annotation, _ = _as_seen(item.example, mirrored)
+            variant = item.variant(0)
+            latent, outlined = variant.latent, variant.geometry
+            assert outlined is not None
+            annotation, _ = as_seen(item.example, variant.mirrored)
             for time in (0.2, 0.5, 0.8):
                 width = self._text.config.hidden_size
                 batch = {
                     "latents": latent[None],
+                    "geometry": outlined[None],
+                    "given": torch.tensor([given]),
                     "noise": seeds.noise([i], tuple(latent.shape)),
                     "times": torch.tensor([time]),
                     "states": torch.zeros(1, 1, width),
@@ -247,36 +304,25 @@ class DiffusionRecipe:
         pipeline = self.pipeline()
         pipeline.to(torch.float16).save_pretrained(folder, max_shard_size="14MB")
         pipeline.to(torch.float32)
-        key = secrets.token_bytes(32)
-        private = folder / "private"
-        private.mkdir(exist_ok=True)
-        (private / "image_key.txt").write_text(key.hex() + "\n")
-        hashes = [hmac.digest(key, e.image_sha256.encode(), "sha256").hex() for e in self._train]
+        photographs = [e.image_sha256 for e in self._train if not e.example.synthetic]
+        hashes = image_hashes(photographs, folder)
         facts = {**facts, "scores": scores, "parents": [*facts.get("parents", []), *self._base()]}
-        write_card(folder, {**facts, **self._describe(), "image_hashes": hashes})
+        write_card(
+            folder,
+            {
+                **facts,
+                **census(list(self._encoded), self.settings.data["size"]),
+                "image_hashes": hashes,
+            },
+        )
 
     def _base(self) -> list[dict[str, Any]]:
         """The model that gave autoencoder and text encoder, unless it gave all the rest too."""
         base = self.settings.model["base"]
         if self.settings.init or not base:
             return []
-        card = read_card(_folder_of(base))
+        card = read_card(folder_of(base))
         return [{"preset": card.get("preset"), "weights_sha256": card.get("weights_sha256")}]
-
-    def _describe(self) -> dict[str, Any]:
-        sources: dict[str, int] = {}
-        for e in self._train:
-            name = e.example.annotation.source or "unknown"
-            sources[name] = sources.get(name, 0) + 1
-        known = {
-            name: sum(e.example.annotation.labels()[name] is not None for e in self._train)
-            for name in LABEL_NAMES
-        }
-        return {
-            "size": self.settings.data["size"],
-            "data": {"photographs": len(self._train), "eyes": len(self._eyes), "sources": sources},
-            "real_examples_per_label": known,
-        }
 
 
 def build(settings: Settings, data: list[str]) -> DiffusionRecipe:
@@ -293,39 +339,6 @@ def _check(settings: Settings) -> None:
     require(variants >= 1, "data.variants", variants, "at least 1")
 
 
-def _folder_of(base: str) -> Path:
-    """The folder of an embedded model's name, or of a path."""
-    return EMBEDDED / base if (EMBEDDED / base).is_dir() else Path(base)
-
-
 def _say_encoded(done: int, of: int) -> None:
     if done % 25 == 0 or done == of:
         print(f"encoded photograph {done} of {of}", flush=True)
-
-
-def _as_seen(example: Example, mirrored: bool) -> tuple[Annotation, str]:
-    """Annotation and caption of the photograph as it lies in the cache, mirrored or not."""
-    annotation, text = example.annotation, example.caption or ""
-    if not mirrored:
-        return annotation, text
-    if annotation.eye_side is not None:
-        annotation = annotation.model_copy(update={"eye_side": 1 - annotation.eye_side})
-    return annotation, mirror(text)
-
-
-def _hide(annotation: Annotation, text: str, u: list[float]) -> tuple[Annotation, str]:
-    """Hide conditions by uniform draws `u` (32), so that any subset conditions a sample later.
-
-    One in ten rows keeps only its source, which is guidance's other half; of the rest some lose the
-    caption, some every label, and each label and the source are lost now and then on their own.
-    """
-    values = annotation.model_dump()
-    all_but_source = u[0] < 0.1
-    no_text = all_but_source or u[1] < 0.25
-    no_labels = all_but_source or (not no_text and u[2] < 0.25)
-    for i, name in enumerate(LABEL_NAMES):
-        if no_labels or u[4 + i] < 0.1:
-            values[name] = None
-    if u[3] < 0.1:
-        values["source"] = None
-    return Annotation(**values), "" if no_text else text

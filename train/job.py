@@ -12,7 +12,8 @@ import torch
 
 from engine.schema import UserError
 from train.checkpoint import Checkpoint, RunFolder, finished_model, parent
-from train.presets import Preset, Settings, find, override
+from train.presets import Preset, find
+from train.settings import Settings, override
 
 if TYPE_CHECKING:
     from train.recipe import Recipe

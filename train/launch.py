@@ -29,7 +29,7 @@ from train.stepper import OneProcess, Stepper
 MAX_FAILURES = 3
 """Times that lost workers are replaced; nodes taken back by a cloud are not counted."""
 _CHECKOUT = Path(__file__).resolve().parent.parent
-_NOT_SENT = [".git", ".venv", "docs", "tests", "runs"]
+_NOT_SENT = [".git", ".venv", ".venv-triton", "docs", "tests", "runs"]
 
 
 def run_training(

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from train.checkpoint import PARTS, Checkpoint, RunFolder, settings_sha256
-from train.presets import Settings
 from train.recipe import Recipe
+from train.settings import Settings
 from train.stepper import Batch, Stepper
 
 SHOWN = 5

@@ -1,113 +1,34 @@
-"""Settings of a training run, the presets, and `--set path=value` overrides."""
+"""The presets by name: what `retinaforge train` can train."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from engine.schema import UserError
+from train.settings import Settings
 
 if TYPE_CHECKING:
     from train.recipe import Recipe
 
-SCHEDULES = ("cosine", "constant")
-FREE = ("steps", "zero", "micro", "sheet_every", "checkpoint_every")
-"""Fields that may change when a run goes on: they do not decide which weights a step gives.
-
-`steps` does through the cosine's length, and must change all the same: a run may be made longer.
-"""
-FIXED = ("name",)
-"""Fields that `--set` may not touch."""
-
-
-def _at_least(low: int, settings: Settings, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        require(value >= low, name, value, f"at least {low}")
-
-
-def require(holds: bool, name: str, value: Any, expected: str) -> None:
-    """Raise UserError for a setting out of its range; for recipes too."""
-    if not holds:
-        raise UserError(f"{value!r} is out of range", field=name, expected=expected)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """All that decides a run besides its data; stored in the run folder, printed by `--dry-run`."""
-
-    name: str
-    steps: int
-    """Optimiser steps in all."""
-    batch: int
-    """Rows of one step over all workers."""
-    lr: float
-    warmup: int = 0
-    """Steps over which the learning rate rises from 0."""
-    schedule: str = "cosine"
-    """After the warm-up: `cosine` to `lr * lr_end`, or `constant`."""
-    lr_end: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.0
-    """Decoupled decay of matrices; vectors (norms, biases) are never decayed."""
-    clip: float = 1.0
-    """Largest norm of the gradient; 0 leaves it alone."""
-    ema: float = 0.999
-    """Share kept of the averaged weights at each step; 0 means no averaging."""
-    seed: int = 0
-    zero: int = 1
-    """ZeRO stage 0..3 when there are workers."""
-    micro: int = 0
-    """Rows of one forward pass on one worker; 0 takes the worker's whole slice at once."""
-    sheet_every: int = 0
-    """Steps between sample sheets; 0 draws one at the end only."""
-    checkpoint_every: int = 500
-    init: str | None = None
-    """Folder of a finished model whose weights the run starts from."""
-    model: dict[str, Any] = field(default_factory=dict)
-    """What the recipe lets one choose about the model."""
-    data: dict[str, Any] = field(default_factory=dict)
-    """What the recipe lets one choose about the data."""
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a value out of its range."""
-        _at_least(1, self, "steps", "batch", "checkpoint_every")
-        _at_least(0, self, "warmup", "lr_end", "weight_decay", "clip", "micro", "sheet_every")
-        require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "a number above 0")
-        require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
-        require(0 <= self.ema < 1, "ema", self.ema, "0 <= ema < 1")
-        require(self.zero in (0, 1, 2, 3), "zero", self.zero, "0, 1, 2 or 3")
-        two = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
-        require(two, "betas", self.betas, "two numbers in [0, 1)")
-
 
 @dataclass(frozen=True)
 class Preset:
-    """A named run: its settings, and the function that builds its recipe from settings and data."""
+    """A named run: its settings, and the module whose `build(settings, data)` makes its recipe.
+
+    The module is imported when a recipe is built: naming presets must not wait for torch.
+    """
 
     settings: Settings
-    build: Callable[[Settings, list[str]], Recipe]
+    recipe: str
+
+    def build(self, settings: Settings, data: list[str]) -> Recipe:
+        """The recipe of these settings on `--data`."""
+        return import_module(self.recipe).build(settings, data)
 
 
-def _text(settings: Settings, data: list[str]) -> Recipe:
-    from train.text import build
-
-    return build(settings, data)
-
-
-def _autoencoder(settings: Settings, data: list[str]) -> Recipe:
-    from train.autoencoder import build
-
-    return build(settings, data)
-
-
-def _diffusion(settings: Settings, data: list[str]) -> Recipe:
-    from train.diffusion import build
-
-    return build(settings, data)
-
+_CACHE = "~/.cache/retinaforge/latents"
 
 PRESETS: dict[str, Preset] = {
     "text-tiny": Preset(
@@ -120,7 +41,7 @@ PRESETS: dict[str, Preset] = {
             model={"preset": "tiny"},
             data={"vocabulary": 2000, "corpus": 20000},
         ),
-        _text,
+        "train.text",
     ),
     "text-debug": Preset(
         Settings(
@@ -132,7 +53,7 @@ PRESETS: dict[str, Preset] = {
             model={"preset": "debug"},
             data={"vocabulary": 600, "corpus": 200},
         ),
-        _text,
+        "train.text",
     ),
     "autoencoder-tiny": Preset(
         Settings(
@@ -143,9 +64,9 @@ PRESETS: dict[str, Preset] = {
             warmup=200,
             sheet_every=1000,
             model={"preset": "tiny"},
-            data={"size": 256, "crop": 128},
+            data={"size": 256, "crop": 128, "token_noise": 0.1},
         ),
-        _autoencoder,
+        "train.autoencoder",
     ),
     "autoencoder-debug": Preset(
         Settings(
@@ -155,9 +76,9 @@ PRESETS: dict[str, Preset] = {
             lr=1e-4,
             checkpoint_every=5,
             model={"preset": "debug"},
-            data={"size": 64, "crop": 32},
+            data={"size": 64, "crop": 32, "token_noise": 0.1},
         ),
-        _autoencoder,
+        "train.autoencoder",
     ),
     "diffusion-tiny": Preset(
         Settings(
@@ -168,10 +89,15 @@ PRESETS: dict[str, Preset] = {
             warmup=500,
             ema=0.9995,
             sheet_every=2000,
-            model={"preset": "tiny", "base": "tiny"},
-            data={"size": 256, "variants": 16, "cache": "~/.cache/retinaforge/latents"},
+            model={"preset": "tiny", "base": "tiny", "segmenter": "segmenter"},
+            data={
+                "size": 256,
+                "variants": 8,
+                "phantoms": 0.3,
+                "cache": "~/.cache/retinaforge/latents",
+            },
         ),
-        _diffusion,
+        "train.diffusion",
     ),
     "diffusion-debug": Preset(
         Settings(
@@ -180,13 +106,125 @@ PRESETS: dict[str, Preset] = {
             batch=4,
             lr=1e-3,
             checkpoint_every=5,
-            model={"preset": "debug", "base": ""},
-            data={"size": 64, "variants": 2, "cache": "~/.cache/retinaforge/latents"},
+            model={"preset": "debug", "base": "", "segmenter": ""},
+            data={
+                "size": 64,
+                "variants": 2,
+                "phantoms": 0.3,
+                "cache": "~/.cache/retinaforge/latents",
+            },
         ),
-        _diffusion,
+        "train.diffusion",
+    ),
+    "gate-tiny": Preset(
+        Settings(
+            name="gate-tiny",
+            steps=450,
+            batch=40,
+            lr=2e-3,
+            warmup=40,
+            weight_decay=0.05,
+            ema=0.99,
+            checkpoint_every=100,
+            model={"preset": "tiny", "segmenter": "segmenter"},
+            data={"phantoms": 240},
+        ),
+        "train.gate",
+    ),
+    "gate-debug": Preset(
+        Settings(
+            name="gate-debug",
+            steps=10,
+            batch=4,
+            lr=1e-3,
+            checkpoint_every=5,
+            model={"preset": "debug", "segmenter": ""},
+            data={"phantoms": 4},
+        ),
+        "train.gate",
+    ),
+    "segmenter-tiny": Preset(
+        Settings(
+            name="segmenter-tiny",
+            steps=4000,
+            batch=4,
+            lr=1e-3,
+            warmup=50,
+            ema=0.995,
+            sheet_every=500,
+            model={"features": (16, 16, 32, 64, 96, 16)},
+            data={"size": 256, "phantoms": 0.5},
+        ),
+        "train.segmenter",
+    ),
+    "segmenter-debug": Preset(
+        Settings(
+            name="segmenter-debug",
+            steps=10,
+            batch=4,
+            lr=1e-3,
+            checkpoint_every=5,
+            model={"features": (8, 8, 8, 8, 8, 8)},
+            data={"size": 64, "phantoms": 0.5},
+        ),
+        "train.segmenter",
+    ),
+    "captioner-tiny": Preset(
+        Settings(
+            name="captioner-tiny",
+            steps=2400,
+            batch=24,
+            lr=4e-3,
+            warmup=60,
+            weight_decay=0.05,
+            ema=0.998,
+            checkpoint_every=200,
+            model={"preset": "tiny", "segmenter": "segmenter"},
+            data={"phantoms": 2400, "share": 0.6, "scored": 96, "vocabulary": 520},
+        ),
+        "train.captioner",
+    ),
+    "captioner-debug": Preset(
+        Settings(
+            name="captioner-debug",
+            steps=10,
+            batch=4,
+            lr=1e-3,
+            checkpoint_every=5,
+            model={"preset": "debug", "segmenter": "segmenter"},
+            data={"phantoms": 4, "share": 0.5, "scored": 2, "vocabulary": 400},
+        ),
+        "train.captioner",
+    ),
+    "photo-gan-tiny": Preset(
+        Settings(
+            name="photo-gan-tiny",
+            steps=8000,
+            batch=2,
+            lr=3e-4,
+            betas=(0.5, 0.99),
+            ema=0.995,
+            sheet_every=500,
+            model={"widths": (32, 48, 80, 80), "fine": 16, "critic": 24, "segmenter": "segmenter"},
+            data={"size": 256},
+        ),
+        "train.gan",
+    ),
+    "photo-gan-debug": Preset(
+        Settings(
+            name="photo-gan-debug",
+            steps=10,
+            batch=2,
+            lr=3e-4,
+            betas=(0.5, 0.99),
+            checkpoint_every=5,
+            model={"widths": (8, 8), "fine": 4, "critic": 8, "segmenter": ""},
+            data={"size": 64},
+        ),
+        "train.gan",
     ),
 }
-"""Every preset by name. Builders import their recipe when they are called."""
+"""Every preset by name."""
 
 
 def find(name: str) -> Preset:
@@ -194,48 +232,3 @@ def find(name: str) -> Preset:
     if name not in PRESETS:
         raise UserError(f"no preset {name!r}", expected="one of " + ", ".join(sorted(PRESETS)))
     return PRESETS[name]
-
-
-def override(settings: Settings, changes: Mapping[str, str]) -> Settings:
-    """Settings with `--set path=value` changes; a path is a field, or `model.NAME` or `data.NAME`.
-
-    A value must read as the type that it replaces. Raises UserError naming the allowed paths or
-    type.
-    """
-    tree = asdict(settings)
-    optional = {f.name for f in fields(settings) if "None" in str(f.type)}
-    for path, text in changes.items():
-        first, _, rest = path.partition(".")
-        branch, leaf = (tree.get(first), rest) if rest else (tree, first)
-        if not isinstance(branch, dict) or path not in _paths(tree):
-            raise UserError("no such setting", field=path, expected=_allowed(tree))
-        branch[leaf] = _parse(path, text, branch[leaf], optional=path in optional)
-    return replace(settings, **tree)
-
-
-def _parse(path: str, text: str, old: Any, optional: bool) -> Any:
-    if optional or old is None:
-        return None if text.lower() in ("", "none") else text
-    try:
-        if isinstance(old, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(old, list | tuple):
-            items = [item.strip() for item in text.strip("()[] ").split(",")]
-            return tuple(_parse(path, item, old[0], optional=False) for item in items if item)
-        return type(old)(text)
-    except (ValueError, KeyError):
-        kind = "true or false" if isinstance(old, bool) else type(old).__name__
-        raise UserError(f"cannot read {text!r}", field=path, expected=kind) from None
-
-
-def _allowed(tree: Mapping[str, Any]) -> str:
-    return "one of " + ", ".join(_paths(tree))
-
-
-def _paths(tree: Mapping[str, Any]) -> list[str]:
-    """What `--set` may name: every field but the name, and what lies in `model` and `data`."""
-    paths: list[str] = []
-    for name, value in tree.items():
-        inner = [f"{name}.{key}" for key in value] if isinstance(value, dict) else [name]
-        paths += [] if name in FIXED else inner
-    return paths

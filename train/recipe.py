@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor, nn
 
-from train.presets import Settings
+from train.settings import Settings
 
 
 class Recipe(Protocol):

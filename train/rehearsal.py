@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from train.job import Job
-from train.presets import Settings
+from train.settings import Settings
 from train.stepper import OneProcess, trained_parameters
 
 _GIB = 1024.0**3

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from train.presets import Settings
+from train.settings import Settings
 
 Batch = Mapping[str, Tensor]
 

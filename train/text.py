@@ -30,7 +30,7 @@ from engine.models.conditioning import tokenize
 from engine.prose.parse import parse
 from engine.prose.template import caption
 from engine.schema import LABELS, MAX_CAPTION_TOKENS, Annotation
-from train.presets import Settings, require
+from train.settings import Settings, require
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _MASKED_SHARE = 0.2

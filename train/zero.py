@@ -26,7 +26,7 @@ from deepspeed.utils import (
 from torch import Tensor, nn
 
 from engine.schema import UserError
-from train.presets import Settings
+from train.settings import Settings
 from train.stepper import (
     Batch,
     adamw,

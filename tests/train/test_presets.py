@@ -4,7 +4,8 @@ import pytest
 from toy import SETTINGS
 
 from engine.schema import UserError
-from train.presets import PRESETS, Settings, find, override
+from train.presets import PRESETS, find
+from train.settings import Settings, override
 
 
 def test_values_are_read_as_the_type_that_they_replace():

@@ -20,7 +20,10 @@ from engine.prose.mirror import mirror
 from engine.prose.parse import parse
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from train import autoencoder, diffusion, text
-from train.presets import PRESETS, override
+from train.census import census
+from train.conditions import as_seen, hide
+from train.presets import PRESETS
+from train.settings import override
 
 COLOURS = [(150, 70, 30), (120, 50, 20), (170, 90, 40), (140, 60, 50), (100, 60, 20), (160, 80, 20)]
 
@@ -103,7 +106,7 @@ def test_captions_speak_at_random_of_what_no_photograph_knows(recipe):
 def test_a_mirrored_eye_changes_sides(recipe):
     for encoded in recipe._train:
         for mirrored in (False, True):
-            seen, _ = diffusion._as_seen(encoded.example, mirrored)
+            seen, _ = as_seen(encoded.example, mirrored)
             side = encoded.example.annotation.eye_side
             expected = side if side is None or not mirrored else 1 - side
             assert seen.eye_side == expected
@@ -126,7 +129,7 @@ def test_mirroring_words_swaps_sides_only(said, mirrored):
 def test_conditions_are_hidden_in_every_combination():
     full = Annotation(**dict.fromkeys(LABEL_NAMES, 1), source="clinic")
     rng = random.Random(0)
-    seen = [diffusion._hide(full, "words", [rng.random() for _ in range(32)]) for _ in range(2000)]
+    seen = [hide(full, "words", [rng.random() for _ in range(32)]) for _ in range(2000)]
     text_only = sum(bool(t) and not a.known() for a, t in seen)
     labels_only = sum(not t and bool(a.known()) for a, t in seen)
     neither = sum(not t and not a.known() for a, t in seen)
@@ -142,14 +145,31 @@ def test_export_is_a_pipeline_folder_bound_to_its_card(recipe, tmp_path):
     card = json.loads((folder / CARD).read_text())
     assert card["steps"] == 3
     assert card["weights_sha256"] == hash_folder(folder)
-    assert card["data"] == {"photographs": 5, "eyes": 4, "sources": {"clinic": 5}}
+    of = {"photographs": 5, "eyes": 4, "sources": {"clinic": 5}, "phantoms": 0}
+    of |= {"synthetic": 0, "drawn_by": {}}
+    assert card["data"] == of
     assert card["real_examples_per_label"]["dr_grade"] == 5
     assert card["real_examples_per_label"]["eye_side"] == 4
     assert len(set(card["image_hashes"])) == 5
-    assert set(card["scores"]) == {"loss_held_out", "loss_train"}
+    assert set(card["scores"]) == {
+        f"loss_{eyes}{given}" for eyes in ("held_out", "train") for given in ("", "_given_geometry")
+    }
     loaded = RetinaForgePipeline.from_pretrained(folder, torch_dtype=torch.float32)
     image = loaded.sample([""], [Annotation(dr_grade=1)], [3], Settings(size=64, steps=2))
     assert image.shape == (1, 64, 64, 3)
+
+
+def test_phantoms_teach_beside_photographs_and_are_counted_apart(photographs, tmp_path):
+    how = settings("diffusion-debug", tmp_path, data__phantoms=0.5)
+    recipe = diffusion.build(how, [str(photographs), "phantom:3"])
+    sources = [recipe.module.label_encoder.config.sources[i] for i in (0, 1)]
+    assert sources == ["clinic", "phantom"]
+    seen = recipe.batch(range(24))["labels"][:, -1].tolist()
+    assert {0, 1} <= set(seen)
+    told = census(list(recipe._encoded), 64)
+    assert (told["data"]["photographs"], told["data"]["phantoms"]) == (5, 3)
+    assert told["real_examples_per_label"]["is_pm"] == 0
+    assert told["phantom_examples_per_label"]["is_pm"] == 3
 
 
 def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, tmp_path):
@@ -168,6 +188,12 @@ def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, 
     )
     ours, theirs = recipe.module.state_dict(), again.module.state_dict()
     assert all(torch.allclose(ours[k], theirs[k], atol=2e-3) for k in ours)
+    assert again.module.spread == recipe.module.spread
+    plain = json.loads((folder / "model_index.json").read_text())
+    del plain["latent_spread"]
+    (folder / "model_index.json").write_text(json.dumps(plain))
+    older = diffusion.build(settings("diffusion-debug", tmp_path, init=folder), [str(photographs)])
+    assert older.module.spread is None, "a model that predicts velocities goes on doing so"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import ray
-import toy
-from ray import cloudpickle
 
 from engine.schema import UserError
 from train.loop import TrainingError
@@ -42,13 +40,20 @@ def wait_for(condition, seconds=240):
 
 @pytest.fixture
 def two_cpus(monkeypatch):
-    """A Ray of two CPUs, which runs before and after need not start each."""
+    """A Ray of two CPUs, which runs before and after need not start each.
+
+    Its workers find the toy, which a preset names by its module, where this process does.
+    """
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    cloudpickle.register_pickle_by_value(toy)
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}},
+    )
     yield
     ray.shutdown()
-    cloudpickle.unregister_pickle_by_value(toy)
 
 
 def test_two_workers_then_one_then_none_are_one_run(

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.schema import UserError
-from train.presets import Preset, Settings
+from train.presets import Preset
+from train.settings import Settings
 
 SETTINGS = Settings(
     name="toy",
@@ -98,4 +99,5 @@ class ToyRecipe:
         (folder / "model_card.json").write_text(json.dumps({**facts, "first": first}))
 
 
-PRESET = Preset(SETTINGS, ToyRecipe)
+build = ToyRecipe
+PRESET = Preset(SETTINGS, "toy")

@@ -1,0 +1,224 @@
+"""Recipe: a generator learns to paint photographs over their geometry, against a critic of patches.
+
+The generator's loss is the hinge of the critic's opinion (Lim & Ye 2017, arXiv 1705.02894) and
+twenty times the distance in pixels (Isola et al. 2017, arXiv 1611.07004, eq. 4). Both networks
+learn in one step from one loss: the generator sees the critic's weights as constants, and the
+critic sees the generator's pictures so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from engine import seeds
+from engine.data import splits
+from engine.data.example import Example, UnreadableImage
+from engine.data.outlines import read_square
+from engine.data.sources import read_examples
+from engine.data.transforms import augment, draw_augmentation, move
+from engine.models.card import write_card
+from engine.models.gan import CODES, COLOURS, GeometryGan
+from engine.models.geometry import GEOMETRY, geometry_map, to_layers
+from engine.phantom.render import draw
+from engine.schema import UserError
+from engine.specs.mix import default_mix
+from train.autoencoder import generator_at
+from train.census import census, image_hashes
+from train.frozen import load_segmenter
+from train.settings import Settings, require
+
+_PIXELS = 20.0
+"""Weight of the distance in pixels."""
+_FAMILY = 10**9
+"""Phantoms from this position on are for sheets and scores."""
+
+
+class Painting(nn.Module):
+    """Generator and critic."""
+
+    def __init__(self, generator: GeometryGan, critic_width: int) -> None:
+        super().__init__()
+        from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
+
+        self.generator = generator
+        self.critic = PatchDiscriminator(
+            spatial_dims=2,
+            channels=critic_width,
+            in_channels=3 + len(GEOMETRY),
+            out_channels=1,
+            num_layers_d=3,
+            norm="INSTANCE",
+        )
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Images (B, 3, S, S), maps (B, 8, S, S), style (B, 11), grain (B, 2, S, S): per row."""
+        images, maps = batch["images"], batch["maps"]
+        painted = self.generator(maps, batch["style"], batch["grain"])
+        constant = {name: weight.detach() for name, weight in self.critic.named_parameters()}
+        opinion = functional_call(self.critic, constant, (torch.cat([painted, maps], 1),))[-1]
+        real = self.critic(torch.cat([images, maps], 1))[-1]
+        fake = self.critic(torch.cat([painted.detach(), maps], 1))[-1]
+        pixels = (painted - images).abs().mean((1, 2, 3))
+        fooled = -opinion.mean((1, 2, 3))
+        told = (F.relu(1 - real) + F.relu(1 + fake)).mean((1, 2, 3))
+        return {"loss": _PIXELS * pixels + fooled + told, "pixels": pixels, "told": told}
+
+
+class GanRecipe:
+    """See the module; `data.size` in pixels; `model.segmenter` is the name or folder of the network
+    that outlines photographs. Empty, an untrained one does, which is enough to test with."""
+
+    def __init__(self, settings: Settings, data: list[str]) -> None:
+        self.settings = settings
+        self._size = settings.data["size"]
+        require(self._size >= 32 and self._size % 32 == 0, "data.size", self._size, "32 x n")
+        self._segmenter = load_segmenter(settings.model["segmenter"], settings.seed)
+        examples = read_examples(data)
+        self.refused: list[str] = []
+        self._train = self._outline(splits.teaching(examples))
+        self._held_out = self._outline(splits.held_out(examples)[::12])
+        if not self._train:
+            raise UserError("no readable training photograph", field="--data")
+        eyes = splits.one_per_eye([example for example, _, _ in self._train])
+        place = {example: i for i, (example, _, _) in enumerate(self._train)}
+        # Now, as the files may be gone when training ends.
+        self._contents = [
+            hashlib.sha256(e.identity()).hexdigest() for e, _, _ in self._train if not e.synthetic
+        ]
+        self._eyes = [[place[example] for example in eye] for eye in eyes]
+        self.module = self._build()
+
+    def _build(self) -> Painting:
+        options = self.settings.model
+        torch.manual_seed(self.settings.seed)
+        if self.settings.init:
+            generator = GeometryGan.from_pretrained(Path(self.settings.init)).float()
+        else:
+            colours = _colours([(e.annotation.source, image) for e, image, _ in self._train])
+            generator = GeometryGan(
+                widths=tuple(options["widths"]),
+                fine=options["fine"],
+                size=self._size,
+                sources=tuple(colours),
+                colours=tuple(colours.values()),
+            )
+        return Painting(generator, options["critic"])
+
+    def _outline(self, examples: list[Example]) -> list[tuple[Example, np.ndarray, np.ndarray]]:
+        """Examples with squares (S, S, 3) uint8 and maps (S, S, 8) uint8."""
+        outlined = []
+        for i, example in enumerate(examples):
+            try:
+                image, known = read_square(example, self._size)
+            except UnreadableImage as error:
+                self.refused.append(str(error))
+                continue
+            outlined.append((example, image, geometry_map(self._segmenter.masks(image, known))))
+            if i % 50 == 49:
+                print(f"outlined photograph {i + 1} of {len(examples)}", flush=True)
+        return outlined
+
+    def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Augmented pairs with their colour, drawn from (seed, position)."""
+        rows = [self._row(position) for position in positions]
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _row(self, position: int) -> dict[str, torch.Tensor]:
+        generator = generator_at(self.settings.seed, position)
+        rng = seeds.row_random(self.settings.seed, position, "eye")
+        _, image, map_ = self._train[rng.choice(rng.choice(self._eyes))]
+        change = draw_augmentation(generator, strength=1.5)
+        maps = move(to_layers(map_), change).clamp(0, 1)
+        images = augment(to_layers(image) * 2 - 1, change)
+        codes = torch.randn(CODES, generator=generator)
+        grain = torch.randn((2, self._size, self._size), generator=generator)
+        style = torch.cat([mean_colour(images, maps[-1]), codes])
+        return {"images": images, "maps": maps, "style": style, "grain": grain}
+
+    def _phantoms(self, count: int) -> list[tuple[np.ndarray, Any]]:
+        """Maps and annotations of phantoms in the colours of the sources by turns."""
+        sources = self.module.generator.config.sources
+        found = []
+        for i in range(count):
+            rng = seeds.row_random(self.settings.seed, _FAMILY + i, "phantom")
+            annotation = default_mix().draw(i, rng)
+            annotation = annotation.model_copy(update={"source": sources[i % len(sources)]})
+            phantom = draw(annotation, rng.getrandbits(63), self._size)
+            found.append((geometry_map(phantom.masks), annotation))
+        return found
+
+    def sheet(self) -> Image.Image | None:
+        """Above, held-out photographs and what is painted over their outlines; below, phantoms'
+        outlines painted."""
+        pairs = [(map_, e.annotation, image) for e, image, map_ in self._held_out[:4]]
+        top = [np.concatenate([i, self._painted(m, a, k)]) for k, (m, a, i) in enumerate(pairs)]
+        family = [self._painted(m, a, k) for k, (m, a) in enumerate(self._phantoms(8))]
+        below = [np.concatenate(family[k : k + 2]) for k in range(0, 8, 2)][: len(top) or 4]
+        columns = [np.concatenate(c) for c in zip(top, below)] if top else below
+        return Image.fromarray(np.concatenate(columns, 1))
+
+    def score(self) -> dict[str, float]:
+        """Dice of the vessels asked and the vessels found again, on held-out photographs' outlines
+        and on phantoms'."""
+        held_out = [(m, e.annotation) for e, _, m in self._held_out[:16]]
+        groups = {"held_out": held_out, "phantoms": self._phantoms(16)}
+        return {
+            f"vessel_dice_{name}": float(np.mean([self._kept(m, a) for m, a in rows]))
+            for name, rows in groups.items()
+            if rows
+        }
+
+    def _kept(self, map_: np.ndarray, annotation: Any) -> float:
+        asked = map_[..., :2].max(-1) > 0
+        found = self._segmenter.masks(self._painted(map_, annotation, 1))["vessel"]
+        return 2 * float((asked & found).sum()) / max(1.0, float(asked.sum() + found.sum()))
+
+    def _painted(self, map_: np.ndarray, annotation: Any, seed: int) -> np.ndarray:
+        return self.module.generator.paint(map_[None], [annotation], [seed])[0]
+
+    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+        """Write the generator in float16, the card, and the key of its image hashes."""
+        copy = GeometryGan.from_config(self.module.generator.config)
+        copy.load_state_dict(self.module.generator.state_dict())
+        copy.half().save_pretrained(folder)
+        counted = census([example for example, _, _ in self._train], self._size)
+        hashes = image_hashes(self._contents, folder)
+        write_card(folder, {**facts, **counted, "image_hashes": hashes})
+
+
+def build(settings: Settings, data: list[str]) -> GanRecipe:
+    """The recipe of a preset's settings on `--data`."""
+    return GanRecipe(settings, data)
+
+
+def mean_colour(image: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
+    """The field's mean colour (3) of an image (3, S, S) in [-1, 1]; field (S, S) in 0..1."""
+    return (image * field).sum((1, 2)) / field.sum().clamp_min(1)
+
+
+def _colours(photographs: list[tuple[str | None, np.ndarray]]) -> dict[str, tuple[float, ...]]:
+    """For each source, the mean (3) and the lower Cholesky factor (9) of its photographs' colours,
+    the commonest source first."""
+    found: dict[str, list[np.ndarray]] = {}
+    for source, image in photographs:
+        field = image.max(-1) > 16
+        colour = image[field].mean(0) / 127.5 - 1 if field.any() else np.zeros(COLOURS)
+        found.setdefault(source or "unknown", []).append(colour)
+    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    return {source: _gaussian(np.stack(colours)) for source, colours in ordered}
+
+
+def _gaussian(colours: np.ndarray) -> tuple[float, ...]:
+    spread = np.cov(colours.T) if len(colours) > COLOURS else np.zeros((COLOURS, COLOURS))
+    factor = np.linalg.cholesky(spread + 1e-4 * np.eye(COLOURS))
+    return tuple(float(x) for x in (*colours.mean(0), *factor.ravel()))
