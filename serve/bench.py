@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import device, registry
+from engine import device
 from engine.pipeline import How, run
 from engine.registry import ModelRef
 from engine.stages.cluster import default_workers
-from engine.stages.draw import Draw
+from engine.stages.draw import loaded
 from engine.store import ranges
 from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.parts import write_outcomes
@@ -111,7 +111,7 @@ def _loop(
     folder = Folder(out)
     folder.make()
     attempt = take_attempt(folder, rows)
-    draw = Draw(plan, registry.load(ref, plan.settings))
+    draw = loaded(plan, ref)
     began = time.monotonic()
     for chunk in ranges.cut([(0, rows)], _part_rows(rows, pool)):
         if time.monotonic() - began > seconds and len(read_commits(folder)[0]) > 1:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.schema import UserError
+from serve import bench_kernels, captioncmd, evaluatecmd, gatecmd, lookcmd, servecmd, submitcmd
 
 app = typer.Typer(
     name="retinaforge",
@@ -26,6 +27,21 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speeds side by side on this machine.")
 app.add_typer(bench_app, name="bench")
+bench_app.command(epilog="Example: retinaforge bench kernels --out bench")(bench_kernels.kernels)
+app.add_typer(evaluatecmd.app, name="evaluate")
+app.command(epilog="Example: retinaforge report eyes")(lookcmd.report)
+app.command(epilog="Example: retinaforge export eyes --format synfundus --out eyes-synfundus")(
+    lookcmd.export
+)
+app.command(epilog="Example: retinaforge identify eye.webp --json")(lookcmd.identify)
+app.command(epilog="Example: retinaforge calibrate runs/diffusion-tiny/model --data eyes.csv")(
+    gatecmd.calibrate
+)
+app.command(
+    epilog="Example: retinaforge caption --images photographs --labels labels.csv --out captions"
+)(captioncmd.caption)
+app.command(epilog=servecmd.EXAMPLE)(servecmd.serve)
+app.command(epilog=submitcmd.EXAMPLE)(submitcmd.submit)
 
 QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
@@ -40,6 +56,41 @@ Batch = Annotated[int | None, typer.Option(help="Rows between two hand-overs to 
 Address = Annotated[
     str | None,
     typer.Option(help="Ray cluster to run on; without it (or RAY_ADDRESS) Ray is embedded."),
+]
+Needs = Annotated[
+    list[str] | None,
+    typer.Option(help="What each worker also takes of a cluster, as NAME=AMOUNT; repeatable."),
+]
+Count = Annotated[int, typer.Option(help="Rows in all; may only grow.")]
+Out = Annotated[Path, typer.Option(help="Data set folder, new or to go on with.")]
+Labels = Annotated[Path | None, typer.Option(help="CSV of annotations.")]
+Spec = Annotated[Path | None, typer.Option(help="YAML mix of annotations.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the whole run; 0 by default.")]
+Geometry = Annotated[
+    bool | None,
+    typer.Option(
+        "--geometry/--no-geometry",
+        help="Draw on the structures of a phantom; so by default where the model can.",
+    ),
+]
+T0 = Annotated[
+    float | None,
+    typer.Option(help="Start from the phantom's photograph: 0 noise alone, towards 1 less."),
+]
+Gates = Annotated[
+    str | None, typer.Option(help="quality,privacy or none; what the model carries by default.")
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="What `calibrate --reference` wrote of this model: a stronger privacy gate."),
+]
+DryRun = Annotated[bool, typer.Option(help="Draw a few rows, forecast, write nothing.")]
+ImageFormat = Annotated[
+    str | None, typer.Option("--format", help="webp (lossless), png or jpeg (4:4:4 q95).")
+]
+Licence = Annotated[
+    str | None,
+    typer.Option("--license", help="SPDX name for the data card; cc-by-4.0 by default."),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set folder.")]
 
@@ -62,28 +113,30 @@ def main() -> None:
     "(repeat the same command to resume; a larger --count extends)"
 )
 def generate(
-    count: Annotated[int, typer.Option(help="Rows in all; may only grow.")],
-    out: Annotated[Path, typer.Option(help="Data set folder, new or to go on with.")],
+    count: Count,
+    out: Out,
     prompts: Annotated[Path | None, typer.Option(help="JSONL or text, a prompt a line.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV of annotations.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="YAML mix of annotations.")] = None,
+    labels: Labels = None,
+    spec: Spec = None,
     model: Annotated[str | None, typer.Option(help="Name or folder; null:MS needs none.")] = None,
     size: Annotated[int | None, typer.Option(help="Pixels; the model's own by default.")] = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps.")] = None,
     solver: Annotated[str | None, typer.Option(help="dpmpp, unipc or euler.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the whole run; 0 by default.")] = None,
+    seed: Seed = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
-    image_format: Annotated[
-        str | None, typer.Option("--format", help="webp (lossless), png or jpeg (4:4:4 q95).")
-    ] = None,
+    image_format: ImageFormat = None,
+    geometry: Geometry = None,
+    t0: T0 = None,
+    gates: Gates = None,
+    reference: Reference = None,
+    licence: Licence = None,
     batch: Batch = None,
     workers: Workers = None,
     address: Address = None,
-    dry_run: Annotated[
-        bool, typer.Option(help="Draw a few rows, forecast, write nothing.")
-    ] = False,
+    needs: Needs = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Draw COUNT synthetic photographs into a verified data set folder."""
@@ -105,11 +158,54 @@ def generate(
         dtype=dtype,
         device=device,
         image_format=image_format,
+        geometry=geometry,
+        t0=t0,
+        gates=gates,
+        reference=reference,
+        licence=licence,
         address=address,
     )
-    how = generating.how(workers, batch, address)
+    how = generating.how(workers, batch, address, needs)
     job = generating.forecast if dry_run else generating.generate
     raise typer.Exit(job(request, how, as_json))
+
+
+@app.command(epilog="Example: retinaforge phantom --count 200 --out phantoms --size 256")
+def phantom(
+    count: Count,
+    out: Out,
+    labels: Labels = None,
+    spec: Spec = None,
+    size: Annotated[int | None, typer.Option(help="Pixels; 512 by default.")] = None,
+    seed: Seed = None,
+    image_format: ImageFormat = None,
+    licence: Licence = None,
+    workers: Workers = None,
+    address: Address = None,
+    needs: Needs = None,
+    as_json: Json = False,
+) -> None:
+    """Draw COUNT phantoms with masks, labels and captions: no model, no patients. The folder is
+    that of generate.
+    """
+    from serve import generating
+    from serve.planning import Request
+
+    request = Request(
+        out=out,
+        count=count,
+        labels=labels,
+        spec=spec,
+        model="phantom",
+        size=size,
+        seed=seed,
+        image_format=image_format,
+        gates="none",
+        licence=licence,
+        address=address,
+    )
+    how = generating.how(workers, None, address, needs)
+    raise typer.Exit(generating.generate(request, how, as_json))
 
 
 @app.command(epilog="Example: retinaforge verify eyes")
@@ -133,13 +229,16 @@ def redrive(
     batch: Batch = None,
     workers: Workers = None,
     address: Address = None,
+    needs: Needs = None,
     as_json: Json = False,
 ) -> None:
-    """Draw the dead letters of a folder again (and any row that is missing)."""
+    """Draw the dead letters of a folder again (and any row that is missing). Rows that the gates
+    rejected get four more tries, with new seeds.
+    """
     from serve import generating
 
     _require_plan(folder)
-    how = generating.how(workers, batch, address)
+    how = generating.how(workers, batch, address, needs)
     raise typer.Exit(generating.redrive(folder, how, as_json))
 
 
@@ -210,9 +309,9 @@ def pipeline(
 
 
 def _require_plan(folder: Path) -> None:
-    from engine.store.plan import read_plan
+    from engine.store.plan import read_any_plan
 
-    if not folder.is_dir() or read_plan(folder) is None:
+    if not folder.is_dir() or read_any_plan(folder) is None:
         raise UserError("no plan.json here", file=folder, expected="a data set folder")
 
 

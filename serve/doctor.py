@@ -41,7 +41,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything worth knowing about this machine."""
-    return [*_machine(), *_libraries(), *_gpu(), *_models(), *_clashes()]
+    return [*_machine(), *_libraries(), *_gpu(), *_attention(), *_models(), *_clashes()]
 
 
 def show(findings: list[Finding]) -> None:
@@ -87,8 +87,19 @@ def _gpu() -> Iterator[Finding]:
         yield Finding(f"cuda:{number}", "ok", f"{card.name}, {memory:.0f} GiB, sm_{major}{minor}")
 
 
+def _attention() -> Iterator[Finding]:
+    try:
+        from kernels import backends
+    except ImportError:
+        return
+    place = device.choose_device(None)
+    for name in backends.NAMES:
+        reason = backends.why_not(name, place)
+        yield Finding(f"attention {name}", "missing" if reason else "ok", reason or f"on {place}")
+
+
 def _models() -> Iterator[Finding]:
-    for name in registry.names()[:-1]:
+    for name in registry.embedded():
         try:
             found = registry.resolve(name)
         except ValueError as error:

@@ -9,10 +9,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine import registry
 from engine.registry import ModelRef
 from engine.stages.cluster import default_workers
-from engine.stages.draw import Draw
+from engine.stages.draw import Draw, loaded
 from engine.store import ranges
 from engine.store.commits import Folder
 from engine.store.plan import Plan
@@ -47,7 +46,7 @@ def forecast(out: Path, plan: Plan, ref: ModelRef, count: int, workers: int | No
     missing = missing_rows(Folder(out), count)
     rows = ranges.size(missing)
     pool = min(workers or default_workers(plan.settings.device == "cuda"), max(rows, 1))
-    draw = Draw(plan, registry.load(ref, plan.settings))
+    draw = loaded(plan, ref)
     seconds, sizes, failed = _sample(draw, _spread(missing, rows, plan.settings.rows_per_call))
     per_row = sum(seconds) / max(len(sizes) + failed, 1)
     heavy = sum(sizes) / max(len(sizes), 1) + PARQUET_PER_ROW

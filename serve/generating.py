@@ -5,29 +5,56 @@ it ended.
 from __future__ import annotations
 
 import json
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine import gates
 from engine.pipeline import How, Progress, RunError, run
+from engine.registry import ModelRef
 from engine.schema import UserError
-from serve.planning import Request, make_plan
+from engine.store.plan import CaptionPlan, Plan, read_any_plan
+from serve.planning import Request, make_plan, why_off
 from serve.progress import duration, line, progress
 
 
-def how(workers: int | None, batch: int | None, address: str | None) -> How:
+def how(
+    workers: int | None,
+    batch: int | None,
+    address: str | None,
+    needs: Sequence[str] | None = None,
+) -> How:
     """Scheduling flags, checked. Raises UserError."""
     for field, value in (("--workers", workers), ("--batch", batch)):
         if value is not None and value < 1:
             raise UserError(f"{value}", field=field, expected="1 or more")
-    return How(workers, batch, address)
+    return How(workers, batch, address, resources=dict(_amount(text) for text in needs or ()))
+
+
+def _amount(text: str) -> tuple[str, float]:
+    name, _, amount = text.partition("=")
+    try:
+        number = float(amount)
+    except ValueError:
+        number = math.nan
+    whole = number <= 1 or number.is_integer()
+    if not (name and 0 < number < math.inf and whole) or name == "CPU":
+        raise UserError(
+            f"{text!r}",
+            field="--needs",
+            expected="NAME=AMOUNT, for example GPU=0.5 or spot=1: a share of one, or whole ones",
+        )
+    return name, number
 
 
 def generate(request: Request, schedule: How, as_json: bool) -> int:
     """Run the job; the exit code."""
     plan, ref = make_plan(request)
+    _warn(request, plan, ref)
     with progress() as tell:
-        return _ended(
+        return ended(
             request.out,
             lambda: run(request.out, plan, ref, request.count, schedule, tell),
             as_json,
@@ -36,9 +63,13 @@ def generate(request: Request, schedule: How, as_json: bool) -> int:
 
 def redrive(folder: Path, schedule: How, as_json: bool) -> int:
     """Run the dead letters of a folder again; the exit code."""
+    if isinstance(read_any_plan(folder), CaptionPlan):
+        from serve import captioning
+
+        return captioning.redrive(folder, schedule, as_json)
     plan, ref = make_plan(Request(out=folder, address=schedule.address))
     with progress() as tell:
-        return _ended(
+        return ended(
             folder, lambda: run(folder, plan, ref, None, schedule, tell, redrive=True), as_json
         )
 
@@ -48,6 +79,7 @@ def forecast(request: Request, schedule: How, as_json: bool) -> int:
     from serve import forecast as dry
 
     plan, ref = make_plan(request)
+    _warn(request, plan, ref)
     found = dry.forecast(request.out, plan, ref, request.count or 0, schedule.workers)
     if as_json:
         print(json.dumps(found.as_dict()))
@@ -64,7 +96,19 @@ def forecast(request: Request, schedule: How, as_json: bool) -> int:
     return 0
 
 
-def _ended(folder: Path, job: Any, as_json: bool) -> int:
+def _warn(request: Request, plan: Plan, ref: ModelRef) -> None:
+    """Say what the user did not ask for and should know before the first image."""
+    off = [name for name in gates.NAMES if name not in plan.gates]
+    if request.gates is None and off:
+        _say(f"gates off: {', '.join(off)} ({why_off(ref)})")
+    if request.prompts is not None and not ref.reads_prompts:
+        _say(f"{ref.name} reads no prompt: of these only the labels that they state are used")
+    if alone := sorted(plan.recipe.labels() & {*ref.phantom_only}):
+        _say(f"no photograph shows that these steer, phantoms alone: {', '.join(alone)}")
+
+
+def ended(folder: Path, job: Any, as_json: bool) -> int:
+    """Run a job on a folder and say how it ended; the exit code."""
     try:
         state: Progress = job()
     except RunError as error:
@@ -96,6 +140,7 @@ def _summary(folder: Path, state: Progress) -> dict[str, Any]:
         "drawn": state.drawn,
         "seconds": round(state.seconds, 3),
         "images_per_s": round(state.images_per_s, 3),
+        "rejects": state.rejects,
     }
 
 

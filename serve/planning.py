@@ -6,18 +6,22 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import device, registry
+from engine import device, gates, registry
 from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.specs import Recipe, recipe_from
+from engine.stages.retry import GATE_LIBRARIES
 from engine.store.commits import Folder, planned_rows
 from engine.store.plan import Plan, Settings, library_versions, read_plan, refuse_differences
 
 FORMATS = ("webp", "png", "jpeg")
+LICENCE = "cc-by-4.0"
+LICENCE_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 MOST_STEPS = 1000
 MOST_PIXELS = 4096
 MOST_ROWS = 2**63 - 1
@@ -42,11 +46,16 @@ class Request:
     dtype: str | None = None
     device: str | None = None
     image_format: str | None = None
+    geometry: bool | None = None
+    t0: float | None = None
+    gates: str | None = None
+    reference: Path | None = None
+    licence: str | None = None
     address: str | None = None
 
     def check(self) -> None:
         """Raise UserError for a value that is wrong whatever the model."""
-        _check_out(self.out)
+        check_out(self.out)
         within("--count", self.count, 1, MOST_ROWS)
         within("--size", self.size, 1, MOST_PIXELS)
         within("--seed", self.seed, 0)
@@ -77,6 +86,8 @@ def make_plan(request: Request) -> tuple[Plan, ModelRef]:
     recipe.check_wording()
     ref.check_sources(recipe.sources(), request.spec or request.prompts or request.labels)
     settings = _settings(request, existing, ref)
+    reference = _reference(request, existing)
+    names = _gates(request, existing, ref, reference)
     plan = Plan(
         recipe=recipe,
         model=ref.name,
@@ -84,7 +95,13 @@ def make_plan(request: Request) -> tuple[Plan, ModelRef]:
         weights_sha256=ref.weights_sha256,
         settings=settings,
         image_format=request.image_format or (existing.image_format if existing else FORMATS[0]),
-        versions=library_versions(ref.libraries),
+        gates=names,
+        gates_sha256=gates.digest(names, _weights(ref), reference),
+        gates_reference=str(reference) if reference else None,
+        versions=library_versions(
+            (*ref.pixel_libraries(settings), *(GATE_LIBRARIES if names else ()))
+        ),
+        license=_licence(request, existing),
     ).sealed()
     if existing is not None:
         refuse_differences(request.out, existing, plan)
@@ -98,7 +115,7 @@ def within(field: str, value: int | None, least: int, most: int | None = None) -
         raise UserError(f"{value}", field=field, expected=allowed)
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
     """Raise UserError for a folder that cannot be made or written into."""
     try:
         nearest = out.absolute()
@@ -124,6 +141,103 @@ def _refuse_fewer(request: Request) -> None:
             field="--count",
             expected=f"{planned} or more",
         )
+
+
+def why_off(ref: ModelRef) -> str:
+    """Why the gates that are off by default are off."""
+    if not ref.learned:
+        return f"{ref.name} has learned from nobody"
+    return f"{ref.name} keeps nothing to judge with; see `retinaforge calibrate`"
+
+
+def _reference(request: Request, existing: Plan | None) -> Path | None:
+    """The file that the privacy gate reads in place of the model's own: the one that was given, or
+    the folder's. UserError where a folder that was judged with one has it no longer, and where one
+    is given to a folder that was judged without."""
+    planned = existing.gates_reference if existing else None
+    if planned is not None and not Path(planned).is_file():
+        raise UserError(
+            "the file that this folder's rows are judged with is not there",
+            file=planned,
+            field="--reference",
+            expected="the file where plan.json names it: every worker reads it there",
+        )
+    if request.reference is None:
+        return Path(planned) if planned else None
+    if not request.reference.is_file():
+        raise UserError("no such file", file=request.reference, field="--reference")
+    if existing is not None and planned is None:
+        raise UserError(
+            f"this folder's plan differs: reference: none → {request.reference}",
+            file=Folder(request.out).plan,
+            expected="no --reference, or another --out",
+        )
+    return request.reference.resolve()
+
+
+def _gates(
+    request: Request, existing: Plan | None, ref: ModelRef, reference: Path | None
+) -> tuple[str, ...]:
+    """The gates that were asked for, those of the folder, or all that the model carries. A
+    reference that no gate reads is a mistake."""
+    names = _named(request, existing, ref, reference)
+    if request.reference is not None and "privacy" not in names:
+        raise UserError(
+            "no privacy gate reads it", field="--reference", expected="--gates quality,privacy"
+        )
+    return names
+
+
+def _named(
+    request: Request, existing: Plan | None, ref: ModelRef, reference: Path | None
+) -> tuple[str, ...]:
+    if request.gates is None:
+        if existing is not None:
+            return existing.gates
+        if reference is not None and ref.learned:
+            return gates.NAMES
+        return tuple(name for name in gates.NAMES if ref.learned and _carries(ref, name))
+    named = {name.strip() for name in request.gates.split(",")}
+    if named == {"none"}:
+        return ()
+    if unknown := sorted(named - {*gates.NAMES}):
+        allowed = f"{', '.join(gates.NAMES)} (with commas) or none"
+        raise UserError(f"{unknown[0]!r}", field="--gates", expected=allowed)
+    if not ref.learned:
+        raise UserError(f"{ref.name} is drawn without gates", field="--gates", expected="none")
+    return tuple(name for name in gates.NAMES if name in named)
+
+
+def _carries(ref: ModelRef, name: str) -> bool:
+    try:
+        gates.digest((name,), _weights(ref))
+    except UserError:
+        return False
+    return True
+
+
+def _weights(ref: ModelRef) -> Path | None:
+    return registry.folder_of(ref) if ref.learned else None
+
+
+def _licence(request: Request, existing: Plan | None) -> str:
+    """It decides no pixel and so is no part of the fingerprint, but a folder has one for all."""
+    usual = existing.license if existing else LICENCE
+    wanted = usual if request.licence is None else request.licence.lower()
+    check_licence(wanted)
+    if existing is not None and wanted != existing.license:
+        raise UserError(
+            f"this folder's plan differs: license: {existing.license} → {wanted}",
+            file=Folder(request.out).plan,
+            expected="the same license, or another --out",
+        )
+    return wanted
+
+
+def check_licence(name: str) -> None:
+    """Raise UserError for what is no name of a licence."""
+    if not LICENCE_NAME.fullmatch(name):
+        raise UserError(f"{name!r}", field="--license", expected="a name such as cc-by-4.0")
 
 
 def _model(request: Request, existing: Plan | None) -> ModelRef:
@@ -153,23 +267,27 @@ def _recipe(request: Request, existing: Plan | None, ref: ModelRef) -> Recipe:
 
 
 def _settings(request: Request, existing: Plan | None, ref: ModelRef) -> Settings:
-    base = existing.settings if existing else _usual_settings(request, ref)
+    base = existing.settings if existing else usual_settings(request, ref)
     given = {
         "steps": request.steps,
         "solver": request.solver,
         "guidance": request.guidance,
         "dtype": request.dtype,
         "device": request.device,
+        "geometry": request.geometry,
+        "t0": request.t0,
     }
     settings = base.model_copy(update={k: v for k, v in given.items() if v is not None})
-    ref.check_solver(settings.solver)
-    if ref.kind != "null":
+    ref.check_solver(settings.solver, settings.steps, settings.guidance)
+    ref.check_start(settings.geometry, settings.t0)
+    if ref.learned:
         within("--steps", settings.steps, 1)
         device.choose_dtype(settings.dtype, settings.device)
     return settings
 
 
-def _usual_settings(request: Request, ref: ModelRef) -> Settings:
+def usual_settings(request: Request, ref: ModelRef) -> Settings:
+    """How the model is called where the flags do not say otherwise."""
     where = _device(request, ref)
     return Settings(
         solver=ref.solver,
@@ -178,17 +296,20 @@ def _usual_settings(request: Request, ref: ModelRef) -> Settings:
         guidance_interval=ref.guidance_interval,
         shift=ref.shift,
         dtype=device.choose_dtype(request.dtype, where),
-        attention="none" if ref.kind == "null" else "sdpa",
+        attention="sdpa" if ref.learned else "none",
         device=where,
         rows_per_call=registry.CUDA_ROWS_PER_CALL if where == "cuda" else 1,
         context_tokens=ref.context_tokens,
         threads=device.THREADS,
+        geometry=ref.takes_geometry,
+        # Without geometry only words and labels are to speak, and not the phantom's photograph.
+        t0=0.0 if request.geometry is False else ref.t0,
     )
 
 
 def _device(request: Request, ref: ModelRef) -> str:
     """CUDA where the machines that will draw have it: this one, or the cluster's."""
-    if ref.kind == "null":
+    if not ref.learned:
         return "cpu"
     address = request.address or os.environ.get("RAY_ADDRESS")
     if request.device in device.DEVICES and (address or request.device == "cpu"):

@@ -28,12 +28,15 @@ def progress(quiet: bool = False) -> Iterator[Tell]:
 
 
 def line(state: Progress) -> str:
-    """Rows done, images per second, time left, dead letters."""
+    """Rows done, images per second, time left, what the gates rejected, dead letters."""
     parts = [f"{state.committed:,} of {state.planned:,} rows"]
     if state.images_per_s:
         parts.append(f"{state.images_per_s:,.1f} images/s")
     if state.seconds_left:
         parts.append(f"{duration(state.seconds_left)} left")
+    if state.rejects:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in state.rejects.items())
+        parts.append(f"drawn again: {reasons}")
     if state.dead:
         parts.append(f"{state.dead:,} dead letters")
     return ", ".join([*parts, *([state.note] if state.note else [])])

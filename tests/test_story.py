@@ -64,7 +64,7 @@ def test_from_photographs_to_a_verified_data_set(photographs, tmp_path):
     prompts.write_text("Right eye, no diabetic retinopathy.\nLeft eye, proliferative DR.\n")
     generate = (
         "generate", "--count", 5, "--prompts", prompts, "--model", tmp_path / "run", "--size", 64,
-        "--steps", 2, "--out", tmp_path / "out",
+        "--steps", 2, "--gates", "none", "--out", tmp_path / "out",
     )  # fmt: skip
     retinaforge(*generate)
     verified = json.loads(retinaforge("verify", tmp_path / "out", "--json").stdout)

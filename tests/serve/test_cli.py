@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
 
+from engine import registry
+from engine.models.card import read_card, write_card
+from engine.schema import UserError
 from serve import cli
 from serve.planning import Request, make_plan
 from serve.progress import duration, line
@@ -39,11 +43,19 @@ BAD_FLAGS = [
     (("--count", 2, "--model", "null", "--solver", "heun"), "--solver"),
     (("--count", 2, "--model", "null", "--guidance", "nan"), "--guidance"),
     (("--count", 2, "--model", "null", "--steps", -1), "--steps"),
+    (("--count", 2, "--model", "dualgan-tiny", "--steps", 5), "--steps"),
+    (("--count", 2, "--model", "phantom", "--guidance", 9), "--guidance"),
     (("--count", 2, "--model", "null", "--seed", -1), "--seed"),
     (("--count", 2, "--model", "null", "--format", "gif"), "--format"),
     (("--count", 2, "--model", "null", "--workers", 0), "--workers"),
     (("--count", 2, "--model", "null", "--batch", 0), "--batch"),
     (("--count", 2, "--model", "null", "--dtype", "int8"), "--dtype"),
+    (("--count", 2, "--model", "debug", "--gates", "quality,beauty"), "quality, privacy"),
+    (("--count", 2, "--model", "null", "--gates", "quality"), "--gates"),
+    (("--count", 2, "--model", "phantom", "--size", 24), "--size"),
+    (("--count", 2, "--model", "null", "--geometry"), "--geometry"),
+    (("--count", 2, "--model", "null", "--t0", 0.5), "--t0"),
+    (("--count", 2, "--model", "debug", "--t0", 1), "--t0"),
     (("--count", 2, "--model", "null", "--prompts", "none.txt"), "none.txt"),
     (("--count", 2, "--unheard-of", 1), "unheard-of"),
 ]
@@ -114,23 +126,19 @@ def test_bench_refuses_wrong_numbers_before_it_measures(retinaforge):
 
 
 def test_a_plan_fails_before_any_write_for_another_wording_or_an_unknown_source(
-    retinaforge, tmp_path, monkeypatch
+    retinaforge, tmp_path
 ):
-    from dataclasses import replace
-
-    from engine import registry
     from engine.store.plan import write_plan
 
-    plan, ref = make_plan(Request(out=tmp_path / "o", count=5, model="null"))
+    plan, _ = make_plan(Request(out=tmp_path / "o", count=5, model="null"))
     recipe = plan.recipe.model_copy(update={"wording": -1})
     write_plan(tmp_path / "o", plan.model_copy(update={"recipe": recipe}).sealed())
     code, _, err = retinaforge("generate", "--count", 5, "--out", tmp_path / "o")
     assert code == 2
     assert "recipe.wording" in err
 
-    monkeypatch.setattr(registry, "resolve", lambda name: replace(ref, sources=("idrid",)))
     (tmp_path / "l.csv").write_text("dr_grade,source\n1,idrid\n2,mars\n")
-    flags = ("--labels", tmp_path / "l.csv", "--out", tmp_path / "p")
+    flags = ("--model", "debug", "--labels", tmp_path / "l.csv", "--out", tmp_path / "p")
     code, _, err = retinaforge("generate", "--count", 5, *flags)
     assert code == 2
     assert all(word in err for word in ("l.csv", "source", "'mars'", "idrid or none"))
@@ -155,6 +163,74 @@ def test_an_unknown_preset_is_refused(retinaforge, tmp_path):
     assert "PATH=VALUE" in err
 
 
+@pytest.fixture
+def taught(tmp_path):
+    """The debug model with a card by which phantoms alone taught it is_gc and is_rvo."""
+    folder = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "taught")
+    photographs = {"dr_grade": 9, "is_gc": 0, "is_rvo": 0}
+    evidence = [{"label": name, "real": count} for name, count in photographs.items()]
+    write_card(folder, {**read_card(folder), "label_evidence": evidence})
+    return folder
+
+
+def test_a_new_plan_says_which_gates_are_off_and_which_labels_no_photograph_taught(
+    retinaforge, tmp_path, taught
+):
+    flags = ("--count", 1, "--dry-run", "--out", tmp_path / "o")
+    null = ("generate", "--model", "null", *flags)
+    assert "gates off: quality, privacy (null" in retinaforge(*null)[2]
+    assert "gates off" not in retinaforge(*null, "--gates", "none")[2]
+
+    own = ("generate", "--model", taught, "--steps", 1, "--gates", "none", *flags)
+    assert "phantoms alone: is_gc, is_rvo" in retinaforge(*own)[2]
+    (tmp_path / "l.csv").write_text("dr_grade,is_rvo\n1,\n2,0\n")
+    _, _, err = retinaforge(*own, "--labels", tmp_path / "l.csv")
+    assert "phantoms alone: is_rvo\n" in err
+
+
+def test_a_model_that_reads_no_prompt_says_so_and_one_that_does_is_silent(retinaforge, tmp_path):
+    (tmp_path / "p.txt").write_text("A left eye with glaucoma.\n")
+    flags = ("--count", 1, "--dry-run", "--prompts", tmp_path / "p.txt", "--out", tmp_path / "o")
+    said = "dualgan-tiny reads no prompt"
+    assert said in retinaforge("generate", "--model", "dualgan-tiny", *flags)[2]
+    assert "reads no prompt" not in retinaforge("generate", "--model", "debug", *flags)[2]
+
+
+def test_without_geometry_a_model_starts_from_noise_unless_a_start_is_asked(tmp_path):
+    def plan(**given: object) -> tuple[bool, float]:
+        made, _ = make_plan(Request(out=tmp_path / "o", count=1, model="tiny", **given))
+        return made.settings.geometry, made.settings.t0
+
+    assert plan() == (True, 0.6)
+    assert plan(geometry=False) == (False, 0.0)
+    assert plan(geometry=False, t0=0.5) == (False, 0.5)
+
+
+@pytest.mark.parametrize("given", [{}, {"labels": "l.csv"}])
+def test_phantoms_are_whole_rows_with_masks_labels_and_captions(retinaforge, tmp_path, given):
+    import pyarrow.dataset
+
+    from engine.prose.parse import parse
+    from engine.schema import LABEL_NAMES, MASKS
+
+    (tmp_path / "l.csv").write_text("dr_grade,is_gc\n4,1\n")
+    flags = [part for name, file in given.items() for part in (f"--{name}", tmp_path / file)]
+    out = tmp_path / "o"
+    common = ("--size", 64, "--workers", 1, "--out", out)
+    code, _, err = retinaforge("phantom", "--count", 4, *common, *flags)
+    assert code == 0, err
+    assert retinaforge("verify", out)[0] == 0
+    rows = pyarrow.dataset.dataset(out / "parts").to_table().to_pylist()
+    assert len(rows) == len({row["image"]["bytes"] for row in rows}) == 4
+    for row in rows:
+        assert (row["width"], row["caption_source"], row["attempts"]) == (64, "phantom", 1)
+        assert all(row[name] is not None for name in LABEL_NAMES)
+        assert all(row[name] is not None for name in MASKS)
+        assert given == {} or row["is_gc"] == 1
+        stated = parse(row["caption"])
+        assert stated.items() <= row.items()
+
+
 def test_a_dry_run_draws_forecasts_and_writes_nothing(retinaforge, tmp_path):
     arguments = ("generate", "--count", 1000, "--model", "null:5", "--workers", 2, "--dry-run")
     code, out, _ = retinaforge(*arguments, "--out", tmp_path / "o", "--json")
@@ -170,7 +246,19 @@ def test_a_dry_run_draws_forecasts_and_writes_nothing(retinaforge, tmp_path):
 
 
 def test_every_command_shows_an_example(retinaforge):
-    for command in ("generate", "verify", "redrive", "train", "doctor", "bench pipeline"):
+    for command in (
+        "generate",
+        "phantom",
+        "verify",
+        "redrive",
+        "report",
+        "export",
+        "identify",
+        "calibrate",
+        "train",
+        "doctor",
+        "bench pipeline",
+    ):
         code, out, _ = retinaforge(*command.split(), "--help")
         assert code == 0
         assert f"retinaforge {command}" in " ".join(out.split())
@@ -194,9 +282,29 @@ def test_a_plan_takes_what_is_not_given_from_the_folder(tmp_path):
     assert make_plan(Request(out=out, count=5, seed=9))[0] == first
 
 
+def test_the_license_is_the_folders_and_no_part_of_its_fingerprint(tmp_path):
+    from engine.store.plan import write_plan
+
+    out = tmp_path / "o"
+    usual, _ = make_plan(Request(out=out, count=5, model="null"))
+    assert usual.license == "cc-by-4.0"
+    free, _ = make_plan(Request(out=out, count=5, model="null", licence="CC0-1.0"))
+    assert (free.license, free.fingerprint) == ("cc0-1.0", usual.fingerprint)
+    write_plan(out, free)
+    assert make_plan(Request(out=out, count=6))[0].license == "cc0-1.0"
+    with pytest.raises(UserError, match=r"license: cc0-1\.0 → mit"):
+        make_plan(Request(out=out, count=6, licence="mit"))
+    with pytest.raises(UserError, match="--license"):
+        make_plan(Request(out=tmp_path / "p", count=5, model="null", licence="free for all"))
+
+
 def test_progress_lines_say_rows_pace_time_left_and_dead_letters():
+    from dataclasses import replace
+
     from engine.pipeline import Progress
 
     state = Progress(planned=2000, committed=500, dead=100, drawn=500, images_per_s=10.0)
+    picky = replace(state, rejects={"blurred": 7, "dark": 2})
+    assert "left, drawn again: blurred 7, dark 2, 100 dead" in line(picky)
     assert line(state) == "500 of 2,000 rows, 10.0 images/s, 0:02:20 left, 100 dead letters"
     assert duration(3725) == "1:02:05"

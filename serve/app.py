@@ -1,0 +1,220 @@
+"""The half of the server that speaks HTTP: OpenAI's image API, health, and the gallery page.
+
+A plain ASGI application over a door through which images are asked for; it knows nothing of Ray and
+holds no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine.registry import ModelRef
+from engine.store.plan import Plan
+from serve.auth import LOCAL_NAMES, opens
+from serve.contract import ImageRequest, Problem, answered, asked, model_body
+from serve.sampler import Item, Picture
+
+log = logging.getLogger(__name__)
+
+GALLERY = Path(__file__).parent / "gallery"
+PAGES = {"/": "index.html", "/gallery.css": "gallery.css", "/gallery.js": "gallery.js"}
+MOST_BYTES = 64 << 10
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+TITLES = {404: "no such address", 405: "not with this method"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the HTTP half is made with. `draw` gives the picture of an item; it raises Busy where
+    the queue is full, Lost where nothing can be drawn. Without `token_sha256` anybody on this
+    machine may ask.
+    """
+
+    plan: Plan
+    ref: ModelRef
+    draw: Callable[[Item], Awaitable[Picture]]
+    token_sha256: str | None = None
+    timeout: float = 300.0
+    retry_after: int = 5
+
+
+class Busy(Exception):
+    """The queue is full."""
+
+
+class Lost(Exception):
+    """The half that draws is gone, or can draw no more."""
+
+
+def build(desk: Desk) -> FastAPI:
+    """The ASGI application."""
+    # Their pages load scripts from elsewhere.
+    app = FastAPI(title="RetinaForge", docs_url=None, redoc_url=None)
+    started = int(time.time())
+
+    @app.post("/v1/images/generations")
+    async def generations(body: ImageRequest) -> Any:
+        items = asked(body, desk.plan, desk.ref)
+        return answered(items, await _pictures(desk, items), desk.plan, int(time.time()))
+
+    @app.get("/v1/models")
+    async def models() -> Any:
+        return {"object": "list", "data": [model_body(desk.plan, desk.ref, started)]}
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> Any:
+        if name != desk.ref.name:
+            raise Problem(404, f"no model {name!r} here", param="model", code="model_not_found")
+        return model_body(desk.plan, desk.ref, started)
+
+    @app.get("/healthz")
+    async def healthz() -> Any:
+        return {"status": "ok", "model": desk.ref.name}
+
+    _add_pages(app)
+    _tell_problems(app)
+    app.add_middleware(_Guard, token_sha256=desk.token_sha256)
+    if desk.token_sha256 is None:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_NAMES], www_redirect=False)
+    return app
+
+
+async def _pictures(desk: Desk, items: Sequence[Item]) -> list[Picture]:
+    """The pictures of a whole request; where one cannot even be queued the others are given up."""
+    tasks = [asyncio.ensure_future(desk.draw(item)) for item in items]
+    try:
+        async with asyncio.timeout(desk.timeout):
+            return await asyncio.gather(*tasks)
+    except Busy as error:
+        raise Problem(
+            429,
+            "too many images are waiting; try again later",
+            kind="rate_limit_error",
+            code="queue_full",
+            retry_after=desk.retry_after,
+        ) from error
+    except Lost as error:
+        log.exception("the sampler is lost")
+        message = "the model is being restarted; try again later"
+        raise Problem(503, message, kind="server_error", code="unavailable") from error
+    except TimeoutError as error:
+        message = f"not drawn within {desk.timeout:g} seconds"
+        raise Problem(504, message, kind="server_error", code="timeout") from error
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _add_pages(app: FastAPI) -> None:
+    for path, name in PAGES.items():
+
+        def page(file: Path = GALLERY / name) -> FileResponse:
+            return FileResponse(file, headers=HEADERS)
+
+        app.add_api_route(path, page, include_in_schema=False, response_class=FileResponse)
+
+
+def _tell_problems(app: FastAPI) -> None:
+    """Every error in OpenAI's form."""
+
+    @app.exception_handler(Problem)
+    async def told(request: Request, error: Problem) -> JSONResponse:
+        return _answer(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        # The first place is always the body; a JSON error has its position in the second.
+        broken = first["type"] == "json_invalid"
+        places = [] if broken else [str(each) for each in first["loc"][1:]]
+        param = ".".join(places) or None
+        message = f"{param}: {first['msg']}" if param else first["msg"]
+        unknown = first["type"] == "extra_forbidden"
+        code = "unknown_parameter" if unknown else "invalid_json" if broken else "invalid_value"
+        return _answer(Problem(400, message, param=param, code=code))
+
+    @app.exception_handler(HTTPException)
+    async def other(request: Request, error: HTTPException) -> JSONResponse:
+        message = TITLES.get(error.status_code, str(error.detail))
+        return _answer(Problem(error.status_code, message, code="not_found"))
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> JSONResponse:
+        return _answer(Problem(500, "an error of the server", kind="server_error", code="fault"))
+
+
+def _answer(problem: Problem) -> JSONResponse:
+    headers = dict(HEADERS)
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(problem.body, problem.status, headers)
+
+
+class _Guard:
+    """Before anything is read: the token on every `/v1/` address, and bodies of bounded size."""
+
+    def __init__(self, app: ASGIApp, token_sha256: str | None) -> None:
+        self._app = app
+        self._sha256 = token_sha256
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        header = headers.get(b"authorization", b"").decode("latin-1")
+        guarded = scope["path"].startswith("/v1/") and self._sha256 is not None
+        if guarded and not opens(header, self._sha256 or ""):
+            problem = Problem(401, "a valid token is needed", code="invalid_api_key")
+            await _answer(problem)(scope, receive, send)
+            return
+        try:
+            body = await _body(receive)
+        except Problem as problem:
+            await _answer(problem)(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body. Raises Problem for one that is too large, before it is in memory."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MOST_BYTES:
+            raise Problem(413, f"a body of more than {MOST_BYTES} bytes", code="too_large")
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return first.pop() if first else await receive()
+
+    return again

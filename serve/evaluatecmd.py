@@ -1,0 +1,175 @@
+"""`retinaforge evaluate`: how well a model does what it is asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.schema import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from engine.registry import ModelRef
+    from engine.specs import Spec
+
+app = typer.Typer(no_args_is_help=True, help="Measure what a model draws.")
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")]
+Data = Annotated[
+    list[str], typer.Option(help="What the model was trained on, with its test split; repeatable.")
+]
+Segmenter = Annotated[str, typer.Option(help="The network that outlines: a name or a folder.")]
+Drawn = Annotated[int, typer.Option(min=2, help="Samples drawn with and without each label.")]
+Source = Annotated[str | None, typer.Option(help="The camera that every sample is asked for.")]
+Phantoms = Annotated[int, typer.Option(min=0, help="Phantoms that the model was trained with.")]
+Write = Annotated[bool, typer.Option("--write", help="Put the table into the model's card.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@app.callback()
+def evaluate() -> None:
+    """Measure what a model draws."""
+
+
+@app.command()
+def condition(
+    model: Model,
+    data: Data,
+    segmenter: Segmenter = "segmenter",
+    drawn: Drawn = 24,
+    source: Source = None,
+    phantoms: Phantoms = 0,
+    write: Write = False,
+    as_json: Json = False,
+) -> None:
+    """Whether each label steers the samples: readers that learned the label from real eyes, or
+    from phantoms where there are too few, tell samples with it from samples without.
+
+    Example: retinaforge evaluate condition tiny --data eyes.csv --source idrid
+    """
+    from engine import registry
+    from engine.data.sources import read_examples
+    from engine.evaluate.evidence import Counts, label_evidence
+    from engine.models.card import read_card, write_card
+    from train.frozen import load_segmenter
+
+    ref = registry.resolve(model)
+    ref.check_sources([source] if source else [])
+    draw = _drawer(ref)
+    table = []
+    counts = Counts(drawn=drawn)
+    outliner = load_segmenter(segmenter, 0)
+    for row in label_evidence(draw, read_examples(data), phantoms, outliner, counts, source):
+        _tell(
+            f"{row.label:28} AUC {row.auc:.2f} ({row.low:.2f} to {row.high:.2f}), "
+            f"reader {row.reader_auc:.2f} on {row.read_on}"
+        )
+        table.append(asdict(row))
+    if write:
+        folder = registry.folder_of(ref)
+        card = {k: v for k, v in read_card(folder).items() if k != "weights_sha256"}
+        write_card(folder, {**card, "label_evidence": table})
+    if as_json:
+        print(json.dumps({"rows": table}))
+
+
+@app.command()
+def authenticity(
+    model: Model,
+    data: Annotated[
+        list[str], typer.Option(help="Photographs with a test split, which is used; repeatable.")
+    ],
+    drawings: Annotated[int, typer.Option(min=1, help="How often a sample is drawn of each.")] = 4,
+    as_json: Json = False,
+) -> None:
+    """Whether samples can be told from held-out photographs of the same cameras and labels, by 25
+    measures of colour, light, texture, vessels, disc and macula: 0.5 is chance.
+
+    Example: retinaforge evaluate authenticity phantom --data eyes.csv
+    """
+    from engine import registry
+    from engine.data import splits
+    from engine.data.sources import read_examples
+    from engine.evaluate.authenticity import FOLDS
+    from engine.evaluate.authenticity import authenticity as tell_apart
+
+    ref = registry.resolve(model)
+    examples = splits.held_out(read_examples(data))
+    if len(examples) < FOLDS:
+        raise UserError(
+            f"{len(examples)} held-out photographs", field="--data", expected=f"at least {FOLDS}"
+        )
+    ref.check_sources({named for each in examples if (named := each.annotation.source)})
+    rows = []
+    for row in tell_apart(_drawer(ref), examples, drawings):
+        each = ", ".join(f"{source} {area:.2f}" for source, area in row.by_source.items())
+        _tell(f"drawing {row.drawing}, {row.pairs} pairs, {row.classifier}: {row.auc:.2f} ({each})")
+        rows.append(asdict(row))
+    if as_json:
+        print(json.dumps({"rows": rows}))
+
+
+@app.command()
+def captions(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="What --backend takes, or a captioner's folder.")
+    ],
+    data: Annotated[
+        list[str],
+        typer.Option(help="Labelled photographs with a test split, phantom:N; repeatable."),
+    ],
+    allow_plain: Annotated[
+        bool, typer.Option("--allow-plain", help="Send photographs to a server unencrypted.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the table into the captioner's card.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What captions are worth: the labels that they state against those that are known, on the test
+    split's photographs and on phantoms, beside always stating the most frequent value.
+
+    Example: retinaforge evaluate captions local --data eyes.csv --data phantom:400
+    """
+    from engine import caption
+    from engine.data.sources import read_examples
+    from engine.evaluate.captions import grade_captions, table
+    from engine.models.card import read_card, write_card
+    from serve.captioning import describe_with
+
+    named = f"local:{model}" if Path(model).is_dir() else model
+    backend = caption.resolve(named, allow_plain)
+    if write and backend.folder is None:
+        raise UserError("a served model keeps no card here", field="--write")
+    rows = table(grade_captions(describe_with(backend), read_examples(data), _tell))
+    for row in rows:
+        figures = ", ".join(
+            f"{name} {value:.2f} (prior {row['prior'][name]:.2f})"
+            for name, value in row["scores"].items()
+        )
+        _tell(f"{row['label']:28} {row['rows']:4} {row['on']}: {figures}")
+    if write and backend.folder:
+        card = {k: v for k, v in read_card(backend.folder).items() if k != "weights_sha256"}
+        write_card(backend.folder, {**card, "caption_scores": rows})
+    if as_json:
+        print(json.dumps({"rows": rows}))
+
+
+def _drawer(ref: ModelRef) -> Callable[[Sequence[Spec]], list[np.ndarray]]:
+    """Specs to photographs, drawn as the model is usually called."""
+    from engine import registry
+    from serve.planning import Request, usual_settings
+
+    sampler = registry.load(ref, usual_settings(Request(out=Path()), ref))
+    return lambda specs: [drawn.image for drawn in sampler.draw(specs)]
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,68 @@
+"""The command of the gates: `calibrate` sets a model's privacy gate from its training set."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A finished model folder.")]
+Data = Annotated[
+    list[str], typer.Option(help="What the model was trained on: CSV or folder; repeatable.")
+]
+HeldOut = Annotated[
+    list[str] | None,
+    typer.Option(help="Real eyes that the model never saw; without it the test split of --data."),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also write a gate with small pictures of the training set, for the house only: "
+        "`generate --reference` reads it."
+    ),
+]
+Thumbnails = Annotated[
+    bool,
+    typer.Option(
+        "--thumbnails",
+        help="Keep these pictures in the model folder: only for photographs that anyone may see.",
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Make it though data is missing, or the gate that lies there knows more."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def calibrate(
+    model: Model,
+    data: Data,
+    held_out: HeldOut = None,
+    reference: Reference = None,
+    thumbnails: Thumbnails = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Set the privacy gate: features and keyed ids of the training photographs go into MODEL_DIR,
+    with the distance at which one real eye in a hundred would be called a copy.
+
+    Example: retinaforge calibrate runs/diffusion-tiny/model --data eyes.csv
+    """
+    from engine.gates.calibrate import calibrate as set_gate
+
+    facts = set_gate(model, data, held_out, reference, thumbnails, force, _tell)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):20} {value}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

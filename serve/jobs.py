@@ -1,0 +1,270 @@
+"""A command of ours as a Ray job: checked here, sent with the code that it needs, followed to its
+exit code.
+
+What leaves this machine is the four code folders and the files that the command names: never a data
+set folder, never what lies in `private`. The submission id is the plan's fingerprint, so that the
+same command finds its own job: while that runs the command attaches to it; afterwards it is sent
+again under the next number (`FINGERPRINT-2`), and the folder says what is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from engine.schema import UserError
+from serve import generating
+from serve.planning import Request, make_plan
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = ("engine", "kernels", "serve", "train")
+NOT_SENT = ("__pycache__", "*.pyc", "private")
+PROGRAM = ("python", "-m", "serve.cli")
+DRAWING = ("generate", "phantom")
+NOT_JOBS = ("submit", "serve", "doctor")
+BUSY = ("PENDING", "RUNNING")
+POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """A checked command. `identity` is what the job is known by, `out` the folder that it writes,
+    `files` what it reads from beside the code, relative to where the command was given.
+    """
+
+    words: tuple[str, ...]
+    identity: str
+    out: str
+    files: tuple[Path, ...]
+
+    @property
+    def command(self) -> str:
+        return shlex.join(self.words)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended: Ray's word for it and our exit code."""
+
+    status: str
+    exit_code: int
+    message: str
+
+
+def checked(words: Sequence[str]) -> Work:
+    """The command as a job, with every mistake found that can be found without the cluster.
+
+    Raises UserError, or click's own error for flags that do not exist.
+    """
+    words = tuple(words)[1 if [*words[:1]] == ["retinaforge"] else 0 :]
+    name, params = _parsed(words)
+    if params.get("address") is not None:
+        raise UserError("the job finds its own cluster", field="--address", expected="no such flag")
+    out = params.get("out")
+    if out is not None and not Path(out).is_absolute():
+        raise UserError(
+            f"{out} would lie in the job's own folder, which Ray throws away",
+            field="--out",
+            expected="an absolute path on a file system that all nodes share",
+        )
+    files = tuple(_files(params))
+    if name in DRAWING and not params.get("dry_run"):
+        identity = _fingerprint(name, params)
+    else:
+        identity = hashlib.sha256(shlex.join(words).encode()).hexdigest()
+    return Work(words, identity, str(out or ""), files)
+
+
+def _parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """Name and flags of the command, read by the command line's own parser and not run."""
+    from serve.cli import app
+
+    command: Any = typer.main.get_command(app)
+    names: list[str] = []
+    rest = list(words)
+    while hasattr(command, "resolve_command"):
+        if not rest or rest[0].startswith("-"):
+            raise UserError("no command", field="--", expected="for example generate --count 64")
+        context = command.context_class(command, info_name="retinaforge")
+        _, command, rest = command.resolve_command(context, rest)
+        names.append(command.name)
+    if names[0] in NOT_JOBS:
+        raise UserError(f"{names[0]} is no job", field="--", expected="a command that ends")
+    context = command.make_context(" ".join(names), rest)
+    return " ".join(names), context.params
+
+
+def _files(params: Mapping[str, Any]) -> Iterator[Path]:
+    """Files named by relative paths, which travel; UserError for what must not or cannot travel."""
+    for name, value in params.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            text = isinstance(each, str) and name in ("model", "data", "images")
+            if name == "out" or not (isinstance(each, Path) or text):
+                continue
+            path = Path(each)
+            if path.is_absolute() or not path.exists():
+                continue
+            is_model = (path / "model_card.json").is_file()
+            outside = not path.resolve().is_relative_to(Path.cwd().resolve())
+            kept = name == "reference" or {"private"} & {*path.parts}
+            if outside or kept or (path.is_dir() and not is_model):
+                raise UserError(
+                    f"{path} is not sent to a cluster",
+                    field=f"--{name}",
+                    expected="an absolute path on a file system that all nodes share",
+                )
+            yield path
+
+
+def _fingerprint(name: str, params: Mapping[str, Any]) -> str:
+    """That of the plan which the flags stand for, made by the checks that the job itself makes."""
+    known = {each.name for each in fields(Request)}
+    given = {key: value for key, value in params.items() if key in known}
+    if name == "phantom":
+        given |= {"model": "phantom", "gates": "none"}
+    generating.how(params.get("workers"), params.get("batch"), None, params.get("needs"))
+    request = Request(**given)
+    if request.out.is_dir():
+        return _planned(request)
+    with tempfile.TemporaryDirectory() as scratch:
+        # The folder's file system may be mounted on the cluster alone.
+        return _planned(replace(request, out=Path(scratch) / "new"))
+
+
+def _planned(request: Request) -> str:
+    from engine import registry
+    from engine.store.plan import read_plan
+
+    ref = registry.resolve(request.model or registry.DEFAULT_MODEL)
+    if read_plan(request.out) is None and request.device is None and ref.learned:
+        raise UserError(
+            "the plan must not hang on which nodes are up when the job starts",
+            field="--device",
+            expected="cuda or cpu, for a model that has learned",
+        )
+    # With an address the device is taken at its word: it is the nodes' and not this machine's.
+    plan, _ = make_plan(replace(request, address="the cluster's" if request.device else None))
+    return plan.fingerprint
+
+
+def client_of(address: str | None) -> Any:
+    """Ray's client of the job server at http://HOST:8265. Raises UserError if none answers."""
+    import logging
+
+    from ray.job_submission import JobSubmissionClient
+
+    logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
+    try:
+        return JobSubmissionClient(address)
+    except ConnectionError as error:
+        raise UserError(
+            f"no job server answers at {address or 'RAY_ADDRESS'}",
+            field="--address",
+            expected="http://HOST:8265, the head's dashboard (perhaps through a tunnel)",
+        ) from error
+    except RuntimeError as error:
+        raise UserError(_refused(error), field="--address") from error
+
+
+def _refused(error: BaseException) -> str:
+    text = str(error)
+    if "401" in text or "403" in text or "authenticat" in text.lower():
+        return "the cluster wants a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+
+
+def submit(client: Any, work: Work, tell: Callable[[str], None]) -> str:
+    """Send the command unless its job runs already; the submission id."""
+    while True:
+        ours = _ours(client, work)
+        for each in ours.values():
+            if str(each.status) in BUSY and (each.metadata or {}).get("out") == work.out:
+                if each.metadata.get("command") != work.command:
+                    raise UserError(
+                        f"job {each.submission_id} is at work in {work.out} with other flags: "
+                        f"{each.metadata.get('command')}",
+                        field="--out",
+                        expected="to wait for its end, or `ray job stop` it first",
+                    )
+                tell(f"job {each.submission_id} is running already; attached")
+                return each.submission_id
+        number = max(ours, default=0) + 1
+        name = work.identity if number == 1 else f"{work.identity}-{number}"
+        with tempfile.TemporaryDirectory() as folder:
+            _pack(work, Path(folder))
+            try:
+                client.submit_job(
+                    entrypoint=shlex.join([*PROGRAM, *work.words]),
+                    submission_id=name,
+                    # The command only leads: it takes no processor, so a head without any runs it.
+                    entrypoint_num_cpus=0,
+                    runtime_env={"working_dir": folder},
+                    metadata={"command": work.command, "out": work.out},
+                )
+            except RuntimeError as error:
+                if "already exists" not in str(error):
+                    raise
+                continue  # Somebody was faster with the same command.
+        tell(f"job {name} submitted")
+        return name
+
+
+def _ours(client: Any, work: Work) -> dict[int, Any]:
+    """Jobs of this identity by number."""
+    found = {}
+    for job in client.list_jobs():
+        name, _, number = (job.submission_id or "").partition("-")
+        if name == work.identity and (number or "1").isdigit():
+            found[int(number or "1")] = job
+    return found
+
+
+def _pack(work: Work, folder: Path) -> None:
+    """The code, and the files that the command names, where it names them."""
+    ignore = shutil.ignore_patterns(*NOT_SENT)
+    for name in CODE:
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    for path in work.files:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target, ignore=ignore, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(path, target)
+
+
+def followed(client: Any, name: str, tell: Callable[[str], None]) -> Ended:
+    """Tell the job's output until it ends, and how it ended."""
+
+    async def follow() -> None:
+        async for text in client.tail_job_logs(name):
+            tell(text)
+
+    while True:
+        try:
+            asyncio.run(follow())
+        except (RuntimeError, OSError):
+            # The line to the log broke; the job has not, and its status is asked for below.
+            time.sleep(POLL)
+        info = client.get_job_info(name)
+        if str(info.status) not in BUSY:
+            return _ended(info)
+        time.sleep(POLL)
+
+
+def _ended(info: Any) -> Ended:
+    """Ray knows only whether a command succeeded; the driver's own code says how it did not."""
+    code = info.driver_exit_code
+    known = code if code in (0, 1, 2, 3) else 1
+    status = str(getattr(info.status, "value", info.status))
+    return Ended(status, known, info.message or "")

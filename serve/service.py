@@ -1,0 +1,190 @@
+"""Both halves as Ray Serve deployments: many HTTP ingresses may stand before a few samplers.
+
+`build` is what `serve deploy` and a RayService import; `running` is the same for the time of
+`retinaforge serve`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from engine import registry
+from engine.registry import ModelRef
+from engine.schema import UserError
+from engine.stages.cluster import cluster
+from engine.store.plan import Plan
+from serve.planning import Request, make_plan
+from serve.sampler import Item, Picture, Studio, painter_of, rows_of
+
+INGRESS_CALLS = 1024
+"""Requests at once in one ingress. They only wait there; the sampler's queue is the bound."""
+CALLS_AHEAD = 2
+"""Batches that a replica holds beside the one being drawn, so that shapes find their like."""
+DRAIN_SECONDS = 10.0
+
+
+class Setting(BaseModel):
+    """What is served, and how; the `args` of a Serve config file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = registry.DEFAULT_MODEL
+    device: str | None = None
+    gates: str | None = None
+    rows_per_call: int | None = Field(default=None, ge=1, le=256)
+    replicas: int = Field(default=1, ge=1)
+    queue: int = Field(default=64, ge=1)
+    timeout: float = Field(default=300.0, gt=0)
+    token_sha256: str = Field(pattern="^([0-9a-f]{64}|open)$")
+
+    def plan(self) -> tuple[Plan, ModelRef]:
+        """The plan that `generate` would make of a new folder. Raises UserError."""
+        with tempfile.TemporaryDirectory() as nowhere:
+            plan, ref = make_plan(
+                Request(
+                    out=Path(nowhere) / "served",
+                    model=self.model,
+                    device=self.device,
+                    gates=self.gates,
+                )
+            )
+        if self.rows_per_call is not None:
+            shape = {"rows_per_call": self.rows_per_call}
+            settings = plan.settings.model_copy(update=shape)
+            plan = plan.model_copy(update={"settings": settings}).sealed()
+        return plan, ref
+
+
+class Sampler:
+    """The deployment that draws: one model on one processor or GPU."""
+
+    def __init__(self, plan: str) -> None:
+        planned = Plan.model_validate_json(plan)
+        self._studio = Studio(lambda: painter_of(planned), rows_of(planned))
+
+    async def draw(self, item: Item) -> Picture:
+        """The picture of one item, drawn together with others of its shape."""
+        return await self._studio.draw(item)
+
+    def check_health(self) -> None:
+        """Ray Serve replaces a replica that raises here."""
+        self._studio.check()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_studio"):
+            self._studio.close()
+
+
+@serve.ingress()
+class Ingress:
+    """The deployment that speaks HTTP: it holds no model."""
+
+    def __init__(self, sampler: DeploymentHandle, plan: str, setting: str) -> None:
+        self._draw = sampler.draw
+        self._plan = Plan.model_validate_json(plan)
+        self._setting = Setting.model_validate_json(setting)
+
+    def __serve_build_asgi_app__(self) -> Any:
+        from serve.app import Desk, build
+
+        setting = self._setting
+        ref = registry.resolve(self._plan.model_location)
+        seconds = ref.expected_seconds(self._plan.settings, ref.size)
+        desk = Desk(
+            plan=self._plan,
+            ref=ref,
+            draw=self._ask,
+            token_sha256=None if setting.token_sha256 == "open" else setting.token_sha256,
+            timeout=setting.timeout,
+            retry_after=max(1, min(60, math.ceil(seconds * setting.queue / setting.replicas / 4))),
+        )
+        return build(desk)
+
+    async def _ask(self, item: Item) -> Picture:
+        from serve.app import Busy, Lost
+
+        try:
+            return await self._draw.remote(item)
+        except BackPressureError as error:
+            raise Busy from error
+        except (RayError, RayServeException, DeploymentUnavailableError) as error:
+            raise Lost from error
+
+
+def application(setting: Setting) -> serve.Application:
+    """The ingress bound to its samplers. Raises UserError."""
+    plan, _ = setting.plan()
+    on_gpu = plan.settings.device == "cuda"
+    text = plan.model_dump_json()
+    sampler = serve.deployment(
+        Sampler,
+        num_replicas=setting.replicas,
+        ray_actor_options={"num_cpus": 1, "num_gpus": int(on_gpu)},
+        max_ongoing_requests=(1 + CALLS_AHEAD) * rows_of(plan),
+        max_queued_requests=setting.queue,
+        graceful_shutdown_timeout_s=DRAIN_SECONDS,
+    ).bind(text)
+    return serve.deployment(
+        Ingress,
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=INGRESS_CALLS,
+        graceful_shutdown_timeout_s=DRAIN_SECONDS,
+    ).bind(sampler, text, setting.model_dump_json())
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """What a Serve config file names as `import_path: serve.service:build`; `args` is a Setting."""
+    return application(Setting.model_validate(args))
+
+
+@contextmanager
+def running(setting: Setting, host: str, port: int, address: str | None) -> Iterator[None]:
+    """The service for the time of a `with`, answering when it begins, gone when it has ended.
+
+    Raises UserError, and whatever Ray raises where the model cannot be loaded.
+    """
+    _quieten()
+    app = application(setting)
+    with cluster(address, setting.replicas):
+        try:
+            serve.start(
+                proxy_location="HeadOnly",
+                http_options={
+                    "host": host,
+                    "port": port,
+                    # Ours ends first and answers in words.
+                    "request_timeout_s": setting.timeout + 30,
+                },
+                logging_config={"log_level": "WARNING", "enable_access_log": False},
+            )
+            serve.run(app, name="retinaforge", route_prefix="/")
+            yield
+        except RuntimeError as error:
+            if "deploying" not in str(error).lower():
+                raise
+            raise UserError(f"the model did not start: {error}", field="--model") from error
+        finally:
+            # Ray tells of its controller's death, which is what was asked for.
+            with contextlib.redirect_stderr(io.StringIO()):
+                serve.shutdown()
+
+
+def _quieten() -> None:
+    # Ray Serve tells every step of its start on standard error; ours is one line.
+    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)

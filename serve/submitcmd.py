@@ -1,0 +1,62 @@
+"""The command `submit`: another command of ours as a job on a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+Command = Annotated[
+    list[str], typer.Argument(metavar="-- COMMAND", help="Any command of ours that ends.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="The head's dashboard, http://HOST:8265; RAY_ADDRESS by default."),
+]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to its end.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+EXAMPLE = (
+    "Example: retinaforge submit --address http://127.0.0.1:8265 -- "
+    "generate --count 1000000 --device cuda --workers 16 --out /shared/eyes"
+)
+
+
+def submit(
+    command: Command, address: Address = None, wait: Wait = True, as_json: Json = False
+) -> None:
+    """Run a command on a cluster, under its plan's fingerprint as submission id. The same command
+    attaches to a job that runs, and goes on from one that ended. The exit code is the command's.
+    """
+    from serve import jobs
+
+    work = jobs.checked(command)
+    client = jobs.client_of(address)
+    name = jobs.submit(client, work, _say)
+    if not wait:
+        print(json.dumps({"submission_id": name}) if as_json else name)
+        return
+    try:
+        ended = jobs.followed(client, name, _log if as_json else _out)
+    except KeyboardInterrupt:
+        _say(f"\nno longer followed; the job goes on. To end it: ray job stop {name}")
+        raise typer.Exit(1) from None
+    if as_json:
+        outcome = {"submission_id": name, "status": ended.status, "exit_code": ended.exit_code}
+        print(json.dumps(outcome))
+    if ended.status != "SUCCEEDED":
+        _say(f"job {name} {ended.status.lower()}, exit code {ended.exit_code}")
+    raise typer.Exit(ended.exit_code if ended.status != "STOPPED" else 1)
+
+
+def _out(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def _log(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,102 @@
+"""What `submit` refuses before anything leaves this machine, and what it sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click import ClickException
+from typer.testing import CliRunner
+
+from engine.schema import UserError
+from serve import jobs
+from serve.cli import app
+from serve.planning import Request, make_plan
+
+NULL = ["generate", "--model", "null", "--count", "5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([*NULL, "--out", "eyes"], "absolute path on a file system that all nodes share"),
+        ([*NULL, "--out", "/shared/eyes", "--address", "10.0.0.1:6379"], "--address"),
+        ([*NULL, "--out", "/shared/eyes", "--workers", "0"], "--workers"),
+        ([*NULL, "--out", "/shared/eyes", "--needs", "GPU=1.5"], "--needs"),
+        (["generate", "--model", "null", "--count", "0", "--out", "/shared/e"], "--count"),
+        (["generate", "--count", "5", "--out", "/shared/eyes"], "--device"),
+        (["submit", "--", "verify", "/shared/eyes"], "no job"),
+        (["serve", "--open"], "no job"),
+        ([], "no command"),
+    ],
+)
+def test_mistakes_are_found_before_a_cluster_is_asked(words, told):
+    with pytest.raises(UserError, match=told):
+        jobs.checked(words)
+
+
+@pytest.mark.parametrize("words", [["generate", "--cuont", "5"], ["generat"], ["generate"]])
+def test_flags_and_commands_that_do_not_exist_are_refused(words):
+    result = CliRunner().invoke(app, ["submit", "--", *words])
+    assert result.exit_code == 2
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        jobs.checked(words)
+    assert not isinstance(caught.value, UserError)
+
+
+def test_the_identity_is_the_plans_fingerprint_and_the_count_is_not_in_it(tmp_path):
+    out = tmp_path / "eyes"
+    plan, _ = make_plan(Request(out=out, model="null", seed=4))
+    command = ["generate", "--model", "null", "--seed", "4", "--out", str(out), "--count"]
+    five, six = (jobs.checked([*command, count]) for count in ("5", "6"))
+    assert five.identity == six.identity == plan.fingerprint
+    assert jobs.checked(["retinaforge", *command, "5"]) == five
+    assert not out.exists()
+
+
+def test_other_commands_are_known_by_their_words(tmp_path):
+    first, again = (jobs.checked(["verify", str(tmp_path)]) for _ in range(2))
+    assert first.identity == again.identity
+    assert first.identity != jobs.checked(["verify", str(tmp_path), "--json"]).identity
+
+
+def test_the_device_of_the_cluster_needs_no_gpu_here(tmp_path):
+    words = ["generate", "--count", "5", "--out", str(tmp_path / "o"), "--device"]
+    assert jobs.checked([*words, "cuda"]).identity != jobs.checked([*words, "cpu"]).identity
+
+
+def test_code_and_named_files_are_sent_and_private_things_are_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    Path("in/prompts.txt").write_text("A healthy right eye.\n")
+    Path("in/other.txt").write_text("not named\n")
+    words = [*NULL, "--prompts", "in/prompts.txt", "--out", "/shared/eyes"]
+    sent = tmp_path / "sent"
+    jobs._pack(jobs.checked(words), sent)
+    files = {str(path.relative_to(sent)) for path in sent.rglob("*") if path.is_file()}
+    assert {"in/prompts.txt", "serve/cli.py", "engine/pipeline.py"} <= files
+    assert {name.split("/")[0] for name in files} == {*jobs.CODE, "in"}
+    assert "in/other.txt" not in files
+    assert not any("private/" in name or name.endswith(".pyc") for name in files)
+
+
+@pytest.mark.parametrize("place", ["private/near.csv", "photographs", "../outside.csv"])
+def test_what_must_not_leave_is_refused_where_a_command_names_it(place, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    (here / "private").mkdir(parents=True)
+    (here / "private" / "near.csv").write_text("is_dm\n1\n")
+    (tmp_path / "outside.csv").write_text("is_dm\n1\n")
+    (here / "photographs").mkdir()
+    monkeypatch.chdir(here)
+    words = ["caption", "--images", "photographs"] if place == "photographs" else NULL
+    labels = [] if place == "photographs" else ["--labels", place]
+    with pytest.raises(UserError, match="not sent to a cluster"):
+        jobs.checked([*words, *labels, "--out", "/shared/eyes"])
+
+
+def test_nobody_at_the_address_is_the_users_to_mend(tmp_path):
+    words = ["submit", "--address", "http://127.0.0.1:9", "--", "verify", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, UserError)
+    assert "no job server answers" in str(result.exception)
+    assert not isinstance(result.exception, ClickException)

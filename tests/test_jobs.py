@@ -1,0 +1,161 @@
+"""Jobs on a real Ray head without a processor of its own: submitted, attached to, stopped, finished
+by the same command; by `retinaforge submit` and by Ray's own `ray job submit`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ray_head import RAY, Head, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+ROOT = Path(__file__).parent.parent
+CLI = [sys.executable, "-m", "serve.cli"]
+TOKEN = "a-token-of-more-than-thirty-two-letters"
+
+
+def up(head: Head) -> Head:
+    wait_for(lambda: "Ray runtime started" in Path(head.log.name).read_text())
+    return head
+
+
+def with_worker(head: Head) -> subprocess.Popen:
+    """A node with two processors, as a cluster's pool has them."""
+    flags = [f"--address={head.address}", "--num-cpus=2", "--num-gpus=0", "--block"]
+    flags += ["--object-store-memory=100000000", "--disable-usage-stats"]
+    flags += ["--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={head.folder}"]
+    return subprocess.Popen(
+        [str(RAY), "start", *flags],
+        env=head.environment,
+        stdout=head.log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    head = up(Head())
+    worker = with_worker(head)
+    yield head
+    head.end(worker)
+
+
+@pytest.fixture
+def guarded() -> Iterator[Head]:
+    head = up(Head(token=TOKEN))
+    yield head
+    head.end()
+
+
+def submitted(head: Head, *words: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    command = [*CLI, "submit", "--address", head.url, *flags, "--", *words]
+    return subprocess.run(
+        command, env=head.environment, capture_output=True, text=True, timeout=150
+    )
+
+
+def generate(out: Path, count: int, *flags: str) -> list[str]:
+    return ["generate", "--count", str(count), "--out", str(out), *flags]
+
+
+def verdict(out: Path) -> dict[str, int]:
+    done = subprocess.run([*CLI, "verify", str(out)], capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def whole(rows: int) -> dict[str, int]:
+    zeros = dict.fromkeys(("missing", "duplicate", "corrupt", "orphan", "dead"), 0)
+    return {"planned": rows, "committed": rows, **zeros}
+
+
+def until(condition: Callable[[], object]) -> None:
+    wait_for(condition, 90)
+
+
+def test_a_job_is_attached_to_stopped_and_finished_by_the_same_command(head, tmp_path):
+    from ray.job_submission import JobSubmissionClient
+
+    out = tmp_path / "o"
+    words = generate(out, 500, "--model", "null:50", "--workers", "2")
+    first = submitted(head, *words, flags=("--no-wait",))
+    name = first.stdout.strip()
+    assert (first.returncode, len(name)) == (0, 64), first.stderr
+    until(lambda: any((out / "commits").glob("[0-9]*.json")))
+
+    again = submitted(head, *words, flags=("--no-wait",))
+    assert (again.returncode, again.stdout.strip()) == (0, name)
+    assert "running already; attached" in again.stderr
+    other = submitted(head, *generate(out, 501, "--model", "null:50"), flags=("--no-wait",))
+    assert other.returncode == 2
+    assert f"job {name} is at work in {out} with other flags" in other.stderr
+
+    client = JobSubmissionClient(head.url)
+    client.stop_job(name)
+    until(lambda: client.get_job_status(name).is_terminal())
+    assert client.get_job_status(name) == "STOPPED"
+    assert 0 < verdict(out)["missing"] < 500
+    assert name == json.loads((out / "plan.json").read_text())["fingerprint"]
+
+    finished = submitted(head, *words)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert f"job {name}-2 submitted" in finished.stderr
+    assert "500 of 500 rows" in finished.stdout
+    assert verdict(out) == whole(500)
+
+    nothing = submitted(head, *words, flags=("--json",))
+    assert json.loads(nothing.stdout) == {
+        "submission_id": f"{name}-3",
+        "status": "SUCCEEDED",
+        "exit_code": 0,
+    }
+    assert "nothing to do" in nothing.stderr
+
+
+def test_the_exit_code_is_the_commands_own(head, tmp_path):
+    out = tmp_path / "o"
+    assert submitted(head, *generate(out, 3, "--model", "null")).returncode == 0
+    fewer = submitted(head, "verify", str(tmp_path))
+    assert (fewer.returncode, "no plan.json here" in fewer.stdout) == (2, True)
+    next((out / "parts").glob("*.parquet")).write_bytes(b"")
+    assert submitted(head, "verify", str(out)).returncode == 1
+
+
+def test_rays_own_command_does_the_same(head, tmp_path):
+    out = tmp_path / "o"
+    command = [str(RAY), "job", "submit", "--address", head.url, "--submission-id", "by-hand"]
+    command += ["--working-dir", str(ROOT), "--entrypoint-num-cpus", "0"]
+    excludes = [".git", ".venv", ".venv-triton", "docs", "tests", "runs", "private"]
+    command += ["--runtime-env-json", json.dumps({"excludes": excludes}), "--"]
+    command += ["python", "-m", "serve.cli", *generate(out, 5, "--model", "null")]
+    done = subprocess.run(
+        command, env=head.environment, capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict(out) == whole(5)
+    twice = subprocess.run(
+        command, env=head.environment, capture_output=True, text=True, timeout=150
+    )
+    assert twice.returncode != 0
+    assert "already exists" in twice.stdout + twice.stderr
+
+
+def test_a_token_guards_the_job_server(guarded, tmp_path):
+    words = generate(tmp_path / "o", 2, "--model", "null")
+    refused = subprocess.run(
+        [*CLI, "submit", "--address", guarded.url, "--", *words],
+        env={**guarded.environment, "RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode == 2
+    assert "wants a token" in refused.stderr
+    allowed = submitted(guarded, "verify", str(tmp_path))
+    assert (allowed.returncode, "no plan.json here" in allowed.stdout) == (2, True), allowed.stderr
