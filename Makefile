@@ -1,13 +1,16 @@
 # Everything a fresh machine needs is Python >= 3.11 and make.
-#   make demo       train nothing, generate a small verified data set with the shipped model
+#   make demo       train nothing, generate a small gated, verified data set and its report page
+#   make triton     a real Triton server in a venv of its own; make triton-serve starts it
 #   make test       the fast tests;  make test-all  the slow ones too
 # On a machine whose package index has no CPU build of torch:  make setup TORCH_INDEX=URL
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 OUT ?= demo
+# Triton's Python backend is linked to the shared libpython that Debian's own Python has.
+TRITON_PYTHON ?= /usr/bin/python3
 
-.PHONY: setup demo test test-slow test-all lint clean
+.PHONY: setup demo triton triton-serve test test-slow test-all lint clean
 
 setup: .venv/.ready
 
@@ -17,12 +20,25 @@ setup: .venv/.ready
 	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[train,evaluate,dev]'
+		-e '.[train,evaluate,export,captions,serve,dev]'
 	@touch $@
 
 demo: setup
-	$(BIN)/retinaforge generate --count 24 --prompts docs/examples/prompts.txt --out $(OUT)
+	$(BIN)/retinaforge generate --count 64 --model dualgan-tiny --out $(OUT)
 	$(BIN)/retinaforge verify $(OUT)
+	$(BIN)/retinaforge report $(OUT)
+
+triton: .venv-triton/.ready
+
+.venv-triton/.ready: deploy/triton/requirements.txt
+	@test -x .venv-triton/bin/python || $(TRITON_PYTHON) -m venv .venv-triton
+	.venv-triton/bin/pip install --quiet --disable-pip-version-check \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+		-r deploy/triton/requirements.txt nvidia-pytriton==0.7.0 'numpy<2'
+	@touch $@
+
+triton-serve: triton
+	.venv-triton/bin/python deploy/triton/serve.py
 
 test: setup
 	$(BIN)/pytest -q -m 'not slow'
@@ -39,4 +55,4 @@ lint: setup
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv $(OUT) runs
+	rm -rf .venv .venv-triton $(OUT) runs
