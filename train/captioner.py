@@ -7,7 +7,7 @@ nothing else. Outlines are found once, by the segmenter, and move with the pictu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from engine.specs.mix import Mix, default_mix, prevalence
 from train.autoencoder import generator_at
 from train.census import census
 from train.frozen import EMBEDDED, folder_of, load_segmenter
+from train.journal import counted
 from train.segmenter import relit
 from train.settings import Settings, require
 from train.text import learn_tokens, random_annotation
@@ -123,11 +124,11 @@ class CaptionerRecipe:
         require((EMBEDDED / name).is_dir(), "model.segmenter", name, "a segmenter in this checkout")
         self._outliner = load_segmenter(name, settings.seed)
         self._photographs, self.refused = self._read(teaching)
-        self._phantoms = [self._phantom(i) for i in range(settings.data["phantoms"])]
+        self._phantoms = self._drawn(range(settings.data["phantoms"]))
         held_out = [e for e in splits.held_out(examples) if _is_graded(e.annotation)]
         self._held_out = {
             "photographs": self._read(held_out)[0],
-            "phantoms": [self._phantom(_HELD_OUT + i) for i in range(settings.data["scored"])],
+            "phantoms": self._drawn(range(_HELD_OUT, _HELD_OUT + settings.data["scored"])),
         }
         self._start()
 
@@ -211,9 +212,9 @@ class CaptionerRecipe:
         learned["data"]["phantoms_drawn"] = len(self._phantoms)
         write_card(folder, {**facts, **learned, "wording": WORDING})
 
-    def _read(self, examples: Iterable[Example]) -> tuple[list[Shown], list[str]]:
+    def _read(self, examples: Sequence[Example]) -> tuple[list[Shown], list[str]]:
         shown, refused = [], []
-        for example in examples:
+        for example in counted("outlined photograph", examples):
             try:
                 square, _ = read_square(replace(example, masks=()), SIDE)
             except UnreadableImage as error:
@@ -222,6 +223,9 @@ class CaptionerRecipe:
             layers = layers_of(square, self._outliner)
             shown.append(Shown(layers, example.annotation, example))
         return shown, refused
+
+    def _drawn(self, positions: Sequence[int]) -> list[Shown]:
+        return [self._phantom(each) for each in counted("drew phantom", positions)]
 
     def _phantom(self, position: int) -> Shown:
         rng = seeds.row_random(self.settings.seed, position, "captioner's phantom")

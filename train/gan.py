@@ -35,6 +35,7 @@ from engine.specs.mix import default_mix
 from train.autoencoder import generator_at
 from train.census import census, image_hashes
 from train.frozen import load_segmenter
+from train.journal import counted
 from train.settings import Settings, require
 
 _PIXELS = 20.0
@@ -117,15 +118,13 @@ class GanRecipe:
     def _outline(self, examples: list[Example]) -> list[tuple[Example, np.ndarray, np.ndarray]]:
         """Examples with squares (S, S, 3) uint8 and maps (S, S, 8) uint8."""
         outlined = []
-        for i, example in enumerate(examples):
+        for example in counted("outlined photograph", examples):
             try:
                 image, known = read_square(example, self._size)
             except UnreadableImage as error:
                 self.refused.append(str(error))
                 continue
             outlined.append((example, image, geometry_map(self._segmenter.masks(image, known))))
-            if i % 50 == 49:
-                print(f"outlined photograph {i + 1} of {len(examples)}", flush=True)
         return outlined
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:

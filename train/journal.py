@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.utils.tensorboard import SummaryWriter
 
 EVERY_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+def counted(what: str, items: Sequence[T]) -> Iterator[T]:
+    """The items, one by one, with a line about how many are done where that takes long."""
+    last = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - last >= EVERY_SECONDS:
+            print(f"{what} {done:,} of {len(items):,}", flush=True)
+            last = time.monotonic()
+        yield item
 
 
 class EventFile:
