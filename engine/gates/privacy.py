@@ -66,17 +66,13 @@ class Reference:
             with safe_open(file, "numpy") as stored:
                 facts = stored.metadata()
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            nearest = float(facts["nearest"])
-            if "alike" in facts and "thumbnails" in tensors:
-                # Files of before held the limit of pixels as a correlation.
-                nearest = 1.0 - float(facts["alike"])
             return cls(
                 features=tensors["features"],
                 ids=tuple(bytes(row).hex() for row in tensors["ids"]),
                 thumbnails=unpack(tensors["thumbnails"]) if "thumbnails" in tensors else None,
                 network=facts["network"],
                 model=facts.get("model", ""),
-                nearest=nearest,
+                nearest=float(facts["nearest"]),
             )
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"cannot be read: {error}", file=file) from error

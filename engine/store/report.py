@@ -190,7 +190,8 @@ def _charts(folder: Folder, plan: AnyPlan, parts: Sequence[Share]) -> list[Chart
         _histogram(
             distance,
             "Distance to the nearest training image",
-            f"0 is a copy.{known}",
+            f"0 is the same photograph: 1 − correlation of pixels where the gate compares them, "
+            f"else 1 − cosine of features.{known}",
             (0.0, float(max(distance.max(initial=0.0), limit or 0.0)) or 1.0),
             limit,
         ),

@@ -254,13 +254,14 @@ def trust(plan: AnyPlan) -> list[Trust]:
 
 
 def copy_limit(plan: AnyPlan) -> float | None:
-    """The distance below which the privacy gate of the plan's model refuses an image; None where
-    the gate was off or the model is not on this machine.
+    """The distance below which the plan's privacy gate refuses an image; None where the gate was
+    off or what it compares with is not on this machine.
     """
     if isinstance(plan, CaptionPlan) or "privacy" not in plan.gates:
         return None
     folder = _model_folder(plan.model_location)
-    file = folder / "privacy.safetensors" if folder else None
+    beside_model = folder / "privacy.safetensors" if folder else None
+    file = Path(plan.gates_reference) if plan.gates_reference else beside_model
     if file is None or not file.is_file():
         return None
     with safe_open(file, "numpy") as stored:

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from engine import gates, registry
 from engine.features import orientations
@@ -103,15 +102,6 @@ def test_the_distance_of_a_row_is_what_was_judged(model, teaching_eyes, held_out
             v.nearest_distance <= limit for v in verdicts
         ]
         assert [v.passed for v in verdicts] == [False] * 4 + [True] * 4
-
-
-def test_the_limit_of_a_file_from_before_is_read_as_a_distance(model, tmp_path):
-    _, reference, _ = model
-    before = tmp_path / "before.safetensors"
-    with safe_open(reference, "numpy") as stored:
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    save_file(tensors, before, {"network": "n", "nearest": "-1.0", "alike": "0.42"})
-    assert Reference.read(before).nearest == pytest.approx(0.58)
 
 
 def test_packed_thumbnails_keep_their_picture():

@@ -162,6 +162,9 @@ def test_the_copy_limit_is_the_privacy_gates_own(plan, tmp_path):
     (tmp_path / "model_card.json").write_text("{}")
     placed = plan.model_copy(update={"model_location": str(tmp_path), "gates": ("privacy",)})
     assert copy_limit(placed) == 0.125
+    own = tmp_path / "own.safetensors"
+    save_file({"x": np.zeros(1)}, own, metadata={"nearest": "0.25"})
+    assert copy_limit(placed.model_copy(update={"gates_reference": str(own)})) == 0.25
     assert copy_limit(placed.model_copy(update={"gates": ()})) is None
     assert copy_limit(plan.model_copy(update={"gates": ("privacy",)})) is None
 
