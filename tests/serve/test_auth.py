@@ -63,8 +63,10 @@ def test_the_variable_is_read_once_and_handed_to_no_child(monkeypatch, tmp_path)
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True)]
-    + [("0.0.0.0", False), ("::", False), ("10.0.0.3", False), ("example.org", False)],
+    [
+        *((name, True) for name in ("127.0.0.1", "127.8.0.1", "::1", "localhost")),
+        *((name, False) for name in ("0.0.0.0", "::", "10.0.0.3", "example.org")),
+    ],
 )
 def test_which_addresses_only_this_machine_reaches(host, loopback):
     assert is_loopback(host) is loopback
