@@ -7,6 +7,7 @@ is over the captions that state a grade.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from engine.schema import LABELS, Label
 REFERABLE = 2
 """The grade of retinopathy from which an eye is referred to a doctor."""
 _SILENT = -1
+_TELL_EVERY = 5.0
+"""Seconds."""
 
 Describe = Callable[[Image.Image], str]
 """An RGB photograph to its caption."""
@@ -101,7 +104,11 @@ def _stated(
     describe: Describe, group: Sequence[Example], tell: Callable[[str], None]
 ) -> tuple[list[Example], list[dict[str, int]]]:
     shown, stated = [], []
-    for example in group:
+    last = time.monotonic()
+    for done, example in enumerate(group):
+        if time.monotonic() - last >= _TELL_EVERY:
+            tell(f"captioned {done} of {len(group)}")
+            last = time.monotonic()
         try:
             stated.append(parse(describe(example.read())))
             shown.append(example)
