@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+import pyarrow.dataset
 from PIL import Image
 
-from engine.caption import SHIPPED
 from engine.data.phantoms import phantom_examples
 
 ROOT = Path(__file__).parent.parent
-needs_captioner = pytest.mark.skipif(
-    not (SHIPPED / "config.json").is_file(), reason="this checkout ships no captioner"
-)
 
 
 def eye(number: int, size: int = 96) -> Image.Image:
@@ -31,3 +27,9 @@ def write_eyes(folder: Path, count: int, size: int = 96) -> Path:
         exif[0x013B] = "Patient Secret"
         image.save(folder / f"eye_{number:02d}.jpg", quality=95, exif=exif)
     return folder
+
+
+def rows_of(out: Path, place: str = "parts") -> list[dict]:
+    """The rows, or the `dead` letters, of a data set folder in their order."""
+    table = pyarrow.dataset.dataset(out / place, format="parquet").to_table()
+    return sorted(table.to_pylist(), key=lambda row: row["index"])

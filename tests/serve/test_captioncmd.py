@@ -11,10 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-import pyarrow.dataset
 import pytest
 import ray
 from PIL import Image
@@ -23,22 +21,7 @@ from engine.caption import SHIPPED
 from engine.caption.local import LocalCaptioner
 from engine.models.card import read_card
 from engine.store.plan import CaptionPlan, read_any_plan
-from serve import cli
-from tests.eyes import ROOT, eye, needs_captioner, write_eyes
-
-
-@pytest.fixture
-def retinaforge(monkeypatch, capsys):
-    """retinaforge(*arguments) -> (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["retinaforge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return call
+from tests.eyes import ROOT, eye, rows_of, write_eyes
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +40,6 @@ def cluster():
         ray.shutdown()
 
 
-def rows_of(out: Path, place: str = "parts") -> list[dict]:
-    table = pyarrow.dataset.dataset(out / place, format="parquet").to_table()
-    return sorted(table.to_pylist(), key=lambda row: row["index"])
-
-
-@needs_captioner
 def test_the_whole_story(cluster, retinaforge, tmp_path):
     photographs, out = write_eyes(tmp_path / "eyes", 5), tmp_path / "captions"
     (photographs / "eye_02.jpg").write_bytes(b"not a photograph")
@@ -188,7 +165,6 @@ def test_a_server_that_does_not_answer_is_told_in_seconds(retinaforge, tmp_path,
 
 
 @pytest.mark.slow
-@needs_captioner
 def test_a_driver_that_is_killed_is_finished_by_the_same_command(tmp_path):
     photographs, out = write_eyes(tmp_path / "eyes", 60), tmp_path / "captions"
     command = [sys.executable, "-m", "serve.cli", "caption", "--images", str(photographs)]

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 
 import pytest
 
 from engine import registry
 from engine.models.card import read_card, write_card
 from engine.schema import UserError
-from serve import cli
 from serve.planning import Request, make_plan
 from serve.progress import duration, line
-
-
-@pytest.fixture
-def retinaforge(monkeypatch, capsys):
-    """retinaforge(*arguments) -> (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["retinaforge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return call
-
 
 BAD_FLAGS = [
     (("--count", 0), "--count"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import pyarrow as pa
@@ -22,22 +21,7 @@ from engine.stages.draw import DrawActor
 from engine.stages.limits import Limits
 from engine.store.commits import Folder, take_attempt
 from engine.store.plan import write_plan
-from serve import cli
 from serve.planning import Request, make_plan
-
-
-@pytest.fixture
-def retinaforge(monkeypatch, capsys):
-    """retinaforge(*arguments) -> (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["retinaforge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

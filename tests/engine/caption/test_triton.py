@@ -11,7 +11,6 @@ import threading
 import time
 from pathlib import Path
 
-import pyarrow.dataset
 import pytest
 from PIL import Image
 
@@ -23,12 +22,11 @@ from engine.data.example import decode
 from engine.schema import UserError
 from engine.stages.encode import encode_photograph
 from tests.engine.caption.triton_server import Server, is_installed
-from tests.eyes import ROOT, eye, needs_captioner, write_eyes
+from tests.eyes import ROOT, eye, rows_of, write_eyes
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    needs_captioner,
     pytest.mark.skipif(not is_installed(), reason="no Triton server here: make triton"),
 ]
 PHOTOGRAPHS = Path(os.environ.get("RETINAFORGE_DATA", ROOT.parent / "shared/data"))
@@ -53,11 +51,6 @@ def connected(server: Server, model: str = "captioner", **manner: float) -> Trit
 
 def pictures(count: int) -> list[Picture]:
     return [Picture(eye(n), encode_photograph(eye(n), "png")) for n in range(count)]
-
-
-def rows_of(out: Path, place: str = "parts") -> list[dict]:
-    table = pyarrow.dataset.dataset(out / place, format="parquet").to_table()
-    return sorted(table.to_pylist(), key=lambda row: row["index"])
 
 
 def test_the_test_photographs_have_the_same_words_through_a_server_that_is_killed(server, tmp_path):
