@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
+import os
 import shlex
 import shutil
 import tempfile
@@ -23,17 +25,23 @@ from typing import Any
 import typer
 
 from engine.schema import UserError
+from engine.stages.cluster import CODE, ROOT, TOKEN
 from serve import generating
 from serve.planning import Request, make_plan
 
-ROOT = Path(__file__).resolve().parents[1]
-CODE = ("engine", "kernels", "serve", "train")
 NOT_SENT = ("__pycache__", "*.pyc", "private")
 PROGRAM = ("python", "-m", "serve.cli")
 DRAWING = ("generate", "phantom")
 NOT_JOBS = ("submit", "serve", "doctor")
 BUSY = ("PENDING", "RUNNING")
 POLL = 1.0
+HERE = "http://127.0.0.1:8265"
+CHATTY = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
+"""Loggers that tell of every step of a submission, and advise to leave our weights behind."""
 
 
 @dataclass(frozen=True)
@@ -159,28 +167,27 @@ def _planned(request: Request) -> str:
 
 def client_of(address: str | None) -> Any:
     """Ray's client of the job server at http://HOST:8265. Raises UserError if none answers."""
-    import logging
-
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    address = address or os.environ.get("RAY_ADDRESS") or HERE
     try:
         return JobSubmissionClient(address)
     except ConnectionError as error:
         raise UserError(
-            f"no job server answers at {address or 'RAY_ADDRESS'}",
+            f"no job server answers at {address}",
             field="--address",
             expected="http://HOST:8265, the head's dashboard (perhaps through a tunnel)",
         ) from error
+    except AuthenticationError as error:
+        refused = "Forbidden" in str(error)
+        raise UserError(
+            f"{address} {'refuses this token' if refused else 'wants a token'}", expected=TOKEN
+        ) from error
     except RuntimeError as error:
-        raise UserError(_refused(error), field="--address") from error
-
-
-def _refused(error: BaseException) -> str:
-    text = str(error)
-    if "401" in text or "403" in text or "authenticat" in text.lower():
-        return "the cluster wants a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
-    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+        raise UserError(str(error).strip().split("\n")[0], field="--address") from error
 
 
 def submit(client: Any, work: Work, tell: Callable[[str], None]) -> str:

@@ -16,6 +16,9 @@ Address = Annotated[
     typer.Option(help="The head's dashboard, http://HOST:8265; RAY_ADDRESS by default."),
 ]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to its end.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check the command and tell its id; send nothing.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 EXAMPLE = (
     "Example: retinaforge submit --address http://127.0.0.1:8265 -- "
@@ -24,7 +27,11 @@ EXAMPLE = (
 
 
 def submit(
-    command: Command, address: Address = None, wait: Wait = True, as_json: Json = False
+    command: Command,
+    address: Address = None,
+    wait: Wait = True,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Run a command on a cluster, under its plan's fingerprint as submission id. The same command
     attaches to a job that runs, and goes on from one that ended. The exit code is the command's.
@@ -32,10 +39,13 @@ def submit(
     from serve import jobs
 
     work = jobs.checked(command)
+    if dry_run:
+        _name(work.identity, as_json)
+        return
     client = jobs.client_of(address)
     name = jobs.submit(client, work, _say)
     if not wait:
-        print(json.dumps({"submission_id": name}) if as_json else name)
+        _name(name, as_json)
         return
     try:
         ended = jobs.followed(client, name, _log if as_json else _out)
@@ -48,6 +58,10 @@ def submit(
     if ended.status != "SUCCEEDED":
         _say(f"job {name} {ended.status.lower()}, exit code {ended.exit_code}")
     raise typer.Exit(ended.exit_code if ended.status != "STOPPED" else 1)
+
+
+def _name(name: str, as_json: bool) -> None:
+    print(json.dumps({"submission_id": name}) if as_json else name)
 
 
 def _out(text: str) -> None:

@@ -50,8 +50,9 @@ def head() -> Iterator[Head]:
 @pytest.fixture
 def guarded() -> Iterator[Head]:
     head = up(Head(token=TOKEN))
+    worker = with_worker(head)
     yield head
-    head.end()
+    head.end(worker)
 
 
 def submitted(head: Head, *words: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
@@ -83,7 +84,7 @@ def test_a_job_is_attached_to_stopped_and_finished_by_the_same_command(head, tmp
     from ray.job_submission import JobSubmissionClient
 
     out = tmp_path / "o"
-    words = generate(out, 500, "--model", "null:50", "--workers", "2")
+    words = generate(out, 300, "--model", "null:50", "--workers", "2")
     first = submitted(head, *words, flags=("--no-wait",))
     name = first.stdout.strip()
     assert (first.returncode, len(name)) == (0, 64), first.stderr
@@ -92,7 +93,7 @@ def test_a_job_is_attached_to_stopped_and_finished_by_the_same_command(head, tmp
     again = submitted(head, *words, flags=("--no-wait",))
     assert (again.returncode, again.stdout.strip()) == (0, name)
     assert "running already; attached" in again.stderr
-    other = submitted(head, *generate(out, 501, "--model", "null:50"), flags=("--no-wait",))
+    other = submitted(head, *generate(out, 301, "--model", "null:50"), flags=("--no-wait",))
     assert other.returncode == 2
     assert f"job {name} is at work in {out} with other flags" in other.stderr
 
@@ -100,14 +101,14 @@ def test_a_job_is_attached_to_stopped_and_finished_by_the_same_command(head, tmp
     client.stop_job(name)
     until(lambda: client.get_job_status(name).is_terminal())
     assert client.get_job_status(name) == "STOPPED"
-    assert 0 < verdict(out)["missing"] < 500
+    assert 0 < verdict(out)["missing"] < 300
     assert name == json.loads((out / "plan.json").read_text())["fingerprint"]
 
     finished = submitted(head, *words)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert f"job {name}-2 submitted" in finished.stderr
-    assert "500 of 500 rows" in finished.stdout
-    assert verdict(out) == whole(500)
+    assert "300 of 300 rows" in finished.stdout
+    assert verdict(out) == whole(300)
 
     nothing = submitted(head, *words, flags=("--json",))
     assert json.loads(nothing.stdout) == {
@@ -121,41 +122,69 @@ def test_a_job_is_attached_to_stopped_and_finished_by_the_same_command(head, tmp
 def test_the_exit_code_is_the_commands_own(head, tmp_path):
     out = tmp_path / "o"
     assert submitted(head, *generate(out, 3, "--model", "null")).returncode == 0
-    fewer = submitted(head, "verify", str(tmp_path))
-    assert (fewer.returncode, "no plan.json here" in fewer.stdout) == (2, True)
+    nothing = submitted(head, "verify", str(tmp_path))
+    assert (nothing.returncode, "holds no plan.json" in nothing.stdout) == (2, True)
     next((out / "parts").glob("*.parquet")).write_bytes(b"")
     assert submitted(head, "verify", str(out)).returncode == 1
 
 
 def test_rays_own_command_does_the_same(head, tmp_path):
-    out = tmp_path / "o"
-    command = [str(RAY), "job", "submit", "--address", head.url, "--submission-id", "by-hand"]
-    command += ["--working-dir", str(ROOT), "--entrypoint-num-cpus", "0"]
-    excludes = [".git", ".venv", ".venv-triton", "docs", "tests", "runs", "private"]
-    command += ["--runtime-env-json", json.dumps({"excludes": excludes}), "--"]
-    command += ["python", "-m", "serve.cli", *generate(out, 5, "--model", "null")]
-    done = subprocess.run(
-        command, env=head.environment, capture_output=True, text=True, timeout=150
+    words = generate(tmp_path / "o", 5, "--model", "null", "--seed", "7")
+    name = subprocess.run(
+        [*CLI, "submit", "--dry-run", "--", *words],
+        env=head.environment,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    command = [str(RAY), "job", "submit", "--address", head.url, "--submission-id", name]
+    command += ["--working-dir", str(ROOT), "--entrypoint-num-cpus", "0", "--"]
+    command += ["python", "-m", "serve.cli", *words]
+    done, twice = (
+        subprocess.run(command, env=head.environment, capture_output=True, text=True, timeout=150)
+        for _ in range(2)
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert verdict(out) == whole(5)
-    twice = subprocess.run(
-        command, env=head.environment, capture_output=True, text=True, timeout=150
-    )
+    assert verdict(tmp_path / "o") == whole(5)
+    assert name == json.loads((tmp_path / "o" / "plan.json").read_text())["fingerprint"]
     assert twice.returncode != 0
     assert "already exists" in twice.stdout + twice.stderr
 
+    ours = submitted(head, *words)
+    assert (ours.returncode, f"job {name}-2 submitted" in ours.stderr) == (0, True), ours.stderr
+    assert "nothing to do" in ours.stdout
 
-def test_a_token_guards_the_job_server(guarded, tmp_path):
-    words = generate(tmp_path / "o", 2, "--model", "null")
-    refused = subprocess.run(
-        [*CLI, "submit", "--address", guarded.url, "--", *words],
-        env={**guarded.environment, "RAY_AUTH_MODE": "disabled"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert refused.returncode == 2
-    assert "wants a token" in refused.stderr
-    allowed = submitted(guarded, "verify", str(tmp_path))
-    assert (allowed.returncode, "no plan.json here" in allowed.stdout) == (2, True), allowed.stderr
+
+def test_a_token_guards_jobs_and_drivers(guarded, tmp_path):
+    out = tmp_path / "o"
+    words = generate(out, 20, "--model", "null")
+
+    def told(command: list[str], **environment: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [*CLI, *command],
+            env={**guarded.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    job = ["submit", "--address", guarded.url, "--", *words]
+    for message, environment in (
+        ("wants a token", {"RAY_AUTH_MODE": "disabled"}),
+        ("wants a token", {"RAY_AUTH_TOKEN": "", "HOME": str(tmp_path)}),
+        ("refuses this token", {"RAY_AUTH_TOKEN": "another" * 6}),
+    ):
+        code, text = told(job, **environment)
+        assert (code, message in text, "Traceback" in text) == (2, True, False), text
+    assert not out.exists()
+
+    code, text = told(job)
+    assert code == 0, text
+    assert verdict(out) == whole(20)
+
+    driver = [*generate(out, 30, "--model", "null"), "--address", guarded.address]
+    code, text = told(driver, RAY_AUTH_TOKEN="", HOME=str(tmp_path))
+    assert (code, "if it wants a token" in text, "Traceback" in text) == (2, True, False), text
+    code, text = told(driver)
+    assert code == 0, text
+    assert verdict(out) == whole(30)

@@ -15,7 +15,10 @@ from engine import device
 from engine.schema import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_SHIPPED = [".venv", ".venv-triton", ".git", "demo", "runs", "tests", "**/__pycache__"]
+TOKEN = "RAY_AUTH_MODE=token and its token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+CODE = ("engine", "kernels", "serve", "train")
+NOT_SHIPPED = ["/*", "!/.", *(f"!/{name}" for name in CODE), "private", "__pycache__"]
+"""By the rules of .gitignore: nothing but the code leaves this machine."""
 STORE_MEMORY = (512 << 20, 4 << 30)
 """Least and most bytes of the embedded Ray's object store; parts pass through it one block at a
 time.
@@ -29,17 +32,18 @@ def cluster(address: str | None, workers: int | None) -> Iterator[None]:
 
     Raises UserError if no cluster answers at the address.
     """
-    _quieten()
+    address = address or os.environ.get("RAY_ADDRESS")
+    embedded = address is None or address in ("", "local")
+    _quieten(embedded)
     import ray
 
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address and address != "local":
-        _join(ray, address)
-    else:
+    if embedded:
         _start(ray, workers)
+    else:
+        _join(ray, str(address))
     try:
         yield
     finally:
@@ -94,11 +98,12 @@ def default_workers(gpu: bool) -> int:
     return max(1, min(device.cpu_count(), device.free_memory() // device.WORKER_MEMORY))
 
 
-def _quieten() -> None:
-    # Hospitals' machines report to nobody; the embedded cluster listens on loopback only and needs
-    # no token in ~/.ray.
+def _quieten(embedded: bool) -> None:
+    # Hospitals' machines report to nobody. The embedded cluster listens on loopback only and needs
+    # no token in ~/.ray; whether another wants one is its own to say.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if embedded:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray.data  # noqa: F401  (sets up the loggers that are quietened here)
 
@@ -125,8 +130,12 @@ def _join(ray: Any, address: str) -> None:
     try:
         with _no_greeting():
             ray.init(address=address, **quiet)
-    except ConnectionError as error:
-        raise UserError(f"no Ray cluster answers at {address}", field="--address") from error
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise UserError(
+            f"no Ray cluster answers at {address}",
+            field="--address",
+            expected=f"HOST:6379 of a running head; if it wants a token, {TOKEN}",
+        ) from error
     if not _knows_us(ray):
         ray.shutdown()
         shipped = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}

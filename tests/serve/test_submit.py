@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,12 @@ from click import ClickException
 from typer.testing import CliRunner
 
 from engine.schema import UserError
+from engine.stages.cluster import CODE, NOT_SHIPPED, ROOT
 from serve import jobs
 from serve.cli import app
 from serve.planning import Request, make_plan
 
+NOBODY = "http://127.0.0.1:9"
 NULL = ["generate", "--model", "null", "--count", "5"]
 
 
@@ -94,8 +98,56 @@ def test_what_must_not_leave_is_refused_where_a_command_names_it(place, tmp_path
         jobs.checked([*words, *labels, "--out", "/shared/eyes"])
 
 
+def test_a_dry_run_tells_the_id_and_asks_no_cluster(tmp_path):
+    words = [*NULL, "--out", str(tmp_path / "eyes")]
+    told = CliRunner().invoke(app, ["submit", "--dry-run", "--address", NOBODY, "--", *words])
+    assert (told.exit_code, told.stdout.strip()) == (0, jobs.checked(words).identity)
+    assert not (tmp_path / "eyes").exists()
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """This checkout, with everything in it that must stay at home."""
+    folder = tmp_path / "checkout"
+    ignore = shutil.ignore_patterns("__pycache__", "*.safetensors", "private")
+    for name in CODE:
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    for name in (".venv", ".git", "runs", "mine", "private", "engine/private", "serve/__pycache__"):
+        (folder / name).mkdir()
+        (folder / name / "eye.png").write_bytes(b"a patient's")
+    (folder / "labels.csv").write_text("file,is_dm\n")
+    return folder
+
+
+@pytest.mark.parametrize("by", ["a joined cluster", "ray job submit --working-dir"])
+def test_of_a_checkout_only_the_code_is_sent(by, checkout, tmp_path):
+    """What Ray itself would pack: for `--address`, and for its own command, which reads .rayignore
+    (in a checkout without git as well).
+    """
+    from ray._private.runtime_env import packaging
+
+    if by == "ray job submit --working-dir":
+        shutil.copy(ROOT / ".rayignore", checkout)
+    excludes = NOT_SHIPPED if by == "a joined cluster" else []
+    packaging.create_package(
+        str(checkout), tmp_path / "sent.zip", excludes=[*excludes], include_gitignore=False
+    )
+    names = zipfile.ZipFile(tmp_path / "sent.zip").namelist()
+    assert {"serve/cli.py", "engine/pipeline.py"} <= {*names}
+    assert {name.split("/")[0] for name in names} == {*CODE}
+    assert not [name for name in names if name.endswith("eye.png")]
+
+
+def test_what_is_sent_fits_into_rays_own_limit():
+    from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
+
+    files = [path for name in CODE for path in (ROOT / name).rglob("*") if path.is_file()]
+    sent = sum(path.stat().st_size for path in files if "__pycache__" not in path.parts)
+    assert 30e6 < sent < GCS_STORAGE_MAX_SIZE / 4
+
+
 def test_nobody_at_the_address_is_the_users_to_mend(tmp_path):
-    words = ["submit", "--address", "http://127.0.0.1:9", "--", "verify", str(tmp_path)]
+    words = ["submit", "--address", NOBODY, "--", "verify", str(tmp_path)]
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, UserError)
     assert "no job server answers" in str(result.exception)
