@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.registry import ModelRef
 from engine.store.plan import Plan
-from serve.auth import LOCAL_NAMES, opens
-from serve.contract import ImageRequest, Problem, answered, asked, model_body
+from serve.auth import is_loopback, opens
+from serve.contract import ImageRequest, Problem, answered, asked, model_body, refused
 from serve.sampler import Item, Picture
 
 log = logging.getLogger(__name__)
@@ -95,8 +96,6 @@ def build(desk: Desk) -> FastAPI:
     _add_pages(app)
     _tell_problems(app)
     app.add_middleware(_Guard, token_sha256=desk.token_sha256)
-    if desk.token_sha256 is None:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_NAMES], www_redirect=False)
     return app
 
 
@@ -144,15 +143,7 @@ def _tell_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        # The first place is always the body; a JSON error has its position in the second.
-        broken = first["type"] == "json_invalid"
-        places = [] if broken else [str(each) for each in first["loc"][1:]]
-        param = ".".join(places) or None
-        message = f"{param}: {first['msg']}" if param else first["msg"]
-        unknown = first["type"] == "extra_forbidden"
-        code = "unknown_parameter" if unknown else "invalid_json" if broken else "invalid_value"
-        return _answer(Problem(400, message, param=param, code=code))
+        return _answer(refused(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
@@ -174,7 +165,9 @@ def _answer(problem: Problem) -> JSONResponse:
 
 
 class _Guard:
-    """Before anything is read: the token on every `/v1/` address, and bodies of bounded size."""
+    """Before anything is read: the token on every `/v1/` address, the name by which an open server
+    is called, and bodies of bounded size.
+    """
 
     def __init__(self, app: ASGIApp, token_sha256: str | None) -> None:
         self._app = app
@@ -184,19 +177,23 @@ class _Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        header = headers.get(b"authorization", b"").decode("latin-1")
-        guarded = scope["path"].startswith("/v1/") and self._sha256 is not None
-        if guarded and not opens(header, self._sha256 or ""):
-            problem = Problem(401, "a valid token is needed", code="invalid_api_key")
-            await _answer(problem)(scope, receive, send)
-            return
         try:
+            self._check(scope["path"], Headers(scope=scope))
             body = await _body(receive)
         except Problem as problem:
             await _answer(problem)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        """Raise Problem for a request that may not come in."""
+        if self._sha256 is None:
+            # A page from elsewhere could point its own name here (DNS rebinding), and no number.
+            if not is_loopback(re.sub(r":\d*$", "", headers.get("host", "")).strip("[]")):
+                message = "without a token only the names of this machine itself are answered"
+                raise Problem(403, message, code="foreign_host")
+        elif path.startswith("/v1/") and not opens(headers.get("authorization"), self._sha256):
+            raise Problem(401, "a valid token is needed", code="invalid_api_key")
 
 
 async def _body(receive: Receive) -> bytes:

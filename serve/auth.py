@@ -17,9 +17,6 @@ from engine.schema import UserError
 
 VARIABLE = "RETINAFORGE_TOKEN"
 LEAST = 16
-LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-"""What a browser on this machine may call it. Without a token nothing else is answered, or a page
-from elsewhere could point its own name here (DNS rebinding)."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,19 @@ def token(file: Path | None) -> Token:
 
     The variable is taken out of this process's environment: no child needs to know it.
     """
-    variable = os.environ.pop(VARIABLE, None)
-    if file is not None and variable is not None:
+    given = of_environment()
+    os.environ.pop(VARIABLE, None)
+    if file is not None and given is not None:
         raise UserError(f"{VARIABLE} is set too", field="--token-file", expected="one of them")
     if file is not None:
         return _of_file(file)
-    if variable is not None:
-        return Token(_checked(variable, VARIABLE))
-    return Token(secrets.token_urlsafe(32), made=True)
+    return given or Token(secrets.token_urlsafe(32), made=True)
+
+
+def of_environment() -> Token | None:
+    """The token of RETINAFORGE_TOKEN. Raises UserError."""
+    text = os.environ.get(VARIABLE)
+    return None if text is None else Token(_checked(text, VARIABLE))
 
 
 def is_loopback(host: str) -> bool:

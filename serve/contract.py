@@ -9,7 +9,7 @@ import base64
 import math
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,7 +49,7 @@ class ImageRequest(BaseModel):
     response_format: str | None = None
     output_format: Literal["png", "webp", "jpeg"] | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**64)
-    labels: dict[str, int | float | str | None] | None = None
+    labels: dict[str, Any] | None = None
     steps: int | None = Field(default=None, ge=0, le=MOST_STEPS)
     guidance: float | None = Field(default=None, ge=0, le=MOST_GUIDANCE)
     quality: Literal["auto"] | None = None
@@ -133,7 +133,7 @@ def _labels(request: ImageRequest, ref: ModelRef) -> dict[str, Any]:
             else:
                 raise UserError(unknown_name(name, (*LABEL_NAMES, "source")))
         except UserError as error:
-            raise _refused(error, f"labels.{name}") from error
+            raise _unfit(error, f"labels.{name}") from error
     return given
 
 
@@ -151,7 +151,7 @@ def _size(text: str | None, ref: ModelRef) -> int:
             raise UserError(f"{side} px", expected=f"at most {MOST_ENLARGED * ref.size} px")
         ref.check_size(side)
     except UserError as error:
-        raise _refused(error, "size") from error
+        raise _unfit(error, "size") from error
     return side
 
 
@@ -168,13 +168,29 @@ def _effort(request: ImageRequest, plan: Plan, ref: ModelRef) -> tuple[int, floa
             raise UserError(f"{steps}", expected=f"1 to {MOST_STEPS}")
         ref.check_solver(usual.solver, steps, guidance)
     except UserError as error:
-        raise _refused(error, param) from error
+        raise _unfit(error, param) from error
     return steps, guidance
 
 
-def _refused(error: UserError, param: str) -> Problem:
-    """A mistake that the engine found; its flags are our fields."""
-    message = re.sub(r"^--\w+: ", "", str(error))
+def _unfit(error: UserError, param: str) -> Problem:
+    """A mistake that the engine found, which speaks of flags and of cells."""
+    message = re.sub(r"^(--)?\w+: ", "", str(error)).replace("or empty for", "or null for")
+    return Problem(400, f"{param}: {message}", param=param, code="invalid_value")
+
+
+def refused(found: Mapping[str, Any]) -> Problem:
+    """A mistake that pydantic found in a body: `type`, `loc` and `msg` of its error."""
+    kind, place, message = found["type"], found["loc"], found["msg"]
+    if kind == "json_invalid":
+        why = f"{found['ctx']['error']} (at letter {place[-1]})"
+        return Problem(400, f"the body is no JSON: {why}", code="invalid_json")
+    if len(place) == 1:
+        message = "the body must be a JSON object, sent as Content-Type: application/json"
+        return Problem(400, message, code="invalid_value")
+    param = ".".join(map(str, place[1:]))
+    if kind == "extra_forbidden":
+        message = unknown_name(param, tuple(ImageRequest.model_fields))
+        return Problem(400, message, param=param, code="unknown_parameter")
     return Problem(400, f"{param}: {message}", param=param, code="invalid_value")
 
 

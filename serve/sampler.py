@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -102,10 +103,11 @@ class Painter:
         if ref.weights_sha256 != plan.weights_sha256:
             raise FatalError(f"this machine's copy of {plan.model} has other weights than the plan")
         folder = registry.folder_of(ref) if ref.learned else None
-        if gates.digest(plan.gates, folder) != plan.gates_sha256:
+        reference = Path(plan.gates_reference) if plan.gates_reference else None
+        if gates.digest(plan.gates, folder, reference) != plan.gates_sha256:
             raise FatalError("the gates here would judge otherwise than the plan's")
         self._plan, self._ref, self._load = plan, ref, load
-        self._judge = gates.load(plan.gates, folder)
+        self._judge = gates.load(plan.gates, folder, reference)
         self._samplers: OrderedDict[Settings, Sampler] = OrderedDict()
         self._sampler(plan.settings)
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import signal
 import socket
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.schema import UserError
+
+if TYPE_CHECKING:
+    from engine.registry import ModelRef
+    from engine.store.plan import Plan
+    from serve.auth import Token
+    from serve.service import Setting
+
+TELL_EVERY = 10.0
 
 Model = Annotated[str | None, typer.Option(help="Name or folder; tiny by default.")]
 Host = Annotated[str, typer.Option(help="Address to listen on; only this machine by default.")]
@@ -23,7 +36,7 @@ TokenFile = Annotated[
 ]
 Replicas = Annotated[int, typer.Option(min=1, help="Samplers, each on a processor or GPU.")]
 Queue = Annotated[
-    int, typer.Option(min=1, help="Images that may wait; above it clients are told 429.")
+    int, typer.Option(min=8, help="Images that may wait; above it clients are told 429.")
 ]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds that a request may take.")]
 Rows = Annotated[
@@ -33,6 +46,10 @@ Rows = Annotated[
 Device = Annotated[str | None, typer.Option(help="cpu or cuda.")]
 Gates = Annotated[
     str | None, typer.Option(help="quality,privacy or none; what the model carries by default.")
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="What `calibrate --reference` wrote of this model: a stronger privacy gate."),
 ]
 Address = Annotated[
     str | None,
@@ -57,6 +74,7 @@ def serve(
     rows_per_call: Rows = None,
     device: Device = None,
     gates: Gates = None,
+    reference: Reference = None,
     address: Address = None,
 ) -> None:
     """Serve a model as OpenAI's image API, with a gallery page. Without --open a token is needed:
@@ -64,33 +82,57 @@ def serve(
     """
     _check_place(host, port, open_, token_file)
     from engine.registry import DEFAULT_MODEL
+    from serve import auth
 
     try:
-        from serve.service import Setting, running
+        from serve.service import OPEN, Setting
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing", expected="pip install -e '.[serve]'") from error
 
-    sha256 = _token(open_, token_file)
+    token = None if open_ else auth.token(token_file)
     setting = Setting(
         model=model or DEFAULT_MODEL,
         device=device,
         gates=gates,
+        reference=reference,
         rows_per_call=rows_per_call,
         replicas=replicas,
         queue=queue,
         timeout=timeout,
-        token_sha256=sha256,
+        token_sha256=token.sha256 if token else OPEN,
     )
+    plan, ref = setting.plan()
+    _tell_gates(plan, ref, asked=gates is not None)
+    _tell_token(token, token_file)
     _end_on_signals()
     try:
-        with running(setting, host, port, address):
-            # Ray has handlers of its own while it starts.
-            _end_on_signals()
-            shown = f"[{host}]" if ":" in host else host
-            _say(f"serving {setting.model} at http://{shown}:{port} (Ctrl-C ends it)")
-            threading.Event().wait()
+        _run(setting, plan, host, port, address)
     except _Ended:
         _say("stopped")
+
+
+def _run(setting: Setting, plan: Plan, host: str, port: int, address: str | None) -> None:
+    """Serve until a signal comes. Raises _Ended, and UserError."""
+    from engine.stages.cluster import cluster
+    from serve.service import application, running
+
+    began = time.monotonic()
+    app = application(setting, plan)
+    with contextlib.ExitStack() as last, contextlib.ExitStack() as stack:
+        with _telling("starting Ray"):
+            stack.enter_context(cluster(address, setting.replicas))
+        # Ray has handlers of its own.
+        _end_on_signals()
+        with _telling(f"loading {plan.model}"):
+            stack.enter_context(running(app, host, port, setting.timeout))
+        place = f"[{host}]" if ":" in host else host
+        ready = time.monotonic() - began
+        _say(f"serving {plan.model} at http://{place}:{port} after {ready:.0f} s (Ctrl-C ends it)")
+        try:
+            threading.Event().wait()
+        finally:
+            # Ray prints that its actors have died, which is what was asked for.
+            last.enter_context(contextlib.redirect_stdout(io.StringIO()))
 
 
 def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> None:
@@ -115,17 +157,20 @@ def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> 
         raise UserError(problem, field="--port", expected="a free port of this machine") from error
 
 
-def _token(open_: bool, file: Path | None) -> str:
-    """The hash of the token that is asked for; a new token is shown, this once."""
-    from serve.auth import token
+def _tell_gates(plan: Plan, ref: ModelRef, asked: bool) -> None:
+    """Say which images nobody judges."""
+    from engine import gates
+    from serve.planning import why_off
 
-    if open_:
-        return "open"
-    wanted = token(file)
-    if wanted.made:
+    if off := [name for name in gates.NAMES if name not in plan.gates]:
+        _say(f"gates off: {', '.join(off)} ({'as asked' if asked else why_off(ref)})")
+
+
+def _tell_token(token: Token | None, file: Path | None) -> None:
+    """Show a token that nobody has seen yet, this once."""
+    if token is not None and token.made:
         kept = f"kept in {file}" if file else "kept nowhere: write it down"
-        _say(f"token (shown once, {kept}): {wanted.text}")
-    return wanted.sha256
+        _say(f"token (shown once, {kept}): {token.text}")
 
 
 class _Ended(BaseException):
@@ -138,10 +183,29 @@ def _end_on_signals() -> None:
     def end(number: int, frame: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
+        _say("stopping")
         raise _Ended
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Say what is going on, and now and then that it still is."""
+    done = threading.Event()
+    began = time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(TELL_EVERY):
+            _say(f"{what}: {time.monotonic() - began:.0f} s")
+
+    _say(what)
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _say(text: str) -> None:

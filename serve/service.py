@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import math
 import os
+import socket
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ray
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.exceptions import RayError
@@ -26,8 +28,9 @@ from ray.serve.handle import DeploymentHandle
 from engine import registry
 from engine.registry import ModelRef
 from engine.schema import UserError
-from engine.stages.cluster import cluster
 from engine.store.plan import Plan
+from serve.auth import of_environment
+from serve.contract import MOST_IMAGES
 from serve.planning import Request, make_plan
 from serve.sampler import Item, Picture, Studio, painter_of, rows_of
 
@@ -36,6 +39,10 @@ INGRESS_CALLS = 1024
 CALLS_AHEAD = 2
 """Batches that a replica holds beside the one being drawn, so that shapes find their like."""
 DRAIN_SECONDS = 10.0
+END_SECONDS = 15.0
+"""How long Ray Serve may take to end before its processes are ended with the cluster."""
+NAME = "retinaforge"
+OPEN = "open"
 
 
 class Setting(BaseModel):
@@ -46,9 +53,10 @@ class Setting(BaseModel):
     model: str = registry.DEFAULT_MODEL
     device: str | None = None
     gates: str | None = None
+    reference: Path | None = None
     rows_per_call: int | None = Field(default=None, ge=1, le=256)
     replicas: int = Field(default=1, ge=1)
-    queue: int = Field(default=64, ge=1)
+    queue: int = Field(default=64, ge=MOST_IMAGES)
     timeout: float = Field(default=300.0, gt=0)
     token_sha256: str = Field(pattern="^([0-9a-f]{64}|open)$")
 
@@ -61,6 +69,7 @@ class Setting(BaseModel):
                     model=self.model,
                     device=self.device,
                     gates=self.gates,
+                    reference=self.reference,
                 )
             )
         if self.rows_per_call is not None:
@@ -109,7 +118,7 @@ class Ingress:
             plan=self._plan,
             ref=ref,
             draw=self._ask,
-            token_sha256=None if setting.token_sha256 == "open" else setting.token_sha256,
+            token_sha256=None if setting.token_sha256 == OPEN else setting.token_sha256,
             timeout=setting.timeout,
             retry_after=max(1, min(60, math.ceil(seconds * setting.queue / setting.replicas / 4))),
         )
@@ -126,9 +135,8 @@ class Ingress:
             raise Lost from error
 
 
-def application(setting: Setting) -> serve.Application:
-    """The ingress bound to its samplers. Raises UserError."""
-    plan, _ = setting.plan()
+def application(setting: Setting, plan: Plan) -> serve.Application:
+    """The ingress bound to its samplers, which draw what `setting` planned."""
     on_gpu = plan.settings.device == "cuda"
     text = plan.model_dump_json()
     sampler = serve.deployment(
@@ -148,40 +156,70 @@ def application(setting: Setting) -> serve.Application:
 
 
 def build(args: dict[str, Any]) -> serve.Application:
-    """What a Serve config file names as `import_path: serve.service:build`; `args` is a Setting."""
-    return application(Setting.model_validate(args))
+    """What a Serve config file names as `import_path: serve.service:build`.
+
+    `args` are the fields of `Setting`; without `token_sha256` the token is RETINAFORGE_TOKEN of the
+    environment, as a cluster's secrets bring it. Who may reach such a server is not known here, so
+    none is left open. Raises UserError.
+    """
+    token = of_environment()
+    known = {"token_sha256": token.sha256} if token else {}
+    setting = Setting.model_validate({**known, **args})
+    if setting.token_sha256 == OPEN:
+        raise UserError("no server of a cluster is open", field="token_sha256", expected="a hash")
+    return application(setting, setting.plan()[0])
 
 
 @contextmanager
-def running(setting: Setting, host: str, port: int, address: str | None) -> Iterator[None]:
-    """The service for the time of a `with`, answering when it begins, gone when it has ended.
+def running(app: serve.Application, host: str, port: int, timeout: float) -> Iterator[None]:
+    """The application on the cluster that this process has joined, for the time of a `with`:
+    answering when it begins, gone when it has ended.
 
-    Raises UserError, and whatever Ray raises where the model cannot be loaded.
+    Raises UserError where the model cannot be loaded, and where others use Ray Serve there.
     """
     _quieten()
-    app = application(setting)
-    with cluster(address, setting.replicas):
-        try:
-            serve.start(
-                proxy_location="HeadOnly",
-                http_options={
-                    "host": host,
-                    "port": port,
-                    # Ours ends first and answers in words.
-                    "request_timeout_s": setting.timeout + 30,
-                },
-                logging_config={"log_level": "WARNING", "enable_access_log": False},
-            )
-            serve.run(app, name="retinaforge", route_prefix="/")
-            yield
-        except RuntimeError as error:
-            if "deploying" not in str(error).lower():
-                raise
-            raise UserError(f"the model did not start: {error}", field="--model") from error
-        finally:
-            # Ray tells of its controller's death, which is what was asked for.
-            with contextlib.redirect_stderr(io.StringIO()):
-                serve.shutdown()
+    if others := sorted(serve.status().applications):
+        raise UserError(
+            f"this cluster serves {', '.join(others)} already",
+            field="--address",
+            expected="`serve deploy` with a config file, which leaves them in place",
+        )
+    try:
+        serve.start(
+            proxy_location="HeadOnly",
+            # Our own time-out comes first and answers in words.
+            http_options={"host": host, "port": port, "request_timeout_s": timeout + 30},
+            logging_config={"log_level": "WARNING", "enable_access_log": False},
+        )
+        serve.run(app, name=NAME, route_prefix="/")
+        yield
+    except RuntimeError as error:
+        if "deploying" not in str(error).lower():
+            raise
+        raise UserError(f"the model did not start: {error}", field="--model") from error
+    finally:
+        _end()
+
+
+def _end() -> None:
+    """Let what is being drawn come to its end. A signal to the whole process group has ended Ray
+    itself, and then there is nobody to wait for.
+    """
+    head = ray.get_runtime_context().gcs_address
+    ending = threading.Thread(target=serve.shutdown, daemon=True)
+    ending.start()
+    last = time.monotonic() + END_SECONDS
+    while ending.is_alive() and time.monotonic() < last and _listens(head):
+        ending.join(0.5)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _quieten() -> None:

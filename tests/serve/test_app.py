@@ -178,6 +178,9 @@ def test_a_request_whose_every_image_the_gates_refuse_is_told_why(ask):
         ({"prompt": "x", "labels": {"dr_grad": 1}}, 400, "labels.dr_grad", "invalid_value"),
         ({"prompt": "x", "labels": {"source": "moon"}}, 400, "labels.source", "invalid_value"),
         ({"prompt": "x", "labels": {"source": 3}}, 400, "labels.source", "invalid_value"),
+        ({"prompt": "x", "labels": {"is_gc": [1]}}, 400, "labels.is_gc", "invalid_value"),
+        ({"prompt": "x", "labels": {"is_gc": True}}, 400, "labels.is_gc", "invalid_value"),
+        ({"prompt": "x", "labels": [1]}, 400, "labels", "invalid_value"),
         ({"prompt": "x", "stream": True}, 400, "stream", "invalid_value"),
         ({"prompt": "x", "quality": "hd"}, 400, "quality", "invalid_value"),
         ({"prompt": "x", "strength": 1}, 400, "strength", "unknown_parameter"),
@@ -251,13 +254,21 @@ def test_with_a_token_the_api_is_closed_and_page_and_health_are_not(tmp_path):
     assert client.get("/").status_code == 200
 
 
-def test_an_open_server_answers_to_no_foreign_name(tmp_path):
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((name, 200) for name in ("localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000")),
+        *((name, 403) for name in ("evil.example", "evil.example:8000", "10.0.0.3", "", "[::2]")),
+    ],
+)
+def test_an_open_server_answers_to_no_foreign_name(tmp_path, host, status):
     plan, ref = planned(tmp_path, "null")
-    client = client_of(plan, ref, never)
-    assert client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 400
-    assert client.get("/v1/models", headers={"Host": "localhost:8000"}).status_code == 200
+    answer = client_of(plan, ref, never).get("/v1/models", headers={"Host": host})
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["error"]["code"] == "foreign_host"
     closed = client_of(plan, ref, never, token_sha256=digest(SECRET))
-    assert closed.get("/healthz", headers={"Host": "eyes.example"}).status_code == 200
+    assert closed.get("/healthz", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
