@@ -60,8 +60,10 @@ class Setting(BaseModel):
     timeout: float = Field(default=300.0, gt=0)
     token_sha256: str = Field(pattern="^([0-9a-f]{64}|open)$")
 
-    def plan(self) -> tuple[Plan, ModelRef]:
-        """The plan that `generate` would make of a new folder. Raises UserError."""
+    def plan(self, elsewhere: bool = False) -> tuple[Plan, ModelRef]:
+        """The plan that `generate` would make of a new folder; `elsewhere` where `device` is that
+        of a cluster's other nodes and not of this one. Raises UserError.
+        """
         with tempfile.TemporaryDirectory() as nowhere:
             plan, ref = make_plan(
                 Request(
@@ -70,6 +72,7 @@ class Setting(BaseModel):
                     device=self.device,
                     gates=self.gates,
                     reference=self.reference,
+                    address="the cluster's" if elsewhere and self.device else None,
                 )
             )
         if self.rows_per_call is not None:
@@ -167,7 +170,7 @@ def build(args: dict[str, Any]) -> serve.Application:
     setting = Setting.model_validate({**known, **args})
     if setting.token_sha256 == OPEN:
         raise UserError("no server of a cluster is open", field="token_sha256", expected="a hash")
-    return application(setting, setting.plan()[0])
+    return application(setting, setting.plan(elsewhere=True)[0])
 
 
 @contextmanager
