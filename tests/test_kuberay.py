@@ -4,9 +4,13 @@ path and name in them is ours and must be right.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import yaml
 from ray._common.utils import import_attr
 from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
+from ray_head import Head, free_ports, wait_for
 
 from engine.schema import UserError
 from engine.stages.cluster import CODE
@@ -26,6 +31,7 @@ KINDS = {"cluster": "RayCluster", "job": "RayJob", "service": "RayService"}
 WHERE = {"cluster": ["spec"], "job": ["spec", "rayClusterSpec"]}
 WHERE["service"] = ["spec", "rayClusterConfig"]
 GPU = "nvidia.com/gpu"
+TOKEN = "a-token-of-a-test"
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -126,7 +132,7 @@ def test_the_service_is_an_application_of_ours_with_a_token_and_room(monkeypatch
     monkeypatch.delenv(VARIABLE, raising=False)
     with pytest.raises((UserError, ValueError), match="token"):
         build(app.args)
-    monkeypatch.setenv(VARIABLE, "a-token-of-a-test")
+    monkeypatch.setenv(VARIABLE, TOKEN)
     assert of_environment() is not None
     made = build(app.args)
     assert isinstance(made, Application)
@@ -138,6 +144,40 @@ def test_the_service_is_an_application_of_ours_with_a_token_and_room(monkeypatch
         (variable,) = pod["containers"][0]["env"]
         assert variable["name"] == VARIABLE
         assert set(variable["valueFrom"]) == {"secretKeyRef"}
+
+
+@pytest.fixture
+def head() -> Iterator[Head]:
+    head = Head(cpus=2, **{VARIABLE: TOKEN})
+    yield head
+    head.end()
+
+
+@pytest.mark.slow
+def test_ray_serve_takes_the_services_application(head):
+    """The manifest's own config, as KubeRay hands it to the head; only the device is another."""
+    from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+
+    (port,) = free_ports(1)
+    config = yaml.safe_load(manifest("service")["spec"]["serveConfigV2"])
+    config["applications"][0]["args"] |= {"device": "cpu", "model": "phantom", "replicas": 1}
+    config |= {"http_options": {"host": "127.0.0.1", "port": port}}
+    wait_for(lambda: "Ray runtime started" in Path(head.log.name).read_text())
+    client = ServeSubmissionClient(head.url)
+    client.deploy_applications(config)
+
+    def state() -> str:
+        (app,) = client.get_serve_details()["applications"].values()
+        assert app["status"] != "DEPLOY_FAILED", app["message"]
+        return app["status"]
+
+    wait_for(lambda: state() == "RUNNING", 150)
+    models = f"http://127.0.0.1:{port}/v1/models"
+    allowed = urllib.request.Request(models, headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(allowed, timeout=30) as answer:
+        assert json.load(answer)["data"][0]["id"] == "phantom"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(models, timeout=30)
 
 
 def test_the_image_holds_the_code_and_nothing_else():
