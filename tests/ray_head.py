@@ -22,16 +22,17 @@ RAY = Path(sys.executable).parent / "ray"
 
 class Head:
     """`ray start --head` without a processor for work. `node_types` makes it scale by itself: Ray's
-    own autoscaler, whose nodes are raylets on this machine.
+    own autoscaler, whose nodes are raylets on this machine. `variables` are those of every process
+    around it.
     """
 
-    def __init__(self, node_types: dict | None = None, cpus: int = 0, token: str | None = None):
+    def __init__(self, node_types: dict | None = None, cpus: int = 0, **variables: str):
         # Ray's sockets lie below this folder, and their paths may have 107 letters.
         self.folder = Path(tempfile.mkdtemp(prefix="rf"))
         self.gcs, self.dashboard, client, agent = free_ports(4)
         self.address = f"{get_node_ip_address()}:{self.gcs}"
         self.url = f"http://127.0.0.1:{self.dashboard}"
-        self.environment = environment(token)
+        self.environment = environment(**variables)
         flags = [f"--port={self.gcs}", f"--num-cpus={cpus}", "--num-gpus=0", "--block"]
         flags += [f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"]
         flags += ["--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}"]
@@ -82,12 +83,12 @@ class Head:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def environment(token: str | None = None) -> dict[str, str]:
+def environment(**variables: str) -> dict[str, str]:
     """Of every process around such a head."""
     inherited = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_AUTH_TOKEN")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
-    return {**inherited, "PATH": path, "RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1", **auth}
+    own = {"PATH": path, "RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1"}
+    return {**inherited, **own, **variables}
 
 
 def scaling(gcs_address: str, node_types: dict) -> dict:

@@ -5,6 +5,7 @@ by the same command; by `retinaforge submit` and by Ray's own `ray job submit`.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 ROOT = Path(__file__).parent.parent
 CLI = [sys.executable, "-m", "serve.cli"]
-TOKEN = "a-token-of-more-than-thirty-two-letters"
 
 
 def up(head: Head) -> Head:
@@ -48,8 +48,12 @@ def head() -> Iterator[Head]:
 
 
 @pytest.fixture
-def guarded() -> Iterator[Head]:
-    head = up(Head(token=TOKEN))
+def guarded(tmp_path) -> Iterator[Head]:
+    """A head, a worker and a user with one token at home, as cluster.yaml makes them."""
+    home = {"HOME": str(tmp_path / "home"), "RAY_AUTH_MODE": "token"}
+    make = [str(RAY), "get-auth-token", "--generate"]
+    subprocess.run(make, env={**os.environ, **home}, check=True, capture_output=True)
+    head = up(Head(**home))
     worker = with_worker(head)
     yield head
     head.end(worker)
@@ -171,7 +175,7 @@ def test_a_token_guards_jobs_and_drivers(guarded, tmp_path):
     job = ["submit", "--address", guarded.url, "--", *words]
     for message, environment in (
         ("wants a token", {"RAY_AUTH_MODE": "disabled"}),
-        ("wants a token", {"RAY_AUTH_TOKEN": "", "HOME": str(tmp_path)}),
+        ("wants a token", {"HOME": str(tmp_path)}),
         ("refuses this token", {"RAY_AUTH_TOKEN": "another" * 6}),
     ):
         code, text = told(job, **environment)
@@ -183,7 +187,7 @@ def test_a_token_guards_jobs_and_drivers(guarded, tmp_path):
     assert verdict(out) == whole(20)
 
     driver = [*generate(out, 30, "--model", "null"), "--address", guarded.address]
-    code, text = told(driver, RAY_AUTH_TOKEN="", HOME=str(tmp_path))
+    code, text = told(driver, HOME=str(tmp_path))
     assert (code, "if it wants a token" in text, "Traceback" in text) == (2, True, False), text
     code, text = told(driver)
     assert code == 0, text
