@@ -35,6 +35,7 @@ async function meet() {
   if (model) return;
   model = (await ask("v1/models")).data[0];
   sessionStorage.setItem("token", $("token").value.trim());
+  $("door").hidden = true;
   const gates = model.gates.length ? `gates: ${model.gates.join(", ")}` : "no gates";
   $("model").textContent = `${model.id} · ${model.size} px · ${gates}`;
   $("reads").textContent = model.reads_prompts ? ""
@@ -64,6 +65,10 @@ function addLabel(name, words, choices) {
   const label = document.createElement("label");
   const select = document.createElement("select");
   label.textContent = words;
+  if (model.phantom_only.includes(name)) {
+    label.append(" *");
+    $("phantoms").hidden = false;
+  }
   label.htmlFor = select.id = `label-${name}`;
   select.dataset.label = name;
   for (const [value, text] of [["", "–"], ...choices]) select.add(new Option(text, value));
@@ -89,6 +94,7 @@ function tellChosen() {
 
 function order() {
   const labels = chosen();
+  if (!Number.isSafeInteger(Number($("seed").value))) throw new Error(`seed: 0 to ${Number.MAX_SAFE_INTEGER} on this page`);
   const number = (id) => ($(id).value === "" ? undefined : Number($(id).value));
   return {
     model: model.id,
@@ -153,10 +159,12 @@ function words(labels) {
   for (const [name, value] of Object.entries(labels)) {
     const known = model.labels.find((label) => label.name === name);
     if (!known) told.push(`${name}: ${value}`);
-    else told.push(`${meaning(known)}: ${values(known)[value][1]}`);
+    else told.push(`${meaning(known)}: ${values(known)[value][1]}${evidence(name)}`);
   }
   return told.join(", ");
 }
+
+const evidence = (name) => (model.phantom_only.includes(name) ? " (learned from phantoms)" : "");
 
 function picture(one, wanted, answer) {
   const part = $("picture").content.cloneNode(true);
@@ -177,8 +185,9 @@ function picture(one, wanted, answer) {
     part.querySelector(".frame").replaceChildren(why);
     save.remove();
   }
-  const tries = one.attempts > 1 ? ` · try ${one.attempts}` : "";
-  part.querySelector(".told").textContent = `${name}${tries}`;
+  const told = part.querySelector(".told");
+  told.textContent = one.attempts > 1 ? `${name} · try ${one.attempts}` : name;
+  if (one.attempts > 1) told.title = "The gates refused what was drawn before.";
   return part;
 }
 

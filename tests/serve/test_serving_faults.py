@@ -1,0 +1,86 @@
+"""The whole server under strain: too many images, a sampler that is killed, an end by a signal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+from openai import APIStatusError, RateLimitError
+from ray_head import wait_for
+from server import Server
+
+pytestmark = pytest.mark.slow
+CLIENTS, IMAGES, QUEUE = 8, 4, 8
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A model that takes a third of a second, before which eight images may wait."""
+    running = Server("--model", "null:300", "--queue", QUEUE)
+    yield running
+    if running.process.poll() is None:
+        running.end()
+
+
+def ask(client, images=IMAGES):
+    return client.images.generate(prompt="an eye", n=images, extra_body={"seed": 1})
+
+
+def test_above_the_queue_clients_are_told_when_to_come_back_and_all_are_served_then(server):
+    def once(_: int) -> APIStatusError | None:
+        try:
+            ask(server.client())
+        except RateLimitError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        refused = [error for error in pool.map(once, range(CLIENTS)) if error]
+        assert 0 < len(refused) < CLIENTS
+        assert {error.code for error in refused} == {"queue_full"}
+        assert all(int(error.response.headers["Retry-After"]) >= 1 for error in refused)
+        patient = server.client(max_retries=60)
+        answers = list(pool.map(lambda _: ask(patient).data, range(CLIENTS)))
+    images = [[each.b64_json for each in answer] for answer in answers]
+    assert all(each == images[0] for each in images)
+
+
+def test_a_killed_sampler_is_told_and_replaced(server):
+    (sampler,) = [each for each in server.below() if "Sampler" in titled(each)]
+    sampler.kill()
+    seen = set()
+
+    def served() -> bool:
+        try:
+            return bool(ask(server.client(), 1).data)
+        except APIStatusError as error:
+            seen.add((error.status_code, error.code))
+            return False
+
+    wait_for(served, 120)
+    assert seen <= {(503, "unavailable"), (429, "queue_full")}
+
+
+def titled(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def test_a_signal_ends_the_server_and_everything_that_it_started(server):
+    started = server.below()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, server.client(), 1)
+        wait_for(lambda: waiting.running() or waiting.done())
+        assert server.process.poll() is None
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(120) == 0
+        waiting.exception(60)
+    wait_for(lambda: not any(each.is_running() for each in started), 60)
+    assert server.said().splitlines()[-2:] == ["stopping", "stopped"]
