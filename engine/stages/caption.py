@@ -24,6 +24,7 @@ from engine.data.photographs import read
 from engine.schema import LABEL_NAMES
 from engine.seeds import row_id
 from engine.stages.call import FatalError, worded
+from engine.stages.crash import DEATHS, Ledger, survived
 from engine.stages.encode import encode_photograph
 from engine.stages.limits import Limits, Meter
 from engine.stages.node import plan_here
@@ -89,6 +90,12 @@ class Caption:
         rows = list(self.rows(chunk))
         seconds = (time.perf_counter() - began) / max(len(rows), 1)
         return to_table(self.plan, rows, seconds)
+
+    def given_up(self, index: int, reason: str) -> pa.Table:
+        """The outcome of a photograph that ends the process of every worker."""
+        (listed,) = listing.pick(self._file, [index])
+        lost = Captioned(index, listed, failure=Failure("caption", reason, DEATHS))
+        return to_table(self.plan, [lost], 0.0)
 
     def rows(self, chunk: ranges.Ranges) -> Iterator[Captioned]:
         """Caption batch after batch while a thread reads and encodes the next one."""
@@ -194,12 +201,15 @@ class CaptionActor:
             raise FatalError(f"this node does not see {images}: it must lie on shared storage")
         captioner = caption.load(backend, manner)
         self._caption = Caption(plan, file, Path(images), captioner, batch, limits)
+        self._root = Path(root)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """`batch` holds one chunk: its ranges as JSON. Raises FatalError."""
         chunks = [json.loads(text) for text in batch["chunk"].to_pylist()]
+        chunk = [(start, stop) for each in chunks for start, stop in each]
+        ledger, caption = Ledger(self._root), self._caption
         try:
-            return self._caption.table([(start, stop) for chunk in chunks for start, stop in chunk])
+            return survived(ledger, chunk, caption.limits, caption.table, caption.given_up)
         except CaptionerLost as error:
             raise FatalError(str(error)) from error
 

@@ -20,6 +20,7 @@ from engine.gates import Gates
 from engine.registry import ModelRef, Sampler
 from engine.specs import Spec
 from engine.stages.call import Caller, Failure, FatalError, worded
+from engine.stages.crash import DEATHS, Ledger, survived
 from engine.stages.encode import Origin, encode, encode_mask
 from engine.stages.limits import Limits, Meter
 from engine.stages.node import plan_here
@@ -58,6 +59,12 @@ class Draw:
         began = time.perf_counter()
         outcomes = sorted(self.outcomes(chunk), key=lambda outcome: outcome.spec.index)
         return to_table(self.plan, outcomes, (time.perf_counter() - began) / max(len(outcomes), 1))
+
+    def given_up(self, index: int, reason: str) -> pa.Table:
+        """The outcome of a row that cannot be drawn by any worker."""
+        spec = self.plan.recipe.spec(index, self.plan.fingerprint)
+        lost = Outcome(spec, stage="draw", reason=reason, attempts=DEATHS)
+        return to_table(self.plan, [lost], 0.0)
 
     def outcomes(self, chunk: ranges.Ranges) -> Iterator[Outcome]:
         """Draw batch after batch while a thread encodes the one before. Rows that the gates
@@ -151,11 +158,14 @@ class DrawActor:
         # Counted in the folder, so that a row that a redrive saved is drawn again to the same end.
         draws = DRAWS * (1 + redrives(Folder(Path(root))))
         self._draw = _own(plan, batch, limits, draws)
+        self._root = Path(root)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """`batch` holds one chunk: its ranges as JSON."""
         chunks = [json.loads(text) for text in batch["chunk"].to_pylist()]
-        return self._draw.table([(start, stop) for chunk in chunks for start, stop in chunk])
+        chunk = [(start, stop) for each in chunks for start, stop in each]
+        draw = self._draw
+        return survived(Ledger(self._root), chunk, draw.limits, draw.table, draw.given_up)
 
 
 def _own(plan: Plan, batch: int | None, limits: Limits, draws: int) -> Draw:

@@ -102,6 +102,14 @@ def test_rows_and_dead_letters_keep_their_places(stage):
     assert captioner.calls == [3, 1]
 
 
+def test_a_photograph_that_ends_every_worker_is_given_up_by_name(stage):
+    (letter,) = stage(BySize()).given_up(3, "its worker's process died twice").to_pylist()
+    assert (letter["index"], letter["stage"]) == (3, "caption")
+    assert letter["reason"] == "its worker's process died twice"
+    assert letter["image"] is None
+    assert json.loads(letter["spec"])["path"] == "06.jpg"
+
+
 def test_a_row_is_a_photograph_and_says_of_no_model_that_it_drew_it(stage, tmp_path):
     row = stage(BySize()).table([(0, 1)]).to_pylist()[0]
     assert row["image"]["path"] == "00.jpg"
