@@ -101,7 +101,7 @@ def serve(
         timeout=timeout,
         token_sha256=token.sha256 if token else OPEN,
     )
-    plan, ref = setting.plan()
+    plan, ref = setting.plan(address)
     _tell_gates(plan, ref, asked=gates is not None)
     _tell_token(token, token_file)
     _end_on_signals()

@@ -60,9 +60,9 @@ class Setting(BaseModel):
     timeout: float = Field(default=300.0, gt=0)
     token_sha256: str = Field(pattern="^([0-9a-f]{64}|open)$")
 
-    def plan(self, elsewhere: bool = False) -> tuple[Plan, ModelRef]:
-        """The plan that `generate` would make of a new folder; `elsewhere` where `device` is that
-        of a cluster's other nodes and not of this one. Raises UserError.
+    def plan(self, address: str | None = None) -> tuple[Plan, ModelRef]:
+        """The plan that `generate --address` would make of a new folder: a `device` is then that
+        of the cluster's nodes and not of this one. Raises UserError.
         """
         with tempfile.TemporaryDirectory() as nowhere:
             plan, ref = make_plan(
@@ -72,7 +72,7 @@ class Setting(BaseModel):
                     device=self.device,
                     gates=self.gates,
                     reference=self.reference,
-                    address="the cluster's" if elsewhere and self.device else None,
+                    address=address,
                 )
             )
         if self.rows_per_call is not None:
@@ -167,10 +167,14 @@ def build(args: dict[str, Any]) -> serve.Application:
     """
     token = of_environment()
     known = {"token_sha256": token.sha256} if token else {}
+    if {**known, **args}.get("token_sha256") in (None, OPEN):
+        expected = "the SHA-256 of one, or RETINAFORGE_TOKEN in the environment"
+        raise UserError(
+            "a server of a cluster needs a token", field="token_sha256", expected=expected
+        )
     setting = Setting.model_validate({**known, **args})
-    if setting.token_sha256 == OPEN:
-        raise UserError("no server of a cluster is open", field="token_sha256", expected="a hash")
-    return application(setting, setting.plan(elsewhere=True)[0])
+    # Serve imports this on a node that may be without the GPU of those that will draw.
+    return application(setting, setting.plan("auto" if setting.device else None)[0])
 
 
 @contextmanager

@@ -1,0 +1,94 @@
+"""What a Serve config file imports: the application of its arguments, never without a token."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+from pydantic import ValidationError
+from ray.serve.schema import ServeDeploySchema
+
+from engine.schema import UserError
+from serve.auth import VARIABLE, digest
+from serve.service import Setting, application, build
+
+SECRET = "a-token-of-good-length"
+
+
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+def deployments(app) -> dict:
+    sampler = app._bound_deployment.init_args[0]
+    return {each._bound_deployment.name: each._bound_deployment for each in (app, sampler)}
+
+
+def test_the_arguments_of_a_config_file_make_ingress_and_samplers():
+    config = {
+        "applications": [
+            {
+                "name": "eyes",
+                "import_path": "serve.service:build",
+                "args": {"model": "null", "replicas": 2, "token_sha256": digest(SECRET)},
+                "deployments": [{"name": "Sampler", "num_replicas": 3}, {"name": "Ingress"}],
+            }
+        ]
+    }
+    (app,) = ServeDeploySchema.model_validate(config).applications
+    made = deployments(build(app.args))
+    assert set(made) == {each.name for each in app.deployments}
+    assert made["Sampler"].num_replicas == 2
+    assert made["Sampler"].max_queued_requests == 64
+    assert SECRET not in str(made["Ingress"].init_args)
+
+
+def test_without_a_hash_the_token_of_the_environment_closes_the_server(monkeypatch):
+    monkeypatch.setenv(VARIABLE, SECRET)
+    for _ in range(2):
+        ingress = deployments(build({"model": "null"}))["Ingress"]
+        assert digest(SECRET) in ingress.init_args[2]
+
+
+@pytest.mark.parametrize("args", [{}, {"token_sha256": "open"}, {"token_sha256": None}])
+def test_no_server_of_a_cluster_is_open(args):
+    with pytest.raises(UserError, match="needs a token"):
+        build({"model": "null", **args})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"token_sha256": "short"}, "token_sha256"),
+        ({"queue": 4}, "queue"),
+        ({"modle": "tiny"}, "modle"),
+        ({"replicas": 0}, "replicas"),
+    ],
+)
+def test_arguments_that_are_wrong_are_named(wrong, field):
+    with pytest.raises(ValidationError, match=field):
+        build({"model": "null", "token_sha256": digest(SECRET), **wrong})
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_starts():
+    with pytest.raises(UserError, match="no model of that name"):
+        build({"model": "nowhere", "token_sha256": digest(SECRET)})
+
+
+def test_the_device_is_that_of_the_nodes_that_draw():
+    args = {"model": "debug", "gates": "none", "token_sha256": digest(SECRET)}
+    sampler = deployments(build({**args, "device": "cuda"}))["Sampler"]
+    assert sampler.ray_actor_options["num_gpus"] == 1
+    sampler = deployments(build({**args, "device": "cpu"}))["Sampler"]
+    assert sampler.ray_actor_options["num_gpus"] == 0
+
+
+def test_rows_of_a_call_are_part_of_the_plan():
+    setting = Setting(model="null", rows_per_call=4, token_sha256=digest(SECRET))
+    plan, _ = setting.plan()
+    usual, _ = Setting(model="null", token_sha256=digest(SECRET)).plan()
+    assert plan.settings.rows_per_call == 4
+    assert plan.fingerprint != usual.fingerprint
+    sampler = deployments(application(setting, plan))["Sampler"]
+    assert sampler.max_ongoing_requests == 12
