@@ -126,6 +126,12 @@ def _start(ray: Any, workers: int | None) -> None:
 
 def _join(ray: Any, address: str) -> None:
     """Connect, and ship this checkout only to a cluster whose nodes do not have it."""
+    if address.startswith("http"):
+        raise UserError(
+            f"{address} takes jobs and no drivers",
+            field="--address",
+            expected="HOST:6379 on a machine of the cluster; elsewhere `retinaforge submit`",
+        )
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         with _no_greeting():
