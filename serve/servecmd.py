@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import signal
 import socket
@@ -10,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,21 +117,17 @@ def _run(setting: Setting, plan: Plan, host: str, port: int, address: str | None
 
     began = time.monotonic()
     app = application(setting, plan)
-    with contextlib.ExitStack() as last, contextlib.ExitStack() as stack:
+    place = f"[{host}]" if ":" in host else host
+    with ExitStack() as stack:
         with _telling("starting Ray"):
             stack.enter_context(cluster(address, setting.replicas))
         # Ray has handlers of its own.
         _end_on_signals()
         with _telling(f"loading {plan.model}"):
             stack.enter_context(running(app, host, port, setting.timeout))
-        place = f"[{host}]" if ":" in host else host
         ready = time.monotonic() - began
         _say(f"serving {plan.model} at http://{place}:{port} after {ready:.0f} s (Ctrl-C ends it)")
-        try:
-            threading.Event().wait()
-        finally:
-            # Ray prints that its actors have died, which is what was asked for.
-            last.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        threading.Event().wait()
 
 
 def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> None:
@@ -183,6 +178,8 @@ def _end_on_signals() -> None:
     def end(number: int, frame: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
+        # Ray prints there that its actors have died, which is what was asked for.
+        sys.stdout = io.StringIO()
         _say("stopping")
         raise _Ended
 
