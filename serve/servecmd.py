@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import socket
 import sys
@@ -178,8 +177,6 @@ def _end_on_signals() -> None:
     def end(number: int, frame: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
-        # Ray prints there that its actors have died, which is what was asked for.
-        sys.stdout = io.StringIO()
         _say("stopping")
         raise _Ended
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import math
 import os
@@ -203,9 +205,15 @@ def running(app: serve.Application, host: str, port: int, timeout: float) -> Ite
     except RuntimeError as error:
         if "deploying" not in str(error).lower():
             raise
-        raise UserError(f"the model did not start: {error}", field="--model") from error
+        raise UserError(f"the model did not start: {_why()}", field="--model") from error
     finally:
         _end()
+
+
+def _why() -> str:
+    """The last line of what a deployment says that failed: the error itself."""
+    found = serve.status().applications[NAME].deployments.values()
+    return "\n".join(each.message for each in found).strip().splitlines()[-1]
 
 
 def _end() -> None:
@@ -214,10 +222,12 @@ def _end() -> None:
     """
     head = ray.get_runtime_context().gcs_address
     ending = threading.Thread(target=serve.shutdown, daemon=True)
-    ending.start()
     last = time.monotonic() + END_SECONDS
-    while ending.is_alive() and time.monotonic() < last and _listens(head):
-        ending.join(0.5)
+    # Ray prints that its controller has died, which is what was asked for.
+    with contextlib.redirect_stdout(io.StringIO()):
+        ending.start()
+        while ending.is_alive() and time.monotonic() < last and _listens(head):
+            ending.join(0.5)
 
 
 def _listens(address: str) -> bool:
