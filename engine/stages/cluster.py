@@ -19,6 +19,10 @@ TOKEN = "RAY_AUTH_MODE=token and its token in RAY_AUTH_TOKEN or ~/.ray/auth_toke
 CODE = ("engine", "kernels", "serve", "train")
 NOT_SHIPPED = ["/*", "!/.", *(f"!/{name}" for name in CODE), "private", "__pycache__"]
 """By the rules of .gitignore: nothing but the code leaves this machine."""
+NODES_WAIT = 24 * 3600
+"""Seconds that a run waits for a machine of a cluster; Ray Data's own half hour is soon over where
+spot machines are scarce.
+"""
 STORE_MEMORY = (512 << 20, 4 << 30)
 """Least and most bytes of the embedded Ray's object store; parts pass through it one block at a
 time.
@@ -104,6 +108,8 @@ def _quieten(embedded: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if embedded:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    else:
+        os.environ.setdefault("RAY_DATA_EXECUTION_NO_PROGRESS_TIMEOUT_S", str(NODES_WAIT))
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray.data  # noqa: F401  (sets up the loggers that are quietened here)
 

@@ -25,6 +25,7 @@ def understood(error: BaseException) -> BaseException:
     """The cause that lies in a Ray error, as this module's callers know it; the error itself where
     it is a fault of ours, so that its traceback is seen.
     """
+    from ray.data.exceptions import ExecutionTimeoutError
     from ray.exceptions import RayError, RayTaskError
 
     for cause in _causes(error):
@@ -37,6 +38,9 @@ def understood(error: BaseException) -> BaseException:
             return cause
         if isinstance(cause, FatalError):
             return RunError(str(cause))
+        if isinstance(cause, ExecutionTimeoutError):
+            waited = str(cause).partition(" (timeout")[0]
+            return RunError(f"no worker could start or end a part: {waited}. Repeat it later")
     if isinstance(error, RayError) and not isinstance(error, RayTaskError):
         if told := USER.search(str(error)):
             return UserError(told.group(1))

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from ray_head import Head, wait_for
 
 from engine.schema import UserError
-from engine.stages.cluster import cluster
+from engine.stages.cluster import NODES_WAIT, cluster
+
+TIMEOUT = "RAY_DATA_EXECUTION_NO_PROGRESS_TIMEOUT_S"
+
+
+@pytest.fixture
+def head() -> Iterator[Head]:
+    head = Head()
+    wait_for(lambda: "Ray runtime started" in Path(head.log.name).read_text())
+    yield head
+    head.end()
 
 
 def test_an_address_for_jobs_is_not_taken_for_a_clusters(monkeypatch):
@@ -13,3 +29,34 @@ def test_an_address_for_jobs_is_not_taken_for_a_clusters(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
     with pytest.raises(UserError, match="retinaforge submit"), cluster(None, 1):
         raise AssertionError
+
+
+WAITING = """
+import sys
+from engine.stages.cluster import cluster
+with cluster(sys.argv[1], None):
+    import ray.data
+    print(ray.data.DataContext.get_current().execution_no_progress_timeout_s)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_waits_long_for_machines_and_says_so_when_it_gives_up(head, tmp_path):
+    def told(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *command],
+            env={**head.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    patient = told("-c", WAITING, head.address)
+    assert float(patient.stdout) == NODES_WAIT, patient.stderr
+    # No machine of this cluster will ever have one.
+    words = ["generate", "--count", "3", "--model", "null", "--out", str(tmp_path / "o")]
+    needs = ["--workers", "1", "--needs", "moon=1", "--address", head.address]
+    given_up = told("-m", "serve.cli", *words, *needs, **{TIMEOUT: "5"})
+    assert given_up.returncode == 1
+    assert "error: no worker could start or end a part" in given_up.stderr, given_up.stderr
+    assert "Traceback" not in given_up.stderr
