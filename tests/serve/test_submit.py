@@ -39,6 +39,13 @@ def test_mistakes_are_found_before_a_cluster_is_asked(words, told):
         jobs.checked(words)
 
 
+def test_a_mistake_is_told_even_where_no_cluster_answers():
+    words = ["submit", "--address", NOBODY, "--", *NULL, "--out", "/shared/eyes", "--seed", "-1"]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith("--seed: -1")
+
+
 @pytest.mark.parametrize("words", [["generate", "--cuont", "5"], ["generat"], ["generate"]])
 def test_flags_and_commands_that_do_not_exist_are_refused(words):
     result = CliRunner().invoke(app, ["submit", "--", *words])
