@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from engine.schema import UserError
+from engine.stages.cluster import NOT_SHIPPED, ROOT
 from train.job import Job, make_job, nothing_left
 from train.journal import EventFile, Journal
 from train.loop import Emit, Outcome, Session, TrainingError
@@ -28,8 +29,6 @@ from train.stepper import OneProcess, Stepper
 
 MAX_FAILURES = 3
 """Times that lost workers are replaced; nodes taken back by a cloud are not counted."""
-_CHECKOUT = Path(__file__).resolve().parent.parent
-_NOT_SENT = [".git", ".venv", ".venv-triton", "docs", "tests", "runs"]
 
 
 def run_training(
@@ -153,7 +152,7 @@ def _cluster(workers: int) -> Iterator[dict[str, float]]:
     if address:
         # A submitted job has its runtime environment from the submission; naming one twice fails.
         job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-        code = {} if job else {"working_dir": str(_CHECKOUT), "excludes": _NOT_SENT}
+        code = {} if job else {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         ray.init(address=address, runtime_env=code, **quiet)
     else:
