@@ -35,6 +35,8 @@ DRAWING = ("generate", "phantom")
 NOT_JOBS = ("submit", "serve", "doctor")
 BUSY = ("PENDING", "RUNNING")
 POLL = 1.0
+PATIENCE = 60.0
+"""Seconds that a cluster may not answer while its job is followed."""
 HERE = "http://127.0.0.1:8265"
 CHATTY = (
     "ray.dashboard.modules.dashboard_sdk",
@@ -58,6 +60,10 @@ class Work:
     @property
     def command(self) -> str:
         return shlex.join(self.words)
+
+
+class Unreachable(RuntimeError):
+    """What has become of a job cannot be asked."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +257,8 @@ def _pack(work: Work, folder: Path) -> None:
 
 
 def followed(client: Any, name: str, tell: Callable[[str], None]) -> Ended:
-    """Tell the job's output until it ends, and how it ended."""
+    """Tell the job's output until it ends, and how it ended. Raises Unreachable."""
+    from aiohttp import ClientError
 
     async def follow() -> None:
         async for text in client.tail_job_logs(name):
@@ -260,13 +267,27 @@ def followed(client: Any, name: str, tell: Callable[[str], None]) -> Ended:
     while True:
         try:
             asyncio.run(follow())
-        except (RuntimeError, OSError):
+        except (RuntimeError, OSError, ClientError):
             # The line to the log broke; the job has not, and its status is asked for below.
             time.sleep(POLL)
-        info = client.get_job_info(name)
+        info = _info(client, name)
         if str(info.status) not in BUSY:
             return _ended(info)
         time.sleep(POLL)
+
+
+def _info(client: Any, name: str) -> Any:
+    """What the cluster says of a job; a tunnel may be away for a while. Raises Unreachable."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return client.get_job_info(name)
+        except OSError as error:
+            if time.monotonic() > end:
+                raise Unreachable("the cluster answers no more") from error
+            time.sleep(POLL)
+        except RuntimeError as error:
+            raise Unreachable(f"the cluster knows no job {name} any more") from error
 
 
 def _ended(info: Any) -> Ended:

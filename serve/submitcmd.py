@@ -52,6 +52,9 @@ def submit(
     except KeyboardInterrupt:
         _say(f"\nno longer followed; the job goes on. To end it: ray job stop {name}")
         raise typer.Exit(1) from None
+    except jobs.Unreachable as error:
+        _say(f"error: {error}. What is committed is safe: the same command goes on, or follows")
+        raise typer.Exit(1) from None
     if as_json:
         outcome = {"submission_id": name, "status": ended.status, "exit_code": ended.exit_code}
         print(json.dumps(outcome))

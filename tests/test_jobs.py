@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from ray_head import RAY, Head, wait_for
 
+from serve import jobs
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 ROOT = Path(__file__).parent.parent
@@ -156,6 +158,28 @@ def test_rays_own_command_does_the_same(head, tmp_path):
     ours = submitted(head, *words)
     assert (ours.returncode, f"job {name}-2 submitted" in ours.stderr) == (0, True), ours.stderr
     assert "nothing to do" in ours.stdout
+
+
+def test_a_head_that_is_lost_is_told_of(tmp_path, monkeypatch):
+    """While its job waits for a machine."""
+    monkeypatch.setattr(jobs, "PATIENCE", 3.0)
+    head = up(Head())
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if "starting Ray" in text and head.process.poll() is None:
+            head.end()
+
+    try:
+        client = jobs.client_of(head.url)
+        words = generate(tmp_path / "o", 3, "--model", "null", "--workers", "1")
+        name = jobs.submit(client, jobs.checked(words), told.append)
+        with pytest.raises(jobs.Unreachable, match="answers no more"):
+            jobs.followed(client, name, tell)
+    finally:
+        head.end()
+    assert any("starting Ray" in text for text in told)
 
 
 def test_a_token_guards_jobs_and_drivers(guarded, tmp_path):
