@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).parent.parent / "weights" / "gate"
 """The gate network with its limits."""
 OUTLINES = SHIPPED.parent / "segmenter"
 """The network that outlines discs for the quality gate."""
-RULES = "2"
+RULES = "3"
 """The version of our own code that judges: raised when the same image would be judged otherwise."""
 
 

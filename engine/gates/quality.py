@@ -21,11 +21,9 @@ LIMITS = "limits.json"
 _MOST_OF_A_HEAD = 0.5
 """A head that is surer than this of its answer is never overruled by a limit."""
 _DISC_SHARE = 0.02
-"""Share of good photographs that may break each of the limits of discs, or twice as many or half
-as many: missing and doubled discs are the subtlest faults, a covered disc keeps its vessels, and
-bright lesions are the likeliest to be taken for discs."""
-
-
+"""Share of good photographs that may break each of the limits of discs, or half as many where
+bright lesions are the likeliest to be taken for discs and pale discs for none: missing and doubled
+discs are the subtlest faults."""
 _LEAST_DISC = 0.0006
 """Share of the square below which an outline is a speck and no second disc."""
 
@@ -167,7 +165,7 @@ def measure_limits(seen: Sequence[Seen], share: float = 0.005) -> Limits:
         sharp=round(float(np.median([m.sharpness for m in measures])), 5),
         disc=round(float(np.quantile(first, _DISC_SHARE)), 5),
         second_disc=round(float(np.quantile(second, 1 - _DISC_SHARE / 2)), 5),
-        disc_contrast=round(float(np.quantile(contrasts, 2 * _DISC_SHARE)), 5),
+        disc_contrast=round(float(np.quantile(contrasts, _DISC_SHARE / 2)), 5),
         second_area=round(max(_LEAST_DISC, float(np.quantile(areas, 1 - _DISC_SHARE))), 5),
         readable=heads,
     )

@@ -20,7 +20,7 @@ _CUT = 1.5
 """Where the evened contrast is cut, in spreads."""
 _TURNS = (-10.0, -5.0, 0.0, 5.0, 10.0)
 """Degrees."""
-_ZOOMS = (0.74, 0.8, 0.87, 0.94, 1.02)
+_ZOOMS = (0.74, 0.8, 0.87, 0.93, 1.0)
 """A cropped copy shows its eye magnified: it is made smaller again."""
 _REACH = 9
 """Largest shift in pixels."""

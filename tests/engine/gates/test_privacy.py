@@ -104,6 +104,12 @@ def test_the_distance_of_a_row_is_what_was_judged(model, teaching_eyes, held_out
         assert [v.passed for v in verdicts] == [False] * 4 + [True] * 4
 
 
+def test_a_photograph_lies_at_no_distance_from_itself(teaching_eyes, squares):
+    gate = gates.load(("privacy",), registry.WEIGHTS / "tiny")
+    verdicts = gate.judge(squares(teaching_eyes[:4]), [SPEC] * 4)
+    assert all(0 <= v.nearest_distance < 0.05 for v in verdicts)
+
+
 def test_packed_thumbnails_keep_their_picture():
     pictures = np.random.default_rng(0).integers(-126, 127, (3, 64, 64)).astype(np.int8)
     packed = pack(pictures)
