@@ -186,7 +186,7 @@ function picture(one, wanted, answer) {
     save.remove();
   }
   const told = part.querySelector(".told");
-  told.textContent = one.attempts > 1 ? `${name} · try ${one.attempts}` : name;
+  told.textContent = `image ${one.index}${one.attempts > 1 ? ` · try ${one.attempts}` : ""}`;
   if (one.attempts > 1) told.title = "The gates refused what was drawn before.";
   return part;
 }
