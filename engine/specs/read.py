@@ -7,6 +7,7 @@ Every mistake is a UserError that names file, line, field and what is allowed.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def recipe_from(
     `prompts` ends in .jsonl (objects with `prompt` and any annotation columns or `source`) or .txt
     (one prompt a line); annotation columns that a row does not give are what `parse` reads in its
     prompt. `labels` is a label table; a row's `caption` is its prompt, and where there is none the
-    prompt is worded from the annotation. UserError for every mistake.
+    prompt is worded from the annotation. Where a prompt states other labels than were given with
+    it, those given stand, and standard error says so once. UserError for every mistake.
     """
     given = {"--spec": spec_file, "--prompts": prompts, "--labels": labels}
     named = [flag for flag, file in given.items() if file is not None]
@@ -49,7 +51,10 @@ def recipe_from(
     if prompts is not None:
         return Recipe.of_rows(_read_prompts(Path(prompts)), seed, size)
     if labels is not None:
-        rows = [Row(annotation=row.annotation, prompt=row.caption) for row in read_table(labels)]
+        table = read_table(labels)
+        told = {row.line: _against(row.annotation, parse(row.caption or "")) for row in table}
+        _warn(labels, {line: against for line, against in told.items() if against})
+        rows = [Row(annotation=row.annotation, prompt=row.caption) for row in table]
         return Recipe.of_rows(rows, seed, size)
     return Recipe.of_mix(default_mix(), seed, size)
 
@@ -65,7 +70,7 @@ def line_of_source(file: Path, source: str) -> int | None:
     if ending != ".jsonl":
         return None
     for line, text in enumerate(read_text(file).split("\n"), 1):
-        if text.strip() and _json_row(text, file, line).annotation.source == source:
+        if text.strip() and _json_row(text, file, line)[0].annotation.source == source:
             return line
     return None
 
@@ -77,18 +82,20 @@ def _read_prompts(path: Path) -> list[Row]:
         raise UserError(f"{path.suffix or 'no'} extension", file=path, expected=".jsonl or .txt")
     # Only line feeds end a line: str.splitlines also cuts at separators that a prompt may hold.
     lines = read_text(path).split("\n")
-    rows = [reader(text, path, line) for line, text in enumerate(lines, 1) if text.strip()]
+    rows = {line: reader(text, path, line) for line, text in enumerate(lines, 1) if text.strip()}
     if not rows:
         raise UserError("no prompts", file=path, expected="at least one line with a prompt")
-    return rows
+    _warn(path, {line: against for line, (_, against) in rows.items() if against})
+    return [row for row, _ in rows.values()]
 
 
-def _text_row(text: str, path: Path, line: int) -> Row:
+def _text_row(text: str, path: Path, line: int) -> tuple[Row, str]:
     prompt = text.strip()
-    return Row(annotation=Annotation.model_validate(parse(prompt)), prompt=prompt)
+    return Row(annotation=Annotation.model_validate(parse(prompt)), prompt=prompt), ""
 
 
-def _json_row(text: str, path: Path, line: int) -> Row:
+def _json_row(text: str, path: Path, line: int) -> tuple[Row, str]:
+    """The row, and what its prompt says against its labels."""
     given = _json_object(text, path, line)
     for name in given:
         if name not in PROMPT_FIELDS:
@@ -100,14 +107,39 @@ def _json_row(text: str, path: Path, line: int) -> Row:
                 expected=", ".join(PROMPT_FIELDS),
             )
     prompt = _text_field("prompt", given.get("prompt"), path, line)
-    labels: dict[str, int | None] = dict(parse(prompt))
+    stated = parse(prompt)
+    labels: dict[str, int | None] = dict(stated)
     for name in LABEL_NAMES:
         if name in given:
             labels[name] = label_value(name, given[name], file=path, line=line)
     source = given.get("source")
     if source is not None:
         source = _text_field("source", source, path, line)
-    return Row(annotation=Annotation(**labels, source=source), prompt=prompt)
+    annotation = Annotation(**labels, source=source)
+    return Row(annotation=annotation, prompt=prompt), _against(annotation, stated)
+
+
+def _against(annotation: Annotation, stated: dict[str, int]) -> str:
+    """Known labels of which a prompt states another value; empty where none is."""
+    known = annotation.known()
+    return ", ".join(
+        f"{name} {known[name]} where the prompt says {value}"
+        for name, value in stated.items()
+        if known.get(name, value) != value
+    )
+
+
+def _warn(path: Path, against: dict[int, str]) -> None:
+    """Say on standard error, once, that prompts contradict their labels: what `_against` found, by
+    line.
+    """
+    if against:
+        line, first = next(iter(against.items()))
+        print(
+            f"{path}: rows whose prompt contradicts their labels, which are used: "
+            f"{len(against):,}; the first is line {line}: {first}",
+            file=sys.stderr,
+        )
 
 
 def _text_field(name: str, value: Any, path: Path, line: int) -> str:

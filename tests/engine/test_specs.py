@@ -275,6 +275,37 @@ def test_prompts_fill_what_their_columns_do_not_give(tmp_path):
     assert recipe.spec(2, "f").seed != recipe.spec(0, "f").seed
 
 
+def test_prompts_that_contradict_their_labels_are_told_of_once(tmp_path, capsys):
+    path = tmp_path / "p.jsonl"
+    path.write_text(
+        '{"prompt": "Severe NPDR", "dr_grade": null, "is_gc": 1}\n'
+        '{"prompt": "No diabetic retinopathy, no glaucoma", "dr_grade": 4, "is_gc": 1}\n'
+        '{"prompt": "Mild NPDR", "dr_grade": 1}\n'
+        '{"prompt": "Mild NPDR", "dr_grade": 2}\n'
+    )
+    recipe = recipe_from(0, 64, prompts=path)
+    assert recipe.spec(1, "f").annotation.known() == {"dr_grade": 4, "is_gc": 1}
+    told = capsys.readouterr().err
+    assert told.startswith(f"{path}: rows whose prompt contradicts their labels, which are used: 2")
+    assert told.count("\n") == 1
+    assert "line 2: " in told
+    assert "dr_grade 4 where the prompt says 0" in told
+    assert "is_gc 1 where the prompt says 0" in told
+    path.write_text('{"prompt": "Mild NPDR", "dr_grade": 1}\n')
+    recipe_from(0, 64, prompts=path)
+    assert capsys.readouterr().err == ""
+
+
+def test_captions_of_a_table_that_contradict_its_labels_are_told_of_too(tmp_path, capsys):
+    path = tmp_path / "l.csv"
+    path.write_text("dr_grade,caption\n3,\n1,Mild NPDR\n0,Mild NPDR\n,Mild NPDR\n")
+    recipe_from(0, 64, labels=path)
+    told = capsys.readouterr().err
+    assert (
+        "labels, which are used: 1; the first is line 4: dr_grade 0 where the prompt says 1" in told
+    )
+
+
 def test_label_rows_are_worded_anew_in_every_cycle_unless_they_have_a_caption(tmp_path):
     path = tmp_path / "l.csv"
     path.write_text("dr_grade,caption\n3,\n1,My own words.\n")
