@@ -48,12 +48,17 @@ def export(root: Path, layout: str, out: Path, tell: Tell) -> int:
     """Write the committed rows of `root` as `layout` to the new folder `out`; the number of rows.
 
     `out` appears whole or not at all. Raises UserError for an unknown layout, an `out` that holds
-    anything, a folder that is not whole, or a layout whose library is missing.
+    anything or lies inside `root`, a folder that is not whole, or a layout whose library is
+    missing.
     """
     if layout not in LAYOUTS:
         raise UserError(f"{layout!r}", field="--format", expected=" or ".join(LAYOUTS))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("is there already", file=out, expected="a new or empty folder")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(
+            "lies inside the data set folder", file=out, field="--out", expected="another place"
+        )
     plan, folder = require_plan(root), Folder(root)
     parts = shares(folder)
     if not parts:

@@ -215,6 +215,15 @@ export(Path(sys.argv[1]), "imagefolder", Path(sys.argv[2]), tell)
 """
 
 
+def test_a_data_set_folder_takes_no_export_into_itself(filled, tmp_path):
+    (tmp_path / "way in").symlink_to(filled.root)
+    before = sorted(filled.root.rglob("*"))
+    for out in (filled.root / "x", filled.root / "parts" / "x", tmp_path / "way in" / "x"):
+        with pytest.raises(UserError, match=r"--out: lies inside the data set folder"):
+            export(filled.root, "imagefolder", out, quiet)
+    assert sorted(filled.root.rglob("*")) == before
+
+
 def test_what_a_killed_export_left_is_cleared_by_the_next_to_the_same_place(filled, tmp_path):
     here = tmp_path / "x"
     here.mkdir()
