@@ -28,7 +28,8 @@ def progress(quiet: bool = False) -> Iterator[Tell]:
 
 
 def line(state: Progress) -> str:
-    """Rows done, images per second, time left, what the gates rejected, dead letters."""
+    """Rows done, images per second, time left, why the gates refused images (one counts once for
+    every reason against it), dead letters."""
     parts = [f"{state.committed:,} of {state.planned:,} rows"]
     if state.images_per_s:
         parts.append(f"{state.images_per_s:,.1f} images/s")
@@ -36,7 +37,7 @@ def line(state: Progress) -> str:
         parts.append(f"{duration(state.seconds_left)} left")
     if state.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in state.rejects.items())
-        parts.append(f"drawn again: {reasons}")
+        parts.append(f"refused: {reasons}")
     if state.dead:
         parts.append(f"{state.dead:,} dead letters")
     return ", ".join([*parts, *([state.note] if state.note else [])])

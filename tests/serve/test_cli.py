@@ -288,6 +288,6 @@ def test_progress_lines_say_rows_pace_time_left_and_dead_letters():
 
     state = Progress(planned=2000, committed=500, dead=100, drawn=500, images_per_s=10.0)
     picky = replace(state, rejects={"blurred": 7, "dark": 2})
-    assert "left, drawn again: blurred 7, dark 2, 100 dead" in line(picky)
+    assert "left, refused: blurred 7, dark 2, 100 dead" in line(picky)
     assert line(state) == "500 of 2,000 rows, 10.0 images/s, 0:02:20 left, 100 dead letters"
     assert duration(3725) == "1:02:05"
