@@ -38,20 +38,45 @@ def report(
     from engine.store.rows import require_plan
 
     plan = require_plan(folder)
-    if one_eye and isinstance(plan, Plan) and not plan.model.startswith("null"):
+    if one_eye and isinstance(plan, Plan):
         _draw_one_eye(folder, plan)
-    page = write_report(folder, pictures)
+    limit = _copy_limit(plan) if isinstance(plan, Plan) else None
+    page = write_report(folder, pictures, limit)
     print(json.dumps({"page": str(page)}) if as_json else page)
 
 
 def _draw_one_eye(folder: Path, plan: Plan) -> None:
-    """Say so where the model is not on this machine; the page does without."""
+    """Say so where the model is not on this machine or is another by now; the page does without."""
     from serve.one_eye import put_into_report
 
     try:
         put_into_report(folder, plan)
     except UserError as error:
         print(f"no picture of one eye: {error}", file=sys.stderr)
+
+
+def _copy_limit(plan: Plan) -> float | None:
+    """The distance below which the privacy gate refused an image; None where it was off, or where
+    what it judged with is not here or was calibrated anew since.
+    """
+    from safetensors import safe_open
+
+    from engine import gates
+    from engine.models.card import PRIVACY
+    from engine.store.plan import weights_folder
+
+    if "privacy" not in plan.gates:
+        return None
+    model = weights_folder(plan.model_location)
+    own = Path(plan.gates_reference) if plan.gates_reference else None
+    try:
+        if gates.digest(plan.gates, model, own) != plan.gates_sha256:
+            return None
+    except UserError:
+        return None
+    with safe_open(own or model / PRIVACY, "numpy") as stored:
+        limit = float(stored.metadata()["nearest"])
+    return limit if limit > 0 else None
 
 
 def export(

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from engine import registry
 from engine.prose.template import caption
-from engine.schema import DISEASES, READABILITY, Annotation
+from engine.registry import ModelRef
+from engine.schema import DISEASES, READABILITY, Annotation, UserError
 from engine.seeds import row_random
 from engine.specs import Spec
+from engine.stages.encode import Origin, encode
 from engine.store.plan import Plan
 from engine.store.report import add_picture
 
 GRADES = range(5)
 
 
-def draw_grades(plan: Plan) -> np.ndarray:
+def draw_grades(plan: Plan, ref: ModelRef) -> np.ndarray:
     """Five photographs side by side (S, 5 S, 3) uint8: the eye of row 0 without other diseases, in
     its source, under each grade of retinopathy, as the plan's model draws it."""
     row = plan.recipe.spec(0, plan.fingerprint)
@@ -35,17 +35,25 @@ def draw_grades(plan: Plan) -> np.ndarray:
         annotation = healthy.model_copy(update={"dr_grade": grade})
         words = caption(annotation, row_random(plan.recipe.seed, 0, "one eye"))
         specs.append(row.model_copy(update={"annotation": annotation, "prompt": words}))
-    return np.concatenate(_draw(plan, specs), 1)
+    return np.concatenate(_draw(plan, ref, specs), 1)
 
 
-def _draw(plan: Plan, specs: list[Spec]) -> list[np.ndarray]:
-    sampler = registry.load(registry.resolve(plan.model_location), plan.settings)
-    return [drawn.image for drawn in sampler.draw(specs)]
+def _draw(plan: Plan, ref: ModelRef, specs: list[Spec]) -> list[np.ndarray]:
+    return [drawn.image for drawn in registry.load(ref, plan.settings).draw(specs)]
 
 
 def put_into_report(root: Path, plan: Plan) -> None:
-    """Draw the eye and keep it for the folder's report page."""
-    with tempfile.TemporaryDirectory() as scratch:
-        picture = Path(scratch) / "grades.jpg"
-        Image.fromarray(draw_grades(plan)).save(picture, quality=92, subsampling=0)
-        add_picture(root, picture)
+    """Draw the eye and keep it, marked as synthetic, for the folder's report page; the null model
+    draws none. Raises UserError where the model is not here or has other weights than the plan's.
+    """
+    ref = registry.resolve(plan.model_location)
+    if ref.kind == "null":
+        return
+    if ref.weights_sha256 != plan.weights_sha256:
+        raise UserError(
+            f"{ref.name} has other weights now than those that drew this folder",
+            file=Path(plan.model_location),
+            expected="the weights that plan.json names",
+        )
+    origin = Origin(plan.model, plan.weights_sha256, plan.recipe.spec(0, plan.fingerprint).seed)
+    add_picture(root, encode(draw_grades(plan, ref), "jpeg", origin))

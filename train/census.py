@@ -13,12 +13,14 @@ from typing import Any
 from engine.data import splits
 from engine.data.example import Example
 from engine.data.phantoms import NAME
+from engine.data.splits import positives
 from engine.schema import LABEL_NAMES
 
 
 def census(examples: Sequence[Example], size: int) -> dict[str, Any]:
-    """The card's `size`, `data`, and `real_`, `phantom_` and `synthetic_examples_per_label`: of
-    photographs, of phantoms, and of what another model drew."""
+    """The card's `size`, `data`, and `real_`, `phantom_` and `synthetic_examples_per_label`: of how
+    many photographs, phantoms, and images that another model drew each label is known. So many
+    photographs as `real_positives_per_label` says have it."""
     drawn, taken = splits.drawn_apart(examples)
     phantoms = [e for e in drawn if e.maker == NAME]
     synthetic = [e for e in drawn if e.maker != NAME]
@@ -33,6 +35,7 @@ def census(examples: Sequence[Example], size: int) -> dict[str, Any]:
             "drawn_by": dict(Counter(e.maker for e in synthetic)),
         },
         "real_examples_per_label": _known(taken),
+        "real_positives_per_label": {name: positives(taken, name) for name in LABEL_NAMES},
         "phantom_examples_per_label": _known(phantoms),
         "synthetic_examples_per_label": _known(synthetic),
     }

@@ -38,6 +38,11 @@ def drawn_apart(examples: Sequence[Example]) -> tuple[list[Example], list[Exampl
     return [e for e in examples if e.synthetic], [e for e in examples if not e.synthetic]
 
 
+def positives(examples: Sequence[Example], label: str) -> int:
+    """How many examples have the label: any value above 0."""
+    return sum((e.annotation.labels()[label] or 0) > 0 for e in examples)
+
+
 def eye_of(example: Example) -> str:
     """What tells eyes apart: the patient, or the photograph where that is unknown."""
     if example.patient_id:

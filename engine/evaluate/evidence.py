@@ -48,10 +48,12 @@ Draw = Callable[[Sequence[Spec]], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Evidence:
-    """One label's row of the table: examples that taught it, and its steering."""
+    """One label's row of the table: photographs that teach and have the label (`real`) or are known
+    to lack it (`real_without`), phantoms that taught, and its steering."""
 
     label: str
     real: int
+    real_without: int
     phantom: int
     auc: float
     low: float
@@ -97,13 +99,15 @@ def label_evidence(
         )
         drawn = samples.groups(asked, _APART, counts.drawn)
         found = steering(taught, held_out, drawn)
-        yield _row(label.name, real.known(label.name), phantoms, found, read_on)
+        yield _row(label.name, real.with_and_without(label.name), phantoms, found, read_on)
 
 
-def _row(label: str, real: int, phantoms: int, found: Steering, read_on: str) -> Evidence:
+def _row(
+    label: str, real: tuple[int, int], phantoms: int, found: Steering, read_on: str
+) -> Evidence:
     rounded = {k: round(v, 3) for k, v in asdict(found).items()}
     return Evidence(
-        label, real, phantoms, rounded["auc"], rounded["low"], rounded["high"],
+        label, *real, phantoms, rounded["auc"], rounded["low"], rounded["high"],
         rounded["reader"], read_on,
     )  # fmt: skip
 
@@ -114,14 +118,17 @@ class _RealEyes:
 
     def __init__(self, examples: Sequence[Example], segmenter: Segmenter, counts: Counts) -> None:
         _, photographs = splits.drawn_apart(examples)
-        self._teaching = [eye[0] for eye in splits.one_per_eye(splits.teaching(photographs))]
+        self._photographs = splits.teaching(photographs)
+        self._teaching = [eye[0] for eye in splits.one_per_eye(self._photographs)]
         self._held_out = splits.held_out(photographs)
         self._segmenter, self._counts = segmenter, counts
         self._read: dict[Example, Signs | None] = {}
 
-    def known(self, label: str) -> int:
-        """How many photographs that teach know the label."""
-        return sum(e.annotation.labels()[label] is not None for e in self._teaching)
+    def with_and_without(self, label: str) -> tuple[int, int]:
+        """How many photographs that teach have the label, and how many are known to lack it."""
+        known = sum(e.annotation.labels()[label] is not None for e in self._photographs)
+        having = splits.positives(self._photographs, label)
+        return having, known - having
 
     def groups(
         self, label: str, values: tuple[int, ...]

@@ -84,12 +84,15 @@ class _Card(_Shape):
     sampling: Sampling = Sampling()
     label_evidence: tuple[_Evidence, ...] = ()
     real_examples_per_label: dict[str, int] = {}
+    real_positives_per_label: dict[str, int] = {}
 
     @property
     def phantom_only(self) -> tuple[str, ...]:
         """Of a model that nobody has evaluated, the labels that no photograph taught."""
         if not self.label_evidence:
-            return tuple(label for label, real in self.real_examples_per_label.items() if not real)
+            # Cards from before positives were counted say only of how many each label is known.
+            counted = self.real_positives_per_label or self.real_examples_per_label
+            return tuple(label for label, real in counted.items() if not real)
         return tuple(
             each.label
             for each in self.label_evidence

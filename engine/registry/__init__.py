@@ -16,12 +16,13 @@ from engine.registry.null import NullSampler
 from engine.registry.phantom import PhantomSampler
 from engine.registry.refs import CUDA_ROWS_PER_CALL, Drawn, ModelRef, Sampler
 from engine.schema import UserError
-from engine.store.plan import Settings
+from engine.store.plan import WEIGHTS, Settings, weights_folder
 
 __all__ = [
     "CUDA_ROWS_PER_CALL",
     "DEFAULT_MODEL",
     "SOLVERS",
+    "WEIGHTS",
     "Drawn",
     "GanSampler",
     "ModelRef",
@@ -36,7 +37,6 @@ __all__ = [
     "resolve",
 ]
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "tiny"
 
 
@@ -106,5 +106,4 @@ def load(ref: ModelRef, settings: Settings) -> Sampler:
 
 def folder_of(ref: ModelRef) -> Path:
     """The folder that holds a model's weights."""
-    shipped = WEIGHTS / ref.location
-    return shipped if "/" not in ref.location and shipped.is_dir() else Path(ref.location)
+    return weights_folder(ref.location)

@@ -15,11 +15,12 @@ from engine.registry.refs import PHANTOM_LIBRARIES, Drawn, ModelRef
 from engine.schema import MASKS, Annotation
 from engine.seeds import row_random
 from engine.specs import Spec
+from engine.store.plan import PHANTOM
 
 if TYPE_CHECKING:
     from engine.phantom.render import Phantom
 
-NAME = "phantom"
+NAME = PHANTOM
 SIZE = 512
 MILLISECONDS = 200.0
 

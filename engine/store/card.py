@@ -15,15 +15,19 @@ from engine.store.commits import Folder, temporary, write_durably
 from engine.store.croissant import describe
 from engine.store.plan import AnyPlan, CaptionPlan, Plan
 from engine.store.rows import common_columns, shares
-from engine.store.summary import Mix, evidence, failures, mix_of, rejects, without_evidence
+from engine.store.summary import (
+    UNPROVEN,
+    Mix,
+    about_evidence,
+    evidence,
+    failures,
+    mix_of,
+    rejects,
+    without_evidence,
+)
 from engine.store.tables import quoted, table
 
 MOST_REASONS = 12
-STEERING = (
-    "Steering AUC: how well a classifier tells images asked to show the label from images asked "
-    "not to; 0.5 is no steering at all. Where it was read on phantoms, nothing "
-    "shows yet that a real eye with the label looks so."
-)
 
 FRONT = """---
 pretty_name: {pretty_name}
@@ -209,18 +213,22 @@ def _evidence(plan: Plan) -> str:
     lines = evidence(plan)
     if not lines:
         return without_evidence(plan)
-    head = ("label", "photographs", "phantoms", "steering AUC (95 % interval)", "read on")
+    head = (
+        *("label", "photographs with it", "photographs without it", "phantoms"),
+        *("steering AUC (95 % interval)", "read on"),
+    )
     rows = [
         (
-            f"`{line.label}`" + (" (phantom evidence only)" if line.phantom_only else ""),
+            f"`{line.label}`" + (f" ({UNPROVEN})" if line.unproven else ""),
             _number(line.real),
+            _number(line.real_without),
             _number(line.phantom),
             line.steering,
             line.read_on or "unknown",
         )
         for line in lines
     ]
-    return f"{STEERING}\n\n{table(head, rows)}"
+    return f"{about_evidence(plan)}\n\n{table(head, rows)}"
 
 
 def _number(count: int | None) -> str:
@@ -231,9 +239,11 @@ def _gates(plan: Plan, refused: Counter[str], failed: Counter[str]) -> str:
     words = [f"Gates that judged every image: {', '.join(plan.gates) or 'none'}."]
     if refused:
         words.append(
-            "Images that they refused, never stored, the row drawn anew from another seed:"
+            "Images that they refused were never stored: the row was drawn anew from another seed, "
+            "and became a dead letter where its last try was refused too. An image counts once for "
+            "every reason against it."
         )
-        words.append(table(("reason", "images"), _counted(refused)))
+        words.append(table(("reason", "refusals"), _counted(refused)))
     if failed:
         words += ["Dead letters:", _failures(failed)]
     return "\n\n".join(words)

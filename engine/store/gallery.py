@@ -19,6 +19,8 @@ from engine.store.commits import Folder
 from engine.store.rows import Row, Share, sample
 from engine.store.summary import GRADES, value_words
 
+IMAGES = "images"
+"""The folder beside the page that its pictures lie in."""
 PICTURES = 256
 THUMBNAIL = 256
 """Pixels; a larger photograph gets a small copy for the gallery, marked as it is itself."""
@@ -95,11 +97,12 @@ class Filter:
 
 
 def pictures(
-    folder: Folder, parts: Sequence[Share], page: Path, extension: str, most: int = PICTURES
+    folder: Folder, parts: Sequence[Share], into: Path, extension: str, most: int = PICTURES
 ) -> list[Picture]:
-    """Write up to `most` photographs and their masks to `images/` beside the page."""
-    (page / "images").mkdir(parents=True)
-    return [_picture(row, page, extension) for row in sample(folder, parts, most, _COLUMNS)]
+    """Write up to `most` photographs and their masks into a folder that the page will find as
+    `IMAGES` beside it.
+    """
+    return [_picture(row, into, extension) for row in sample(folder, parts, most, _COLUMNS)]
 
 
 def filters(shown: Sequence[Picture]) -> list[Filter]:
@@ -125,36 +128,40 @@ def filters(shown: Sequence[Picture]) -> list[Filter]:
     return [each for each in made if each.options]
 
 
-def _picture(row: Row, page: Path, extension: str) -> Picture:
-    name = f"images/{row['index']:08d}"
+def _picture(row: Row, into: Path, extension: str) -> Picture:
+    name = f"{row['index']:08d}"
     file = f"{name}.{extension}"
-    (page / file).write_bytes(row["image"]["bytes"])
+    (into / file).write_bytes(row["image"]["bytes"])
     return Picture(
         index=row["index"],
         seed=str(row["seed"]),
-        file=file,
-        thumb=_thumbnail(row, page, name) or file,
+        file=_linked(file),
+        thumb=_linked(_thumbnail(row, into, name) or file),
         width=row["width"],
         height=row["height"],
         caption=row["caption"] or "",
         chips=_chips(row),
         tokens=_tokens(row),
         facts=_facts(row),
-        masks=tuple(_masks(row, page, name)),
+        masks=tuple(_masks(row, into, name)),
     )
 
 
-def _thumbnail(row: Row, page: Path, name: str) -> str | None:
+def _linked(file: str) -> str:
+    return f"{IMAGES}/{file}"
+
+
+def _thumbnail(row: Row, into: Path, name: str) -> str | None:
     if max(row["width"], row["height"]) <= THUMBNAIL:
         return None
     with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
         packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp", "").encode()
         image.thumbnail((THUMBNAIL, THUMBNAIL))
-        image.save(page / f"{name}-small.webp", "WEBP", quality=85, xmp=packet)
+        image.save(into / f"{name}-small.webp", "WEBP", quality=85, xmp=packet)
     return f"{name}-small.webp"
 
 
-def _masks(row: Row, page: Path, name: str) -> list[dict[str, str]]:
+def _masks(row: Row, into: Path, name: str) -> list[dict[str, str]]:
     """Each mask as a see-through layer in its colour: pages on a disk may not cut one out."""
     found = []
     for column in COLOURS:
@@ -167,8 +174,8 @@ def _masks(row: Row, page: Path, name: str) -> list[dict[str, str]]:
         colour, short = COLOURS[column], column.removeprefix("mask_")
         layer.putpalette([0, 0, 0, *colour])
         file = f"{name}-{short}.png"
-        layer.save(page / file, "PNG", transparency=bytes([0, OPACITY]))
-        found.append({"name": short, "file": file, "colour": f"rgb{colour}"})
+        layer.save(into / file, "PNG", transparency=bytes([0, OPACITY]))
+        found.append({"name": short, "file": _linked(file), "colour": f"rgb{colour}"})
     return found
 
 

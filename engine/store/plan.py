@@ -22,6 +22,10 @@ from engine.schema import UserError
 from engine.specs import Recipe
 from engine.store.commits import LISTING, Folder, flush_folder, temporary, write_durably
 
+WEIGHTS = Path(__file__).parents[1] / "weights"
+"""The models that lie in this checkout."""
+PHANTOM = "phantom"
+"""Where the model lies that is a program and has no weights: nobody's folder, whatever its name."""
 FORMAT = 1
 DRAWING = "2"
 """The version of our own code that turns a plan into pixels: raised when the same plan would draw
@@ -137,6 +141,12 @@ class CaptionPlan(Sealed):
 
 
 AnyPlan = Plan | CaptionPlan
+
+
+def weights_folder(location: str) -> Path:
+    """The folder of a model's `model_location`: that of a shipped model's name, else a path."""
+    shipped = WEIGHTS / location
+    return shipped if "/" not in location and shipped.is_dir() else Path(location)
 
 
 def _unchanged(values: BaseModel, since: dict[str, Any]) -> set[str]:

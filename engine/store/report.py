@@ -2,8 +2,8 @@
 other machine for anything.
 
 It shows a sample of photographs with filters, the label mix, the gates' scores, what was refused
-and failed, and how fast it went. Written anew each time; a picture that `add_picture` put there
-stays.
+and failed, and how fast it went. Written anew each time, aside: the page that was there works until
+the new one takes its place. A picture that `add_picture` put there stays.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from engine.schema import DISEASES, READABILITY
 from engine.store import ranges
 from engine.store.commits import Folder, planned_rows
 from engine.store.export import EXTENSIONS
-from engine.store.gallery import PICTURES, filters, pictures
+from engine.store.gallery import IMAGES, PICTURES, Picture, filters, pictures
+from engine.store.identify import identify
 from engine.store.nature import nature_of
-from engine.store.plan import AnyPlan
+from engine.store.plan import AnyPlan, CaptionPlan
 from engine.store.rows import Share, columns_of, require_plan, shares
 from engine.store.summary import (
+    UNPROVEN,
     Mix,
-    copy_limit,
+    about_evidence,
     evidence,
     failures,
     mix_of,
@@ -70,17 +72,44 @@ class Chart:
     bars: list[Bar] = field(default_factory=list)
 
 
-def write_report(root: Path, most: int = PICTURES) -> Path:
-    """Write the page with at most `most` photographs; its path.
+def write_report(root: Path, most: int = PICTURES, copy_limit: float | None = None) -> Path:
+    """Write the page with at most `most` photographs; its path. `copy_limit` is the distance below
+    which the plan's privacy gate refuses an image, None where the gate was off or is not here.
 
     Raises UserError if `root` is no data set folder.
     """
     plan, folder = require_plan(root), Folder(root)
-    nature = nature_of(plan)
     parts, page = shares(folder), root / "report"
     page.mkdir(exist_ok=True)
-    shutil.rmtree(page / "images", ignore_errors=True)
-    shown = pictures(folder, parts, page, EXTENSIONS[plan.image_format], most)
+    fresh = _emptied(page / f".{IMAGES}.tmp")
+    shown = pictures(folder, parts, fresh, EXTENSIONS[plan.image_format], most)
+    written = page / ".index.html.tmp"
+    written.write_text(_rendered(plan, folder, parts, shown, copy_limit), encoding="utf-8")
+    gone = _emptied(page / f".{IMAGES}.old.tmp")
+    if (page / IMAGES).exists():
+        os.replace(page / IMAGES, gone)
+    os.replace(fresh, page / IMAGES)
+    os.replace(written, page / "index.html")
+    shutil.rmtree(gone)
+    return page / "index.html"
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder, new; what a run that was killed left there is cleared."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+def _rendered(
+    plan: AnyPlan,
+    folder: Folder,
+    parts: Sequence[Share],
+    shown: Sequence[Picture],
+    copy_limit: float | None,
+) -> str:
+    nature = nature_of(plan)
     mix = mix_of(folder, plan, parts)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -89,44 +118,53 @@ def write_report(root: Path, most: int = PICTURES) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template("report.html").render(
+    return environment.get_template("report.html").render(
         nature=nature,
         committed=sum(share.rows for share in parts),
         tiles=_tiles(folder, parts),
         pictures=[asdict(picture) for picture in shown],
         filters=filters(shown),
-        steering=STEERING if (page / STEERING).is_file() else None,
+        steering=_steering(folder, plan),
         mix=_groups(mix),
         evidence=evidence(plan),
+        about_evidence="" if isinstance(plan, CaptionPlan) else about_evidence(plan),
+        unproven=UNPROVEN,
         trust=trust(plan),
         without_evidence=without_evidence(plan),
         asked_known=all(line.asked is not None for line in mix),
-        charts=_charts(folder, plan, parts) if nature.synthetic else [],
-        counts=[
-            *(
-                [_counts("Refused by a gate", rejects(folder), _open(plan))]
-                if nature.synthetic
-                else []
-            ),
-            _counts("Dead letters", failures(folder), "No row was given up."),
-        ],
+        charts=_charts(folder, parts, copy_limit) if nature.synthetic and parts else [],
+        counts=_refused_and_failed(folder, plan),
         paces=paces([share.commit for share in parts]),
         provenance=nature.facts,
     )
-    written = page / ".index.html.tmp"
-    written.write_text(text, encoding="utf-8")
-    os.replace(written, page / "index.html")
-    return page / "index.html"
 
 
-def add_picture(root: Path, picture: Path) -> Path:
+def add_picture(root: Path, picture: bytes) -> Path:
     """Keep a JPEG of one eye under changed labels for the page, which shows it from its next
     writing on.
     """
     kept = root / "report" / STEERING
     kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(picture, kept)
+    written = kept.with_name(f".{STEERING}.tmp")
+    written.write_bytes(picture)
+    os.replace(written, kept)
     return kept
+
+
+def _steering(folder: Folder, plan: AnyPlan) -> str | None:
+    """The picture that was added, if by its mark the folder's own weights drew it."""
+    picture = folder.root / "report" / STEERING
+    if not picture.is_file() or identify(picture).weights_sha256 != plan.weights_sha256:
+        return None
+    return STEERING
+
+
+def _refused_and_failed(folder: Folder, plan: AnyPlan) -> list[dict[str, Any]]:
+    failed = _counts("Dead letters", failures(folder), "No row was given up.")
+    if isinstance(plan, CaptionPlan):
+        return [failed]
+    kept = "No image was refused." if plan.gates else "No gate was on: every image was kept."
+    return [_counts("Refused by a gate, by reason", rejects(folder), kept), failed]
 
 
 def _tiles(folder: Folder, parts: Sequence[Share]) -> list[dict[str, str]]:
@@ -174,14 +212,13 @@ def _worded(line: Mix) -> dict[str, Any]:
     return {**asdict(line), "words": words}
 
 
-def _charts(folder: Folder, plan: AnyPlan, parts: Sequence[Share]) -> list[Chart]:
+def _charts(folder: Folder, parts: Sequence[Share], limit: float | None) -> list[Chart]:
     names = ("quality_score", "nearest_distance")
     tables = [columns_of(folder, share, names) for share in parts]
     quality, distance = (
         np.concatenate([table[name].drop_null().to_numpy() for table in tables] or [np.empty(0)])
         for name in names
     )
-    limit = copy_limit(plan)
     known = "" if limit is None else f" Nearer than {limit:g}, the dashed line, is refused."
     return [
         _histogram(
@@ -231,11 +268,6 @@ def _histogram(
         mark=None if mark is None else CHART_WIDTH * mark / span[1],
         bars=bars,
     )
-
-
-def _open(plan: AnyPlan) -> str:
-    gates = getattr(plan, "gates", ())
-    return "No image was refused." if gates else "No gate was on: every image was kept."
 
 
 def _counts(title: str, counts: Counter[str], none: str) -> dict[str, Any]:

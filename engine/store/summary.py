@@ -11,17 +11,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from engine.schema import LABEL_NAMES, LABELS, Label, UserError
 from engine.store import ranges
 from engine.store.commits import Commit, Folder, planned_rows, read_commits
 from engine.store.parts import dead_rejects, read_dead
-from engine.store.plan import AnyPlan, CaptionPlan
+from engine.store.plan import PHANTOM, WEIGHTS, AnyPlan, CaptionPlan, Plan, weights_folder
 from engine.store.rows import Share, columns_of
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
-PHANTOM = "phantom"
+UNPROVEN = "unproven on photographs"
+"""Of a label that no photograph which teaches has, or too few to show that it steers."""
 GRADES = ("none", "mild", "moderate", "severe", "proliferative")
 SIDES = ("right eye", "left eye")
 MOST_ASKED = 2048
@@ -58,13 +56,15 @@ class Pace:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one label was learned from: photographs and phantoms that had it, the area under the
-    curve of a classifier that reads the label in what the model draws (`low` to `high` is its 95 %
-    interval), and what that classifier was trained on. None is not known.
+    """What one label was learned from: photographs that have it (`real`) and that are known to lack
+    it (`real_without`), phantoms, of which every label is known, the area under the curve of a
+    classifier that reads the label in what the model draws (`low` to `high` is its 95 % interval),
+    and what that classifier was trained on. None is not known.
     """
 
     label: str
     real: int | None
+    real_without: int | None
     phantom: int | None
     auc: float | None
     low: float | None
@@ -72,8 +72,8 @@ class Evidence:
     read_on: str | None
 
     @property
-    def phantom_only(self) -> bool:
-        """No photograph has taught it, or too few for any to show that it steers."""
+    def unproven(self) -> bool:
+        """See `UNPROVEN`."""
         return self.real == 0 or self.read_on == "phantoms"
 
     @property
@@ -189,7 +189,7 @@ def without_evidence(plan: AnyPlan) -> str:
             "Unknown: no card of this captioner is here. Take every caption as unproven until "
             "`retinaforge evaluate captions` has read it on photographs whose labels are known."
         )
-    if plan.model == PHANTOM:
+    if plan.model_location == PHANTOM:
         return (
             "Nothing was learned: a program draws phantoms from their labels, so labels and masks "
             "are true of the drawing. That real eyes look like it is not claimed."
@@ -200,11 +200,31 @@ def without_evidence(plan: AnyPlan) -> str:
     )
 
 
+def about_evidence(plan: Plan) -> str:
+    """What the figures of `evidence` mean."""
+    words = (
+        "Photographs with a label have its value above 0: any grade of retinopathy, a left eye. "
+        "Of phantoms, which a program draws, every label is known. Steering AUC: how well a "
+        "classifier tells images asked to show the label from images asked not to; 0.5 is no "
+        f"steering at all. A label is {UNPROVEN} where none that taught has it, or too few for a "
+        "classifier to learn it from them: nothing shows yet that a real eye with it looks so."
+    )
+    if plan.settings.geometry:
+        words += (
+            " Each image here was drawn on the vessels, disc, cup and lesions of a phantom of its "
+            "own labels, so a label may show by the phantom's structure alone, whatever taught the "
+            "model."
+        )
+    return words
+
+
 def evidence(plan: AnyPlan) -> list[Evidence]:
     """What the model's card says each label was learned from, a line for every label; empty where
     the card says nothing or is not on this machine.
     """
-    card = {} if isinstance(plan, CaptionPlan) else _card(plan.model_location, plan.weights_sha256)
+    if isinstance(plan, CaptionPlan):
+        return []
+    card = _card(weights_folder(plan.model_location), plan.weights_sha256)
     known = {each["label"]: each for each in card.get("label_evidence", ())} or _taught(card)
     if not known:
         return []
@@ -217,8 +237,16 @@ def evidence(plan: AnyPlan) -> list[Evidence]:
 def _taught(card: dict[str, Any]) -> dict[str, dict[str, int | None]]:
     """By label what taught a model that nobody has evaluated."""
     phantoms = card.get("phantom_examples_per_label", {})
-    real = card.get("real_examples_per_label", {})
-    return {label: {"real": count, "phantom": phantoms.get(label)} for label, count in real.items()}
+    known = card.get("real_examples_per_label", {})
+    having = card.get("real_positives_per_label", {})
+    return {
+        label: {
+            "real": having.get(label),
+            "real_without": count - having[label] if label in having else None,
+            "phantom": phantoms.get(label),
+        }
+        for label, count in known.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -243,7 +271,9 @@ def trust(plan: AnyPlan) -> list[Trust]:
     kind, _, folder = plan.backend.partition(":")
     if kind != "local":
         return []
-    card = _card(folder or "captioner", plan.weights_sha256)
+    place = Path(folder).expanduser() if folder else WEIGHTS / "captioner"
+    # A training run keeps its finished model one folder down.
+    card = _card(place / "model", plan.weights_sha256) or _card(place, plan.weights_sha256)
     return [
         Trust(
             row["label"], row["on"], row["rows"], name.replace("_", " "), value, row["prior"][name]
@@ -253,34 +283,11 @@ def trust(plan: AnyPlan) -> list[Trust]:
     ]
 
 
-def copy_limit(plan: AnyPlan) -> float | None:
-    """The distance below which the plan's privacy gate refuses an image; None where the gate was
-    off or what it compares with is not on this machine.
-    """
-    if isinstance(plan, CaptionPlan) or "privacy" not in plan.gates:
-        return None
-    folder = _model_folder(plan.model_location)
-    beside_model = folder / "privacy.safetensors" if folder else None
-    file = Path(plan.gates_reference) if plan.gates_reference else beside_model
-    if file is None or not file.is_file():
-        return None
-    with safe_open(file, "numpy") as stored:
-        limit = float((stored.metadata() or {}).get("nearest", "nan"))
-    return limit if limit > 0 else None
-
-
-def _card(location: str, weights_sha256: str) -> dict[str, Any]:
+def _card(folder: Path, weights_sha256: str) -> dict[str, Any]:
     """The card of a model if it is here and its weights are these."""
-    folder = _model_folder(location)
-    card = json.loads((folder / "model_card.json").read_text()) if folder else {}
+    file = folder / "model_card.json"
+    card: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     return card if card.get("weights_sha256") == weights_sha256 else {}
-
-
-def _model_folder(location: str) -> Path | None:
-    for folder in (WEIGHTS / location, Path(location), Path(location) / "model"):
-        if (folder / "model_card.json").is_file():
-            return folder
-    return None
 
 
 def mix_of(folder: Folder, plan: AnyPlan, parts: Sequence[Share]) -> list[Mix]:

@@ -158,6 +158,11 @@ def test_labels_that_no_photograph_has_taught_are_known_from_the_card(folder):
     counts = {"dr_grade": 8, "is_gc": 0, "is_rvo": 0}
     write_card(folder, {**card, "real_examples_per_label": counts})
     assert registry.resolve(str(folder)).phantom_only == ("is_gc", "is_rvo")
+    having = {"dr_grade": 0, "is_gc": 0, "is_rvo": 0}
+    write_card(
+        folder, {**card, "real_examples_per_label": counts, "real_positives_per_label": having}
+    )
+    assert registry.resolve(str(folder)).phantom_only == ("dr_grade", "is_gc", "is_rvo")
     write_card(folder, {k: v for k, v in card.items() if k != "real_examples_per_label"})
     assert registry.resolve(str(folder)).phantom_only == ()
     evidence = [

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
+import pytest
 from PIL import Image
 
+from engine import registry
+from engine.models.card import read_card, write_card
+from engine.schema import UserError
+from engine.store.identify import identify
 from serve.one_eye import draw_grades, put_into_report
 from serve.planning import Request, make_plan
 
 
 def test_the_eye_stays_and_its_grade_changes(tmp_path):
-    plan, _ = make_plan(Request(out=tmp_path / "eyes", model="phantom", size=96, seed=3))
-    strip = draw_grades(plan)
+    plan, ref = make_plan(Request(out=tmp_path / "eyes", model="phantom", size=96, seed=3))
+    strip = draw_grades(plan, ref)
     assert strip.shape == (96, 480, 3)
     eyes = np.split(strip.astype(int), 5, 1)
     apart = [np.abs(eye - eyes[0]).mean() for eye in eyes]
@@ -21,7 +29,35 @@ def test_the_eye_stays_and_its_grade_changes(tmp_path):
     assert apart[3] < unlike, "yet it is the same eye"
 
 
-def test_the_page_gets_its_picture(tmp_path):
+def test_the_page_gets_its_picture_marked_as_synthetic(tmp_path):
     plan, _ = make_plan(Request(out=tmp_path / "eyes", model="phantom", size=64))
     put_into_report(tmp_path / "eyes", plan)
-    assert Image.open(tmp_path / "eyes/report/steering.jpg").size == (320, 64)
+    picture = tmp_path / "eyes/report/steering.jpg"
+    assert Image.open(picture).size == (320, 64)
+    found = identify(picture)
+    assert (found.synthetic, found.model) == (True, "phantom")
+    assert found.weights_sha256 == plan.weights_sha256
+    assert found.seed == plan.recipe.spec(0, plan.fingerprint).seed
+
+
+def test_a_model_that_was_trained_on_draws_no_eye_for_a_folder_of_before(tmp_path):
+    model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "phantom")
+    plan, _ = make_plan(Request(out=tmp_path / "eyes", model=str(model), steps=1, gates="none"))
+    put_into_report(tmp_path / "eyes", plan)
+    drawn = (tmp_path / "eyes/report/steering.jpg").read_bytes()
+    index = json.loads((model / "model_index.json").read_text())
+    (model / "model_index.json").write_text(json.dumps({**index, "_trained_on": 1}))
+    write_card(model, read_card(model))
+    with pytest.raises(UserError, match="other weights now than those that drew this folder"):
+        put_into_report(tmp_path / "eyes", plan)
+    assert (tmp_path / "eyes/report/steering.jpg").read_bytes() == drawn
+
+
+def test_only_the_null_model_draws_no_eye_whatever_a_folder_is_called(tmp_path):
+    plan, _ = make_plan(Request(out=tmp_path / "o", model="null"))
+    put_into_report(tmp_path / "o", plan)
+    assert not (tmp_path / "o").exists()
+    model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "null_model")
+    plan, _ = make_plan(Request(out=tmp_path / "o", model=str(model), steps=1, gates="none"))
+    put_into_report(tmp_path / "o", plan)
+    assert (tmp_path / "o/report/steering.jpg").is_file()

@@ -67,9 +67,12 @@ function walk(step) {
   enlarge(shown[(shown.indexOf(current) + step + shown.length) % shown.length]);
 }
 
-form.addEventListener("input", filter);
-form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("reset", () => setTimeout(filter));
+if (form) {
+  form.addEventListener("input", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(filter));
+  filter();
+}
 for (const card of cards) {
   link(card).addEventListener("click", (event) => { event.preventDefault(); enlarge(card); });
 }
@@ -82,4 +85,3 @@ viewer.addEventListener("keydown", (event) => {
   if (event.key === "ArrowLeft") walk(-1);
   if (event.key === "ArrowRight") walk(1);
 });
-filter();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,9 +90,19 @@ def test_what_was_drawn_is_no_real_eye(pictures, segmenter):
     drawn = eyes(pictures, "train", 30, source="phantom") + eyes(
         pictures, "test", 30, source="phantom"
     )
-    assert _RealEyes(drawn + examples, segmenter, Counts()).known("is_gc") == 60
-    assert _RealEyes(drawn, segmenter, Counts()).known("is_gc") == 0
+    assert _RealEyes(drawn + examples, segmenter, Counts()).with_and_without("is_gc") == (30, 30)
+    assert _RealEyes(drawn, segmenter, Counts()).with_and_without("is_gc") == (0, 0)
     assert groups(drawn, segmenter) is None
+
+
+def test_photographs_that_have_a_label_are_told_from_those_that_lack_it(pictures, segmenter):
+    examples = eyes(pictures, "train", 6, 2, eye="the same") + eyes(pictures, "test", 9)
+    real = _RealEyes(examples, segmenter, Counts())
+    assert real.with_and_without("is_gc") == (2, 6)
+    assert real.with_and_without("dr_grade") == (0, 0)
+    graded = [replace(e, annotation=Annotation(dr_grade=i % 5)) for i, e in enumerate(examples)]
+    having, lacking = _RealEyes(graded, segmenter, Counts()).with_and_without("dr_grade")
+    assert (having, lacking) == (6, 2), "every grade above none has the disease"
 
 
 def test_labels_without_enough_real_eyes_are_read_on_phantoms(pictures, segmenter):
@@ -100,4 +112,5 @@ def test_labels_without_enough_real_eyes_are_read_on_phantoms(pictures, segmente
     examples = eyes(pictures, "train", 3) + eyes(pictures, "test", 2, torn=2)
     first = next(label_evidence(drawn, examples, 7, segmenter, Counts(2, 2, 2), "clinic"))
     assert (first.label, first.read_on, first.phantom) == ("dr_grade", "phantoms", 7)
+    assert (first.real, first.real_without) == (0, 0)
     assert 0 <= first.low <= first.auc <= first.high <= 1

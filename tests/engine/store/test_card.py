@@ -7,11 +7,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
-from safetensors.numpy import save_file
 
 from engine.schema import LABELS
 from engine.store.card import export_card, write_card
@@ -19,7 +17,6 @@ from engine.store.commits import leftovers
 from engine.store.parts import write_outcomes
 from engine.store.rows import shares
 from engine.store.summary import (
-    copy_limit,
     failures,
     label_mix,
     mix_of,
@@ -111,7 +108,9 @@ def test_rejects_and_failures_are_counted_by_reason(filled, attempt, plan):
     assert rejects(filled) == {"blurred": 2, "copy": 1}
     assert failures(filled) == {"draw: ValueError: bad row": 4}
     _, body = card_of(filled, attempt, plan)
+    assert "| reason | refusals |" in body
     assert "| blurred | 2 |" in body
+    assert "became a dead letter where its last try was refused too" in body
     assert "Gates that judged every image: none." in body
     assert "| draw: ValueError: bad row | 4 |" in body
 
@@ -120,53 +119,56 @@ def test_without_evidence_every_label_is_said_to_be_unproven(filled, attempt, pl
     _, body = card_of(filled, attempt, plan)
     assert "Take every label as unproven" in body
     assert "Not for diagnosis" in body
-    assert "Nothing was learned" in without_evidence(plan.model_copy(update={"model": "phantom"}))
+
+
+def test_nothing_was_learned_is_said_of_the_program_and_of_no_folder_called_phantom(plan_of):
+    assert "Nothing was learned" in without_evidence(plan_of("phantom", 32))
+    own = plan_of("null").model_copy(update={"model": "phantom", "model_location": "/m/phantom"})
+    assert "Take every label as unproven" in without_evidence(own)
 
 
 def test_a_model_that_nobody_evaluated_says_what_taught_it(filled, attempt, plan, tmp_path):
     card = {
         "weights_sha256": plan.weights_sha256,
-        "real_examples_per_label": {"dr_grade": 395, "is_rvo": 0},
+        "real_examples_per_label": {"dr_grade": 395, "is_rvo": 6, "is_gc": 11},
+        "real_positives_per_label": {"dr_grade": 260, "is_rvo": 0, "is_gc": 5},
         "phantom_examples_per_label": {"dr_grade": 2000, "is_rvo": 2000},
     }
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_card.json").write_text(json.dumps(card))
     placed = plan.model_copy(update={"model_location": str(tmp_path / "model")})
     _, body = card_of(filled, attempt, placed)
-    assert "| `dr_grade` | 395 | 2,000 | unknown | unknown |" in body
-    assert "| `is_rvo` (phantom evidence only) | 0 | 2,000 | unknown | unknown |" in body
+    assert "| `dr_grade` | 260 | 135 | 2,000 | unknown | unknown |" in body
+    assert "| `is_gc` | 5 | 6 | unknown | unknown | unknown |" in body
+    assert "| `is_rvo` (unproven on photographs) | 0 | 6 | 2,000 | unknown | unknown |" in body
+    older = {name: value for name, value in card.items() if name != "real_positives_per_label"}
+    (tmp_path / "model" / "model_card.json").write_text(json.dumps(older))
+    _, body = card_of(filled, attempt, placed)
+    assert "| `is_rvo` | unknown | unknown | 2,000 | unknown | unknown |" in body
 
 
 def test_evidence_of_the_models_card_is_shown_and_gaps_are_unknown(filled, attempt, plan, tmp_path):
     evidence = [
-        {"label": "dr_grade", "real": 395, "phantom": 2000, "auc": 0.71, "low": 0.64, "high": 0.78,
-         "read_on": "IDRiD test"},
-        {"label": "is_rvo", "real": 0, "phantom": 2000, "auc": None, "low": None, "high": None,
-         "read_on": None},
+        {"label": "dr_grade", "real": 260, "real_without": 135, "phantom": 2000, "auc": 0.71,
+         "low": 0.64, "high": 0.78, "read_on": "real eyes"},
+        {"label": "is_rvo", "real": 0, "real_without": 6, "phantom": 2000, "auc": None, "low": None,
+         "high": None, "read_on": None},
     ]  # fmt: skip
     card = {"weights_sha256": plan.weights_sha256, "label_evidence": evidence}
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_card.json").write_text(json.dumps(card))
     placed = plan.model_copy(update={"model_location": str(tmp_path / "model")})
     _, body = card_of(filled, attempt, placed)
-    assert "| `dr_grade` | 395 | 2,000 | 0.71 (0.64–0.78) | IDRiD test |" in body
-    assert "| `is_rvo` (phantom evidence only) | 0 | 2,000 | unknown | unknown |" in body
-    assert "| `is_gc` | unknown | unknown | unknown | unknown |" in body
+    assert "| `dr_grade` | 260 | 135 | 2,000 | 0.71 (0.64–0.78) | real eyes |" in body
+    assert "| `is_rvo` (unproven on photographs) | 0 | 6 | 2,000 | unknown | unknown |" in body
+    assert "| `is_gc` | unknown | unknown | unknown | unknown | unknown |" in body
+    assert "of a phantom of its own labels" not in body
+    on_phantoms = plan.settings.model_copy(update={"geometry": True})
+    drawn_on = placed.model_copy(update={"settings": on_phantoms})
+    assert "of a phantom of its own labels" in card_of(filled, attempt, drawn_on)[1]
     assert str(tmp_path) not in filled.card.read_text()
     other = placed.model_copy(update={"weights_sha256": "0" * 64})
     assert "Take every label as unproven" in card_of(filled, attempt, other)[1]
-
-
-def test_the_copy_limit_is_the_privacy_gates_own(plan, tmp_path):
-    save_file({"x": np.zeros(1)}, tmp_path / "privacy.safetensors", metadata={"nearest": "0.125"})
-    (tmp_path / "model_card.json").write_text("{}")
-    placed = plan.model_copy(update={"model_location": str(tmp_path), "gates": ("privacy",)})
-    assert copy_limit(placed) == 0.125
-    own = tmp_path / "own.safetensors"
-    save_file({"x": np.zeros(1)}, own, metadata={"nearest": "0.25"})
-    assert copy_limit(placed.model_copy(update={"gates_reference": str(own)})) == 0.25
-    assert copy_limit(placed.model_copy(update={"gates": ()})) is None
-    assert copy_limit(plan.model_copy(update={"gates": ("privacy",)})) is None
 
 
 def test_writing_the_card_leaves_no_temporary_file(filled, attempt, plan):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from engine.schema import MASKS, UserError
 from engine.stages.encode import Origin, encode
+from engine.store import gallery
 from engine.store.gallery import COLOURS
 from engine.store.identify import identify
 from engine.store.parts import write_outcomes
@@ -118,7 +119,8 @@ def test_the_page_asks_no_other_machine_and_trusts_no_caption(filled):
 
 def test_the_page_says_what_taught_each_label(filled, plan, tmp_path):
     assert "Take every label as unproven" in read(write_report(filled.root)).text
-    line = {"label": "is_rvo", "real": 0, "phantom": 2000, "auc": 0.8, "low": 0.7, "high": 0.9}
+    line = {"label": "is_rvo", "real": 0, "real_without": 6, "phantom": 2000}
+    line |= {"auc": 0.8, "low": 0.7, "high": 0.9}
     card = {"weights_sha256": plan.weights_sha256, "label_evidence": [line]}
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_card.json").write_text(json.dumps(card))
@@ -126,9 +128,9 @@ def test_the_page_says_what_taught_each_label(filled, plan, tmp_path):
     filled.plan.write_text(moved.model_dump_json())
     text = write_report(filled.root).read_text()
     row = next(line for line in text.splitlines() if '<th scope="row">is_rvo' in line)
-    assert "phantom evidence only" in row
-    assert "<td>0</td><td>2,000</td><td>0.80 (0.70–0.90)</td><td>unknown</td>" in row
-    assert "phantom evidence only" not in next(
+    assert "unproven on photographs" in row
+    assert "<td>0</td><td>6</td><td>2,000</td><td>0.80 (0.70–0.90)</td><td>unknown</td>" in row
+    assert "unproven on photographs" not in next(
         line for line in text.splitlines() if '<th scope="row">is_gc' in line
     )
 
@@ -139,10 +141,45 @@ def test_a_sample_is_spread_evenly_over_the_rows(filled):
     assert len(list((filled.root / "report" / "images").glob("*.webp"))) == 8
 
 
-def test_writing_anew_keeps_the_added_picture_and_drops_old_files(filled, tmp_path):
-    Image.new("RGB", (30, 10)).save(tmp_path / "grid.jpg")
+def strip(weights_sha256):
+    return encode(np.zeros((10, 30, 3), np.uint8), "jpeg", Origin("null", weights_sha256, 1))
+
+
+def test_a_picture_of_other_weights_is_not_the_folders(filled):
+    add_picture(filled.root, strip("ab12"))
     assert STEERING not in write_report(filled.root).read_text()
-    add_picture(filled.root, tmp_path / "grid.jpg")
+
+
+class Killed(BaseException):
+    """The run ends here, and nothing after it is done."""
+
+
+def test_a_report_that_is_killed_leaves_the_page_that_was_there(filled, monkeypatch):
+    page = write_report(filled.root)
+    before = page.read_text()
+    linked = [page.parent / each for each in read(page).addresses if each.startswith("images/")]
+
+    def torn(row, into, extension):
+        if row["index"] == 20:
+            raise Killed
+        return drawn(row, into, extension)
+
+    drawn = gallery._picture
+    monkeypatch.setattr(gallery, "_picture", torn)
+    with pytest.raises(Killed):
+        write_report(filled.root, most=30)
+    assert page.read_text() == before
+    assert linked
+    assert all(file.is_file() for file in linked)
+    monkeypatch.undo()
+    write_report(filled.root, most=3)
+    assert len(list((page.parent / "images").glob("*.webp"))) == 3
+    assert sorted(path.name for path in page.parent.iterdir()) == ["images", "index.html"]
+
+
+def test_writing_anew_keeps_the_added_picture_and_drops_old_files(filled, plan):
+    assert STEERING not in write_report(filled.root).read_text()
+    add_picture(filled.root, strip(plan.weights_sha256))
     page = write_report(filled.root, most=2)
     assert STEERING in page.read_text()
     assert "One eye under changed labels" in read(page).text
@@ -169,8 +206,26 @@ def test_every_mask_has_a_layer():
     assert set(COLOURS) == set(MASKS)
 
 
-def test_a_folder_without_rows_still_has_a_page(folder, attempt):
-    assert "0 synthetic fundus photographs" in read(write_report(folder.root)).text
+def test_the_limit_of_the_privacy_gate_is_drawn_where_it_is_known(folder, attempt, plan, block):
+    table = with_columns(block(0, 4), nearest_distance=[0.5, 0.6, 0.7, 0.8])
+    write_outcomes(folder, attempt.number, plan.fingerprint, table)
+    page = write_report(folder.root, copy_limit=0.25)
+    assert "Nearer than 0.25, the dashed line, is refused." in read(page).text
+    assert 'class="mark"' in page.read_text()
+    page = write_report(folder.root)
+    assert "dashed line" not in read(page).text
+    assert 'class="mark"' not in page.read_text()
+
+
+def test_a_folder_without_rows_still_has_a_page_and_nothing_empty_on_it(folder, attempt):
+    page = write_report(folder.root)
+    assert "0 synthetic fundus photographs" in read(page).text
+    assert read(page).text.count("No row is committed yet.") == 2
+    text = page.read_text()
+    assert "<form" not in text
+    assert "the gate was off" not in text
+    speed = text.split('id="speed-head"')[1].split("</section>")[0]
+    assert "<table" not in speed
 
 
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path):
