@@ -185,11 +185,27 @@ class Studio:
 
 
 def painter_of(plan: Plan) -> Painter:
-    """The plan's own model on this machine. Raises FatalError."""
+    """The plan's own model on this machine, which has drawn an image: a model that loads and cannot
+    draw is told before anybody waits for it. Raises FatalError.
+    """
     try:
-        return Painter(plan, registry.resolve(plan.model_location))
+        painter = Painter(plan, registry.resolve(plan.model_location))
     except UserError as error:
         raise FatalError(f"cannot load model {plan.model}: {error}") from error
+    first = Item(
+        annotation=Annotation(),
+        prompt="an eye",
+        seed=0,
+        index=0,
+        size=plan.recipe.size,
+        steps=plan.settings.steps,
+        guidance=plan.settings.guidance,
+        image_format="png",
+    )
+    (picture,) = painter.draw([first])
+    if picture.stage == "draw":
+        raise FatalError(f"{plan.model} cannot draw: {picture.reason}")
+    return painter
 
 
 def rows_of(plan: Plan) -> int:

@@ -23,7 +23,7 @@ from engine.store.identify import identify
 from serve.app import MOST_BYTES, Busy, Desk, Lost, build
 from serve.auth import digest
 from serve.planning import Request, make_plan
-from serve.sampler import Painter, Studio
+from serve.sampler import Painter, Studio, painter_of
 
 SECRET = "a-token-of-good-length"
 PROMPT = "A left eye with mild non-proliferative diabetic retinopathy, few microaneurysms"
@@ -313,6 +313,18 @@ def test_a_studio_whose_device_is_lost_draws_no_more(tmp_path):
     with pytest.raises(FatalError, match="device is lost"):
         studio.check()
     studio.close()
+
+
+def test_a_model_that_cannot_draw_is_told_before_anybody_asks(tmp_path, monkeypatch):
+    plan, _ = planned(tmp_path, "null")
+    painter_of(plan)
+
+    def broken(self, specs):
+        raise ValueError("nothing comes out")
+
+    monkeypatch.setattr(NullSampler, "draw", broken)
+    with pytest.raises(FatalError, match="null cannot draw: ValueError: nothing comes out"):
+        painter_of(plan)
 
 
 def test_the_page_loads_nothing_from_elsewhere(undrawn):
