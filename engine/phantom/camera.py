@@ -147,7 +147,7 @@ def photograph(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> np.ndarray
     light = light * (gains * np.float32(traits.exposure))
     soft = camera.softness * math.exp(look.softness)
     light = _defocus(light, canvas.unit * (soft + _BLUR * traits.blur**2))
-    light = _hide(light, eye, canvas.unit, rng)
+    light = hide(light, eye, canvas.unit, rng)
     shade = _illumination(eye, size, rng)
     for channel, power in enumerate((1.0, *camera.tint)):
         light[..., channel] *= shade**power
@@ -180,7 +180,7 @@ def impair(image: np.ndarray, eye: Eye, rng: np.random.Generator) -> np.ndarray:
     light = _defocus(
         light * np.float32(min(traits.exposure, 1.0)), size / 2 * _BLUR * traits.blur**2
     )
-    light = _hide(light, eye, size / 2, rng)
+    light = hide(light, eye, size / 2, rng)
     light = _veil(light, traits.haze, 0.0, rng)
     grain = rng.standard_normal((size, size, 1), dtype=np.float32)
     return _finish(light + np.float32(CAMERAS[traits.camera].noise) * grain, field)
@@ -194,8 +194,9 @@ def _defocus(light: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(light, (0, 0), max(sigma, 0.3))
 
 
-def _hide(light: np.ndarray, eye: Eye, unit: float, rng: np.random.Generator) -> np.ndarray:
-    """Shadows or reflexes over the disc and the macula; `unit` in pixels."""
+def hide(light: np.ndarray, eye: Eye, unit: float, rng: np.random.Generator) -> np.ndarray:
+    """Shadows or reflexes over the disc and the macula; `unit` in pixels. What `rng` gives does not
+    depend on the size."""
     traits = eye.traits
     ruler = eye.disc_diameter / traits.disc_scale
     for strength, place in (

@@ -38,6 +38,7 @@ class Phantom:
     lesions: dict[str, np.ndarray]
     annotation: Annotation
     eye: Eye
+    seed: int
 
 
 def draw(annotation: Annotation, seed: int, size: int, light: bool = True) -> Phantom:
@@ -66,7 +67,7 @@ def draw(annotation: Annotation, seed: int, size: int, light: bool = True) -> Ph
     else:
         image = np.zeros((size, size, 3), np.uint8)
     masks, kinds = _true_masks(canvas.masks, canvas.lesions, eye.traits.is_fundus)
-    return Phantom(image, masks, kinds, known, eye)
+    return Phantom(image, masks, kinds, known, eye, seed)
 
 
 def complete(annotation: Annotation, rng: np.random.Generator) -> Annotation:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from engine.phantom.eye import Eye, Traits
 from engine.phantom.findings_macula import GEOGRAPHIC, NAEVUS, SUBRETINAL
+from engine.phantom.render import Phantom
+from engine.phantom.signs import faults, has_macula, is_thick, signs, unmasked_signs
 from engine.prose.anatomy import Anatomy, LesionCount
-
-if TYPE_CHECKING:
-    from engine.phantom.render import Phantom
 
 _AT_DISC = ("disc", "myelinated")
 """Words of kinds that lie at the disc, where quadrants say nothing."""
@@ -34,17 +31,19 @@ def anatomy(phantom: Phantom) -> Anatomy:
         artery_vein_ratio=round(widths[0] / widths[1], 2) if all(widths) else None,
         vessel_calibre=_vessel_calibre(traits),
         vessel_tortuosity="tortuous" if traits.tortuosity > 1.4 else None,
-        foveal_reflex=traits.foveal_reflex > 0.35,
+        foveal_reflex=traits.foveal_reflex > 0.35 if has_macula(phantom) else None,
         lesions=_lesions(phantom, labels.get("is_macular_readable") != 0),
         background=_background(traits),
         haze=traits.haze,
-        forms=_forms(traits, phantom.lesions.keys()),
+        forms=_forms(phantom),
+        signs=signs(phantom) | unmasked_signs(eye),
+        faults=faults(eye, phantom.seed),
     )
 
 
 def structure(phantom: Phantom) -> Anatomy:
     """The facts of `anatomy` that lie in the masks: a model that draws on them may light and colour
-    the eye otherwise."""
+    the eye otherwise, and spoil the photograph otherwise."""
     return replace(
         anatomy(phantom),
         disc_colour=None,
@@ -53,12 +52,15 @@ def structure(phantom: Phantom) -> Anatomy:
         foveal_reflex=None,
         background=None,
         haze=None,
+        signs=signs(phantom),
+        faults={},
     )
 
 
-def _forms(traits: Traits, kinds: Collection[str]) -> dict[str, tuple[int, ...]]:
+def _forms(phantom: Phantom) -> dict[str, tuple[int, ...]]:
     """The forms that were drawn of diseases that have several, as `engine.prose.phrases` lists
     them."""
+    traits, kinds = phantom.eye.traits, phantom.lesions
     degeneration = (2,) if GEOGRAPHIC in kinds else (3,) if SUBRETINAL in kinds else (0, 1)
     disc = (2,) if traits.disc_swelling >= 0.4 else (1,) if traits.disc_pallor >= 0.6 else (0,)
     central = traits.occluded is not None and traits.occluded[1] > 3.0
@@ -66,6 +68,7 @@ def _forms(traits: Traits, kinds: Collection[str]) -> dict[str, tuple[int, ...]]
         "is_amd": degeneration,
         "is_aon": disc,
         "is_crp": (2,) if NAEVUS in kinds else (0, 1),
+        "is_dme": (0, 1) if is_thick(phantom) else (0,),
         "is_rvo": (0, 2) if central else (1,),
     }
 
@@ -96,9 +99,12 @@ def _background(traits: Traits) -> str:
 
 
 def _calibre(eye: Eye, kind: str) -> float:
-    """Mean radius of the trunks of a kind, as they leave the disc; 0 without any."""
-    trunks = [float(v.radii.mean()) for v in eye.vessels if v.kind == kind and v.order == 0]
-    return float(np.mean(trunks)) if trunks else 0.0
+    """Mean radius of the trunks of a kind, as they leave the disc; 0 without any. Where crossings
+    nick them, near the widest of a trunk: its calibre is that between the nicks."""
+    trunks = [v.radii for v in eye.vessels if v.kind == kind and v.order == 0]
+    nicked = kind == "vein" and eye.traits.nicking > 0
+    widths = [np.percentile(each, 90) if nicked else each.mean() for each in trunks]
+    return float(np.mean(widths)) if widths else 0.0
 
 
 def _lesions(phantom: Phantom, macula_seen: bool) -> tuple[LesionCount, ...]:

@@ -48,6 +48,11 @@ class Anatomy:
     haze: float | None = None
     forms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Of a disease with several forms, which were drawn: places in its `phrases.DISEASES`."""
+    signs: frozenset[str] | None = None
+    """Which of the `<sign>`s of the phrases were drawn."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """Of a part that cannot be read, by its label: the `<sign>` of `frames.REASON` that was
+    drawn."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ An `Eye` decides once, for each disease present, whether it is named, shown by i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from engine.prose.anatomy import Anatomy, Facts, facts
@@ -24,7 +24,7 @@ from engine.prose.frames import (
     NORMAL,
     SUBJECT,
 )
-from engine.prose.grammar import expand, phrases
+from engine.prose.grammar import choose, phrases, sayable
 from engine.prose.phrases import DISEASES
 from engine.prose.variants import BACKGROUND, DISC, DR, LESIONS, MACULA, SECTIONS, VESSELS, Variant
 
@@ -49,6 +49,8 @@ _SINGULAR = re.compile(
 
 RETINA = "is_retinal_region_readable"
 UNREADABLE = {DISC: "is_optic_disc_readable", MACULA: "is_macular_readable"}
+IN_VIEW = "<macula>"
+"""A camera may be pointed past the macula."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,23 @@ class Eye:
         return self.rng.random() < share
 
     def say(self, *options: str) -> str:
-        """One wording of one of the phrases."""
-        return expand(options[int(self.rng.random() * len(options))], self.rng)
+        """One wording of one of the phrases, with no sign that is known not to be there."""
+        return choose(options, self.rng, self.anatomy.signs)
+
+    def may(self, phrase: str) -> bool:
+        """Whether the phrase has a wording without such a sign."""
+        return sayable(phrase, self.anatomy.signs)
 
     def ruled_out(self, names: tuple[str, ...]) -> bool:
         """All of these labels are known and negative."""
         return all(self.known.get(name) == 0 for name in names)
 
     def hidden(self, section: str) -> bool:
-        """The section cannot be seen: the retinal region, or this part of it, is unreadable."""
+        """The section cannot be seen: the retinal region, or this part of it, is unreadable or not
+        in the picture."""
         part = UNREADABLE.get(section, RETINA)
+        if section == MACULA and not self.may(IN_VIEW):
+            return True
         return self.known.get(part) == 0 or self.known.get(RETINA) == 0
 
 
@@ -107,7 +116,7 @@ def meet(known: dict[str, int], rng: Random, anatomy: Anatomy) -> Eye:
 
 def _tell(eye: Eye, name: str, options: tuple[Variant, ...]) -> None:
     options = tuple(options[at] for at in eye.anatomy.forms.get(name, range(len(options))))
-    variant = options[int(eye.rng.random() * len(options))]
+    variant = _drawn(eye, options[int(eye.rng.random() * len(options))])
     visible = any(not eye.hidden(section) for section in variant.signs)
     way = eye.rng.random()
     if visible and way > 0.15:
@@ -116,6 +125,12 @@ def _tell(eye: Eye, name: str, options: tuple[Variant, ...]) -> None:
         eye.inline[name] = variant.name
     elif not visible or way < 0.15 or way > 0.55:
         eye.names[name] = variant.name
+
+
+def _drawn(eye: Eye, variant: Variant) -> Variant:
+    """The variant with those phrases alone whose signs the eye may have."""
+    told = {part: tuple(filter(eye.may, signs)) for part, signs in variant.signs.items()}
+    return replace(variant, signs={part: signs for part, signs in told.items() if signs})
 
 
 def section_lines(eye: Eye) -> list[Line]:

@@ -70,7 +70,7 @@ NEUTRAL: dict[str, tuple[str, ...]] = {
     ),
     VESSELS: (
         "seen [branching|arching] from the disc towards the periphery",
-        "[seen|visible] [above and below|on both sides of] the macula",
+        "<macula>[seen|visible] [above and below|on both sides of] the macula",
     ),
     MACULA: (
         "[seen|visible] as a darker area temporal to the disc",
@@ -122,12 +122,12 @@ EYE_SHORT = {0: "[right|OD|right eye]", 1: "[left|OS|left eye]"}
 EYE_ADJECTIVE = {0: "[right-eye|right]", 1: "[left-eye|left]"}
 DISC_SIDE = {
     0: (
-        "[The disc|The optic disc] [lies|sits] [on the right|to the right of the macula], on the"
-        " nasal side"
+        "[The disc|The optic disc] [lies|sits] [<disc to one side>on the right|<macula>to the right"
+        " of the macula], on the nasal side"
     ),
     1: (
-        "[The disc|The optic disc] [lies|sits] [on the left|to the left of the macula], on the"
-        " nasal side"
+        "[The disc|The optic disc] [lies|sits] [<disc to one side>on the left|<macula>to the left"
+        " of the macula], on the nasal side"
     ),
 }
 
@@ -250,10 +250,11 @@ NONE_READABLE = (
     "|Neither the macula nor the optic disc nor the retina can be assessed]"
 )
 REASON = (
-    "[| because of [media haze|defocus|poor illumination|an eyelash shadow|motion blur|a bright"
-    " reflex]"
-    "| owing to [a hazy view|lens opacity|blur|glare]]"
+    "[| because of [<haze>media haze|<defocus>defocus|<darkness>poor illumination|<shadow>an"
+    " eyelash shadow|<motion>motion blur|<reflex>a bright reflex]"
+    "| owing to [<haze>a hazy view|<haze>lens opacity|<defocus>blur|<reflex>glare]]"
 )
+"""The one sign that may be said here is the fault that was drawn."""
 FUNDUS_READABLE = {
     1: "[The image shows a fundus|This is a fundus photograph]",
     0: (

@@ -1,5 +1,9 @@
 """A small phrase grammar: `[a|b|c]` is a choice, `[|very ]` an optional word, and choices may nest.
 
+`<sign>` stands in front of words that name a sign. Where it is known which signs were drawn, an
+option with another sign is no option, and `[<sign> words]` leaves its words out; where it is not
+known, signs change nothing.
+
 The phrase tables of this package are written in it, so that one line stands for many wordings.
 Tables are written in British spelling; `american` respells a finished caption.
 """
@@ -7,7 +11,7 @@ Tables are written in British spelling; `american` respells a finished caption.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from random import Random
 
@@ -15,12 +19,28 @@ Node = str | tuple["Node", ...]
 """Text, or the options of a choice; a sequence is itself a tuple marked by `_SEQUENCE` in front."""
 
 _SEQUENCE = "\0"
-_TOKEN = re.compile(r"[\[\]|]|[^\[\]|]+")
+_TOKEN = re.compile(r"[\[\]|]|<[^>]+>|[^\[\]|<]+")
 
 
-def expand(pattern: str, rng: Random) -> str:
-    """One wording of `pattern`, drawn with `rng`. ValueError for unbalanced brackets."""
-    return _draw(_compile(pattern), rng)
+class Sign(str):
+    """What must have been drawn before the words beside it may be said."""
+
+
+def expand(pattern: str, rng: Random, drawn: Collection[str] | None = None) -> str:
+    """One wording of `pattern`, drawn with `rng`, that names no sign but the `drawn` ones; None
+    means that it is not known which were. ValueError for unbalanced brackets."""
+    return _draw(_compile(pattern), rng, drawn)
+
+
+def choose(options: Sequence[str], rng: Random, drawn: Collection[str] | None = None) -> str:
+    """One wording of one of the patterns that are `sayable`."""
+    said = [each for each in options if sayable(each, drawn)]
+    return expand(said[int(rng.random() * len(said))], rng, drawn)
+
+
+def sayable(pattern: str, drawn: Collection[str] | None) -> bool:
+    """Whether the pattern has a wording that names no sign but the `drawn` ones."""
+    return drawn is None or _may(_compile(pattern), drawn)
 
 
 def join(parts: Sequence[str], word: str = "and") -> str:
@@ -66,7 +86,8 @@ def _sequence(tokens: list[str], at: int, pattern: str) -> tuple[Node, int]:
             choice, at = _choice(tokens, at + 1, pattern)
             parts.append(choice)
         else:
-            parts.append(tokens[at])
+            text = tokens[at]
+            parts.append(Sign(text[1:-1]) if text[0] == "<" else text)
             at += 1
     if len(parts) == 1:
         return parts[0], at
@@ -85,12 +106,24 @@ def _choice(tokens: list[str], at: int, pattern: str) -> tuple[Node, int]:
         at += 1
 
 
-def _draw(node: Node, rng: Random) -> str:
+def _draw(node: Node, rng: Random, drawn: Collection[str] | None) -> str:
     if isinstance(node, str):
-        return node
+        return "" if isinstance(node, Sign) else node
     if node and node[0] == _SEQUENCE:
-        return "".join([_draw(part, rng) for part in node[1:]])
-    return _draw(node[int(rng.random() * len(node))], rng)
+        return "".join([_draw(part, rng, drawn) for part in node[1:]])
+    options = node if drawn is None else [option for option in node if _may(option, drawn)]
+    if len(node) == 1:
+        return _draw(node[0], rng, drawn) if options else ""
+    return _draw(options[int(rng.random() * len(options))], rng, drawn)
+
+
+def _may(node: Node, drawn: Collection[str]) -> bool:
+    """Whether something of the node may be said. What is optional never forbids the rest."""
+    if isinstance(node, str):
+        return not isinstance(node, Sign) or node in drawn
+    if node and node[0] == _SEQUENCE:
+        return all(_may(part, drawn) for part in node[1:])
+    return len(node) == 1 or any(_may(option, drawn) for option in node)
 
 
 _ARTICLE = re.compile(r"\b([Aa])(?= (?!un[ie]|us|one|eu)[aeiou])")

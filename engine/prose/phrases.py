@@ -2,7 +2,8 @@
 frames (`grammar`).
 
 Every name here is read back by `parse` as its label, and no sign is: a sign is what the eye shows,
-a name is what the annotation says.
+a name is what the annotation says. `<...>` are signs that not every eye with the disease has;
+some of them no phantom has yet.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             "[age-related macular degeneration|age-related macular degeneration (AMD)|AMD|ARMD]",
             {
                 MACULA: (
-                    "[soft |large soft |confluent |numerous ]drusen",
-                    "drusen with pigment clumping",
+                    (
+                        "<drusen>[<soft druse at the macula>soft |<soft druse at the macula>large"
+                        " soft |<confluent drusen>confluent |<many drusen>numerous ]drusen"
+                    ),
+                    "<drusen><pigment clump at the macula>drusen with pigment clumping",
                 )
             },
         ),
@@ -33,25 +37,44 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             "[dry|early|intermediate|non-exudative] [age-related macular degeneration|AMD]",
             {
                 MACULA: (
-                    "[soft |multiple yellow |confluent ]drusen and pigmentary [changes|mottling]",
-                    "[hard and soft|small and large] drusen around the fovea",
+                    (
+                        "<drusen><pigment clump at the macula>[<soft druse at the macula>soft"
+                        " |multiple yellow |<confluent drusen>confluent ]drusen and pigmentary"
+                        " [changes|mottling]"
+                    ),
+                    (
+                        "<hard druse at the macula><soft druse at the macula>[hard and soft|small"
+                        " and large] drusen around the fovea"
+                    ),
                 )
             },
         ),
         Variant(
             "[geographic atrophy|advanced dry AMD with geographic atrophy|late-stage age-related"
             " macular degeneration]",
-            {MACULA: ("[a|one] sharply [bordered|edged] [pale |]area of pigment epithelial loss",)},
+            {
+                MACULA: (
+                    (
+                        "<one patch of geographic atrophy><patch of geographic atrophy at the"
+                        " macula>[a|one] sharply [bordered|edged] [pale |]area of pigment"
+                        " epithelial loss"
+                    ),
+                )
+            },
         ),
         Variant(
             "[wet|neovascular|exudative] [age-related macular degeneration|AMD]",
             {
                 MACULA: (
                     (
-                        "[a grey-green subretinal membrane|subretinal blood and fluid|a disciform"
-                        " scar]"
+                        "[<subretinal membrane>a grey-green subretinal membrane|<subretinal"
+                        " haemorrhage at the macula>subretinal blood and fluid|<disciform scar>a"
+                        " disciform scar]"
                     ),
-                    "subretinal haemorrhage [|with surrounding exudation|beside drusen]",
+                    (
+                        "<subretinal haemorrhage at the macula>subretinal haemorrhage [|<hard"
+                        " exudate at the macula>with surrounding exudation|<drusen>beside drusen]"
+                    ),
                 )
             },
         ),
@@ -60,11 +83,20 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
         Variant(
             "[an anomaly of the optic nerve|an optic nerve anomaly|an optic disc anomaly"
             "|an abnormality of the optic nerve|an optic nerve abnormality]",
-            {DISC: ("an [unusual|irregular|abnormal] [outline|shape|configuration]",)},
+            {
+                DISC: (
+                    "<misshapen disc>an [unusual|irregular|abnormal] [outline|shape|configuration]",
+                )
+            },
         ),
         Variant(
             "[optic atrophy|optic nerve atrophy|an optic neuropathy]",
-            {DISC: ("[diffuse|marked|temporal|waxy] pallor", "a chalky-white [colour|appearance]")},
+            {
+                DISC: (
+                    "[diffuse|marked|<temporal pallor>temporal|waxy] pallor",
+                    "a chalky-white [colour|appearance]",
+                )
+            },
         ),
         Variant(
             "[optic disc swelling|optic disc oedema|papilloedema|a swollen optic disc]",
@@ -72,8 +104,8 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
                 DISC: (
                     "blurred [|and elevated ]margins",
                     (
-                        "indistinct edges [and|with] peripapillary [splinter haemorrhages|engorged"
-                        " capillaries]"
+                        "indistinct edges [and|with] peripapillary [<disc haemorrhage>splinter"
+                        " haemorrhages|<engorged capillaries>engorged capillaries]"
                     ),
                 )
             },
@@ -87,8 +119,7 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
                 LESIONS: (
                     (
                         "[a|one] [well-defined|round|sharply bordered] [pale|yellow-white] [patch"
-                        "|area] with "
-                        "[pigmented edges|surrounding pigment|pigment clumps]"
+                        "|area] with [pigmented edges|surrounding pigment|pigment clumps]"
                     ),
                 )
             },
@@ -117,14 +148,13 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             " myopia]",
             {
                 DISC: (
-                    "a [temporal|broad temporal] [crescent|conus]",
-                    "[a tilted shape|a myopic crescent]",
+                    "<crescent>a [temporal|broad temporal] [crescent|conus]",
+                    "[<tilted disc>a tilted shape|<crescent>a myopic crescent]",
                 ),
                 BACKGROUND: (
                     (
                         "a [tigroid|tessellated|thinned] [pattern|appearance] with visible"
-                        " choroidal"
-                        " vessels"
+                        " choroidal vessels"
                     ),
                 ),
             },
@@ -136,11 +166,14 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             {
                 MACULA: (
                     (
-                        f"{EXUDATE} [close to|near|encroaching on|within one disc diameter of] the"
-                        f" [fovea|foveal centre]"
+                        f"<hard exudate at the macula>{EXUDATE} [close to|near|encroaching"
+                        f" on|within one disc diameter of] the [fovea|foveal centre]"
                     ),
-                    f"retinal thickening [and|with] {EXUDATE}",
-                    f"a [circinate|partial] ring of {EXUDATE}",
+                    (
+                        "<area of retinal thickening at the macula><hard exudate at the macula>"
+                        f"retinal thickening [and|with] {EXUDATE}"
+                    ),
+                    f"<ring of exudates>a [circinate|partial] ring of {EXUDATE}",
                 )
             },
         ),
@@ -148,8 +181,14 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             "[clinically significant macular oedema|CSME|centre-involving diabetic macular oedema]",
             {
                 MACULA: (
-                    f"thickening of the fovea [with|and] {EXUDATE}",
-                    f"{EXUDATE} [at|reaching|threatening] the [fovea|centre]",
+                    (
+                        "<thickened fovea><hard exudate at the macula>thickening of the fovea"
+                        f" [with|and] {EXUDATE}"
+                    ),
+                    (
+                        f"<exudates at the fovea>{EXUDATE} [at|reaching|threatening] the"
+                        " [fovea|centre]"
+                    ),
                 )
             },
         ),
@@ -157,13 +196,21 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
     "is_em": (
         Variant(
             "[an epiretinal membrane|an epiretinal membrane|an epimacular membrane|an ERM|macular"
-            " pucker"
-            "|an epiretinal membrane (ERM)|cellophane maculopathy]",
+            " pucker|an epiretinal membrane (ERM)|cellophane maculopathy]",
             {
                 MACULA: (
-                    "[a glistening|a cellophane-like|an irregular shiny] [sheen|reflex]",
-                    "[fine|radiating|marked] [surface wrinkling|retinal folds|striae]",
-                    "a [translucent|greyish] [film|sheet] with [dragged|tortuous] small vessels",
+                    (
+                        "<epiretinal membrane>[a glistening|a cellophane-like|an irregular shiny]"
+                        " [sheen|reflex]"
+                    ),
+                    (
+                        "<retinal fold>[fine|radiating|marked] [surface wrinkling|retinal"
+                        " folds|striae]"
+                    ),
+                    (
+                        "<epiretinal membrane>a [translucent|greyish] [film|sheet] with [<dragged"
+                        " vessels>dragged|<tortuous vessels>tortuous] small vessels"
+                    ),
                 )
             },
         ),
@@ -171,22 +218,22 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
     "is_gc": (
         Variant(
             "[glaucoma|glaucoma|glaucomatous optic neuropathy|glaucomatous cupping|open-angle"
-            " glaucoma"
-            "|primary open-angle glaucoma|POAG|glaucomatous damage]",
+            " glaucoma|primary open-angle glaucoma|POAG|glaucomatous damage]",
             {
                 DISC: (
                     (
                         "[an enlarged|a deep|a large|a widened] cup [and|with] [a thin|a thinned|a"
-                        " narrowed]"
-                        " [neuroretinal |]rim"
+                        " narrowed] [neuroretinal |]rim"
                     ),
                     (
-                        "[vertical|marked|advanced] cupping [|and rim thinning|with bayoneting of"
-                        " the"
-                        " vessels]"
+                        "[vertical|marked|advanced] cupping [|and rim thinning|<bayoneting>with"
+                        " bayoneting of the vessels]"
                     ),
                     "a cup-to-disc ratio of [about |around |]0.[7|75|8|85|9]",
-                    "[inferior|superior] [rim notching|rim loss] and an enlarged cup",
+                    (
+                        "[<inferior notch>inferior|<superior notch>superior] [rim notching|rim"
+                        " loss] and an enlarged cup"
+                    ),
                 )
             },
         ),
@@ -197,12 +244,12 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             "|hypertensive retinal vasculopathy]",
             {
                 VESSELS: (
-                    "[generalised|diffuse|focal|marked] arteriolar narrowing",
-                    "arteriovenous [nicking|nipping|crossing changes]",
-                    "[copper|silver] wiring of the [arterioles|arteries]",
+                    "[generalised|diffuse|<focal narrowing>focal|marked] arteriolar narrowing",
+                    "<nicked vein>arteriovenous [nicking|nipping|crossing changes]",
+                    "<wiring>[copper|silver] wiring of the [arterioles|arteries]",
                     (
-                        "[narrowed|attenuated] arterioles [and|with] [nicking|compression] at the"
-                        " crossings"
+                        "<nicked vein>[narrowed|attenuated] arterioles [and|with]"
+                        " [nicking|compression] at the crossings"
                     ),
                 ),
                 LESIONS: (f"[a few |scattered ]flame-shaped haemorrhages [|and {COTTON}]",),
@@ -214,15 +261,28 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             "[pathological myopia|pathological myopia|myopic maculopathy|pathological high myopia]",
             {
                 DISC: (
-                    "[extensive|marked|ring-shaped|broad] peripapillary atrophy",
-                    "a tilted shape and [a large|a broad] [temporal |]crescent",
+                    (
+                        "<crescent>[extensive|marked|<ring of atrophy>ring-shaped|broad]"
+                        " peripapillary atrophy"
+                    ),
+                    (
+                        "<tilted disc><crescent>a tilted shape and [a large|a broad] [temporal"
+                        " |]crescent"
+                    ),
                 ),
                 MACULA: (
-                    "[lacquer cracks|a Fuchs spot|patchy atrophy|diffuse yellowish atrophy]",
-                    "[patches of|well-defined] pale atrophy",
+                    (
+                        "[<lacquer crack at the macula>lacquer cracks|<Fuchs spot at the macula>a"
+                        " Fuchs spot|<patch of atrophy at the macula>patchy atrophy|<diffuse"
+                        " atrophy>diffuse yellowish atrophy]"
+                    ),
+                    "<patch of atrophy at the macula>[patches of|well-defined] pale atrophy",
                 ),
                 BACKGROUND: (
-                    "a [markedly |]tessellated [pattern|appearance] [|and a posterior staphyloma]",
+                    (
+                        "a [markedly |]tessellated [pattern|appearance] [|<staphyloma>and a"
+                        " posterior staphyloma]"
+                    ),
                 ),
             },
         ),
@@ -242,14 +302,15 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
             "[a branch retinal vein occlusion|a BRVO|a branch retinal vein occlusion (BRVO)]",
             {
                 VESSELS: (
-                    "a [dilated|congested], tortuous [vein|branch vein] [|beyond a crossing]",
+                    (
+                        "a [dilated|congested], tortuous [vein|branch vein] [|<crossing>beyond a"
+                        " crossing]"
+                    ),
                 ),
                 LESIONS: (
                     (
                         "[flame-shaped|sectoral|wedge-shaped] haemorrhages [in one quadrant"
-                        "|confined"
-                        " to one sector"
-                        "|along the affected vein]"
+                        "|confined to one sector|along the affected vein]"
                     ),
                 ),
             },
@@ -261,8 +322,7 @@ DISEASES: dict[str, tuple[Variant, ...]] = {
                 LESIONS: (
                     (
                         "[widespread|diffuse] flame-shaped [and blot |]haemorrhages in [all|all"
-                        " four]"
-                        " quadrants"
+                        " four] quadrants"
                     ),
                 ),
             },

@@ -12,7 +12,7 @@ from __future__ import annotations
 from random import Random
 
 from engine.prose.anatomy import Anatomy
-from engine.prose.describe import Eye, Line, meet, section_lines
+from engine.prose.describe import IN_VIEW, RETINA, UNREADABLE, Eye, Line, meet, section_lines
 from engine.prose.frames import (
     ALL_READABLE,
     DISC_SIDE,
@@ -35,9 +35,9 @@ from engine.prose.frames import (
     READABLE,
     REASON,
 )
-from engine.prose.grammar import american, join, sentence
+from engine.prose.grammar import american, choose, join, sentence
 from engine.prose.phrases import ABSENT
-from engine.prose.variants import DISC
+from engine.prose.variants import DISC, MACULA
 from engine.schema import Annotation
 
 __all__ = ["WORDING", "Anatomy", "caption"]
@@ -75,10 +75,10 @@ def _described(eye: Eye) -> list[Line]:
     parts = readable + parts if eye.chance(0.65) else parts + readable
     if "eye_side" in eye.known and not side_told and eye.chance(0.5):
         parts.append(Line(_side_later(eye)))
-    elif (
-        "eye_side" in eye.known and eye.style == "full" and eye.chance(0.2) and not eye.hidden(DISC)
-    ):
-        parts.insert(0, Line(eye.say(DISC_SIDE[eye.known["eye_side"]]), optional=True))
+    elif "eye_side" in eye.known and eye.style == "full" and eye.chance(0.2):
+        where = DISC_SIDE[eye.known["eye_side"]]
+        if eye.may(where) and not eye.hidden(DISC):
+            parts.insert(0, Line(eye.say(where), optional=True))
     return opening + parts
 
 
@@ -164,16 +164,24 @@ def _readability(eye: Eye) -> list[Line]:
     values = {name: eye.known[name] for name in READABLE if name in eye.known}
     if eye.known.get("is_fundus") == 0:
         values = {name: value for name, value in values.items() if value == 0}
+    if values.get(UNREADABLE[MACULA]) == 1 and not eye.may(IN_VIEW):
+        del values[UNREADABLE[MACULA]]
     if len(values) == len(READABLE) and len(set(values.values())) == 1 and eye.chance(0.5):
         if all(values.values()):
             return [Line(eye.say(ALL_READABLE))]
-        return [Line(eye.say(NONE_READABLE) + eye.say(REASON))]
+        return [Line(eye.say(NONE_READABLE) + _reason(eye, RETINA))]
     lines = []
     for name, value in values.items():
         if eye.chance(0.6 if value else 0.95):
-            reason = "" if value else eye.say(REASON)
+            reason = "" if value else _reason(eye, name)
             lines.append(Line(eye.say(READABLE[name][value]) + reason))
     return lines
+
+
+def _reason(eye: Eye, label: str) -> str:
+    """Why a part cannot be read: the fault that was drawn, any where none is known."""
+    fault = eye.anatomy.faults.get(label)
+    return choose((REASON,), eye.rng, fault and {fault})
 
 
 def _fitted(lines: list[Line]) -> list[Line]:

@@ -12,7 +12,11 @@ SECTIONS: tuple[str, ...] = (DISC, VESSELS, MACULA, LESIONS, BACKGROUND)
 
 @dataclass(frozen=True)
 class Variant:
-    """One way in which a disease may look: its name, and noun phrases of its signs by section."""
+    """One way in which a disease may look: its name, and noun phrases of its signs by section.
+
+    A phrase that names a structure carries it as a `<sign>` (`engine.prose.grammar`), unless the
+    structure is there wherever the disease is. Lesions carry none: they are counted.
+    """
 
     name: str
     signs: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -64,9 +68,15 @@ DR: dict[int, tuple[Variant, ...]] = {
             " retinopathy]",
             {
                 VESSELS: (
-                    "venous beading",
-                    "intraretinal microvascular abnormalities",
-                    "[beaded|irregularly dilated] veins [|in two quadrants]",
+                    "<venous beading>venous beading",
+                    (
+                        "<intraretinal microvascular abnormality>intraretinal microvascular"
+                        " abnormalities"
+                    ),
+                    (
+                        "<venous beading>[beaded|irregularly dilated] veins [|<in two quadrants>in"
+                        " two quadrants]"
+                    ),
                 ),
                 LESIONS: (
                     (
@@ -88,18 +98,17 @@ DR: dict[int, tuple[Variant, ...]] = {
             {
                 DISC: (
                     (
-                        "[fine |lacy |fronds of ][new vessels|neovascularisation] [on|over] the"
-                        " [disc"
-                        "|optic nerve head]"
+                        "<new vessel on the disc>[fine |lacy |fronds of ][new"
+                        " vessels|neovascularisation] [on|over] the [disc|optic nerve head]"
                     ),
                 ),
                 VESSELS: (
                     (
-                        "[new vessels|neovascularisation|tufts of new vessels] [elsewhere|along the"
-                        " arcades"
-                        "|outside the disc|along the temporal arcade]"
+                        "<new vessel off the disc>[new vessels|neovascularisation|tufts of new"
+                        " vessels] [elsewhere|<new vessel at the arcades>along the arcades"
+                        "|outside the disc|<new vessel at the arcades>along the temporal arcade]"
                     ),
-                    "venous beading and loops",
+                    "<venous beading>venous beading[<venous loop> and loops]",
                 ),
                 LESIONS: (
                     (
