@@ -206,8 +206,9 @@ def about_evidence(plan: Plan) -> str:
         "Photographs with a label have its value above 0: any grade of retinopathy, a left eye. "
         "Of phantoms, which a program draws, every label is known. Steering AUC: how well a "
         "classifier tells images asked to show the label from images asked not to; 0.5 is no "
-        f"steering at all. A label is {UNPROVEN} where none that taught has it, or too few for a "
-        "classifier to learn it from them: nothing shows yet that a real eye with it looks so."
+        f"steering at all. A label is {UNPROVEN} where none that taught has it, or too few have it "
+        "or lack it for a classifier to learn it from them: nothing shows yet that a real eye with "
+        "it looks so."
     )
     if plan.settings.geometry:
         words += (

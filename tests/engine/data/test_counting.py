@@ -78,6 +78,16 @@ def test_a_folder_of_ours_that_was_drawn_holds_no_photograph(tmp_path, plan_of, 
     assert counted[f"{per_label}examples_per_label"]["dr_grade"] == 45
 
 
+def test_photographs_that_have_a_label_are_counted_apart_from_those_that_know_it():
+    known = [Example(Path(f"{i}.png"), Annotation(dr_grade=i % 3, is_amd=0)) for i in range(6)]
+    counted = census([*known, *read_examples(["phantom:2"])], 32)
+    assert counted["real_examples_per_label"]["dr_grade"] == 6
+    assert counted["real_positives_per_label"]["dr_grade"] == 4
+    assert counted["real_examples_per_label"]["is_amd"] == 6
+    assert counted["real_positives_per_label"]["is_amd"] == 0
+    assert counted["real_positives_per_label"]["is_gc"] == 0
+
+
 def test_what_another_model_drew_is_counted_by_its_maker(tmp_path, plan_of):
     root = write_rows(tmp_path / "o", plan_of("null", 32), [photograph()] * 3)
     counted = census([*read_examples([str(root)]), *read_examples(["phantom:2"])], 32)["data"]
