@@ -61,6 +61,10 @@ class Work:
     def command(self) -> str:
         return shlex.join(self.words)
 
+    @property
+    def entrypoint(self) -> str:
+        return shlex.join([*PROGRAM, *self.words])
+
 
 class Unreachable(RuntimeError):
     """What has become of a job cannot be asked."""
@@ -167,7 +171,8 @@ def _planned(request: Request) -> str:
             expected="cuda or cpu, for a model that has learned",
         )
     # With an address the device is taken at its word: it is the nodes' and not this machine's.
-    plan, _ = make_plan(replace(request, address="the cluster's" if request.device else None))
+    address = "the cluster's" if request.device else None
+    plan, _ = make_plan(replace(request, address=address, elsewhere=True))
     return plan.fingerprint
 
 
@@ -199,25 +204,17 @@ def client_of(address: str | None) -> Any:
 def submit(client: Any, work: Work, tell: Callable[[str], None]) -> str:
     """Send the command unless its job runs already; the submission id."""
     while True:
-        ours = _ours(client, work)
-        for each in ours.values():
-            if str(each.status) in BUSY and (each.metadata or {}).get("out") == work.out:
-                if each.metadata.get("command") != work.command:
-                    raise UserError(
-                        f"job {each.submission_id} is at work in {work.out} with other flags: "
-                        f"{each.metadata.get('command')}",
-                        field="--out",
-                        expected="to wait for its end, or `ray job stop` it first",
-                    )
-                tell(f"job {each.submission_id} is running already; attached")
-                return each.submission_id
-        number = max(ours, default=0) + 1
+        jobs = client.list_jobs()
+        if running := _running(jobs, work):
+            tell(f"job {running} is running already; attached")
+            return running
+        number = 1 + max(_numbers(jobs, work), default=0)
         name = work.identity if number == 1 else f"{work.identity}-{number}"
         with tempfile.TemporaryDirectory() as folder:
             _pack(work, Path(folder))
             try:
                 client.submit_job(
-                    entrypoint=shlex.join([*PROGRAM, *work.words]),
+                    entrypoint=work.entrypoint,
                     submission_id=name,
                     # The command only leads: it takes no processor, so a head without any runs it.
                     entrypoint_num_cpus=0,
@@ -232,14 +229,32 @@ def submit(client: Any, work: Work, tell: Callable[[str], None]) -> str:
         return name
 
 
-def _ours(client: Any, work: Work) -> dict[int, Any]:
-    """Jobs of this identity by number."""
-    found = {}
-    for job in client.list_jobs():
+def _running(jobs: Sequence[Any], work: Work) -> str | None:
+    """The job that is at this command, by whatever name and however it was sent. Raises UserError
+    for one that is at work in the same folder with other words.
+    """
+    busy = [each for each in jobs if str(each.status) in BUSY and each.submission_id]
+    for each in busy:
+        if each.entrypoint == work.entrypoint:
+            return each.submission_id
+    for each in busy:
+        known = each.metadata or {}
+        if work.out and known.get("out") == work.out:
+            raise UserError(
+                f"job {each.submission_id} is at work in {work.out} with other flags: "
+                f"{known.get('command')}",
+                field="--out",
+                expected="to wait for its end, or `ray job stop` it first",
+            )
+    return None
+
+
+def _numbers(jobs: Sequence[Any], work: Work) -> Iterator[int]:
+    """Of the jobs of this identity so far."""
+    for job in jobs:
         name, _, number = (job.submission_id or "").partition("-")
         if name == work.identity and (number or "1").isdigit():
-            found[int(number or "1")] = job
-    return found
+            yield int(number or "1")
 
 
 def _pack(work: Work, folder: Path) -> None:

@@ -52,6 +52,8 @@ class Request:
     reference: Path | None = None
     licence: str | None = None
     address: str | None = None
+    elsewhere: bool = False
+    """Other machines will draw: an existing folder's libraries are theirs, not this one's."""
 
     def check(self) -> None:
         """Raise UserError for a value that is wrong whatever the model."""
@@ -98,14 +100,25 @@ def make_plan(request: Request) -> tuple[Plan, ModelRef]:
         gates=names,
         gates_sha256=gates.digest(names, _weights(ref), reference),
         gates_reference=str(reference) if reference else None,
-        versions=library_versions(
-            (*ref.pixel_libraries(settings), *(GATE_LIBRARIES if names else ()))
-        ),
+        versions=_versions(request, existing, ref, settings, names),
         license=_licence(request, existing),
     ).sealed()
     if existing is not None:
         refuse_differences(request.out, existing, plan)
     return plan, ref
+
+
+def _versions(
+    request: Request,
+    existing: Plan | None,
+    ref: ModelRef,
+    settings: Settings,
+    names: tuple[str, ...],
+) -> dict[str, str]:
+    """Of the libraries that decide pixels."""
+    if existing is not None and request.elsewhere:
+        return existing.versions
+    return library_versions((*ref.pixel_libraries(settings), *(GATE_LIBRARIES if names else ())))
 
 
 def within(field: str, value: int | None, least: int, most: int | None = None) -> None:

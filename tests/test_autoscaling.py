@@ -17,7 +17,7 @@ import pyarrow.dataset
 import pytest
 from ray_head import Head, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 CLI = [sys.executable, "-m", "serve.cli"]
 GPU_NODE = {

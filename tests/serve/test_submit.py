@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from engine.schema import UserError
 from engine.stages.cluster import CODE, NOT_SHIPPED, ROOT
+from engine.store.plan import write_plan
 from serve import jobs
 from serve.cli import app
 from serve.planning import Request, make_plan
@@ -63,6 +64,19 @@ def test_the_identity_is_the_plans_fingerprint_and_the_count_is_not_in_it(tmp_pa
     assert five.identity == six.identity == plan.fingerprint
     assert jobs.checked(["retinaforge", *command, "5"]) == five
     assert not out.exists()
+
+
+def test_a_folder_that_is_seen_from_here_keeps_the_libraries_of_the_machines_that_draw(tmp_path):
+    out = tmp_path / "eyes"
+    plan, _ = make_plan(Request(out=out, model="null"))
+    theirs = plan.model_copy(update={"versions": {**plan.versions, "numpy": "1.99"}}).sealed()
+    out.mkdir()
+    write_plan(out, theirs)
+    assert jobs.checked([*NULL, "--out", str(out)]).identity == theirs.fingerprint
+    with pytest.raises(UserError, match="numpy"):
+        make_plan(Request(out=out, model="null"))
+    with pytest.raises(UserError, match="seed"):
+        jobs.checked([*NULL, "--out", str(out), "--seed", "5"])
 
 
 def test_other_commands_are_known_by_their_words(tmp_path):
