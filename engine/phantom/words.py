@@ -41,9 +41,9 @@ def anatomy(phantom: Phantom) -> Anatomy:
     )
 
 
-def structure(phantom: Phantom) -> Anatomy:
+def structure(phantom: Phantom, spoilt: bool = False) -> Anatomy:
     """The facts of `anatomy` that lie in the masks: a model that draws on them may light and colour
-    the eye otherwise, and spoil the photograph otherwise."""
+    the eye otherwise. The faults of the photograph are the phantom's if it was `spoilt` by them."""
     return replace(
         anatomy(phantom),
         disc_colour=None,
@@ -53,7 +53,7 @@ def structure(phantom: Phantom) -> Anatomy:
         background=None,
         haze=None,
         signs=signs(phantom),
-        faults={},
+        faults=faults(phantom.eye, phantom.seed) if spoilt else {},
     )
 
 

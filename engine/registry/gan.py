@@ -79,7 +79,7 @@ class GanSampler:
             [specs[row].seed for row in rows],
         )
         return [
-            drawn_on(phantom, spec, _as_readable(image, phantom, spec))
+            drawn_on(phantom, spec, _as_readable(image, phantom, spec), spoilt=True)
             for phantom, spec, image in zip(phantoms, specs, images)
         ]
 

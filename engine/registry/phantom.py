@@ -73,15 +73,15 @@ def phantom_of(spec: Spec, light: bool = True) -> Phantom:
     return draw(spec.annotation, spec.seed, spec.size, light)
 
 
-def drawn_on(phantom: Phantom, spec: Spec, image: np.ndarray) -> Drawn:
+def drawn_on(phantom: Phantom, spec: Spec, image: np.ndarray, spoilt: bool = False) -> Drawn:
     """A model's image (S, S, 3) on a phantom's geometry: masks, side and what the caption says of
     them are true by construction; labels that were not asked for stay unknown, since the model need
-    not show the phantom's.
+    not show the phantom's. `spoilt`: what is unreadable was made so by the phantom's camera.
     """
     from engine.phantom.words import structure
 
     annotation = spec.annotation.model_copy(update={"eye_side": phantom.annotation.eye_side})
-    return _worded(phantom, spec, image, annotation, structure(phantom))
+    return _worded(phantom, spec, image, annotation, structure(phantom, spoilt))
 
 
 def _worded(

@@ -177,6 +177,12 @@ def test_the_reason_told_is_the_fault_that_was_drawn(part):
     assert min(told.values()) >= 5
 
 
+def test_the_faults_of_a_models_image_are_unknown_unless_the_phantoms_were_laid_over_it():
+    phantom = phantom_of("is_macular_readable", 0, 4)
+    assert structure(phantom).faults == {}
+    assert structure(phantom, spoilt=True).faults == anatomy(phantom).faults
+
+
 def test_a_shadow_is_dark_and_a_reflex_bright_in_the_photograph():
     """The fault is known of the seed alone: here it is compared with the picture."""
     faults = set()
