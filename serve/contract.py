@@ -30,7 +30,6 @@ MOST_ENLARGED = 2
 SEEDS = 2**53
 """Seeds that are drawn for a client lie below this: JavaScript reads larger numbers wrong."""
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
-MARK = "trainedAlgorithmicMedia"
 
 
 class ImageRequest(BaseModel):
@@ -213,7 +212,7 @@ def answered(items: Sequence[Item], pictures: Sequence[Picture], plan: Plan, now
         "seed": first.seed,
         "steps": first.steps,
         "guidance": first.guidance,
-        "synthetic": MARK,
+        "synthetic": plan.source_type,
     }
 
 

@@ -55,5 +55,6 @@ def put_into_report(root: Path, plan: Plan) -> None:
             file=Path(plan.model_location),
             expected="the weights that plan.json names",
         )
-    origin = Origin(plan.model, plan.weights_sha256, plan.recipe.spec(0, plan.fingerprint).seed)
+    seed = plan.recipe.spec(0, plan.fingerprint).seed
+    origin = Origin(plan.model, plan.weights_sha256, seed, plan.source_type)
     add_picture(root, encode(draw_grades(plan, ref), "jpeg", origin))

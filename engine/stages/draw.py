@@ -107,7 +107,8 @@ class Draw:
         if tried.rejected:
             reason = ", ".join(tried.verdict.reasons)
             return Outcome(spec, stage="gate", reason=reason, attempts=before + 1)
-        origin = Origin(self.plan.model, self.plan.weights_sha256, spec.seed)
+        plan = self.plan
+        origin = Origin(plan.model, plan.weights_sha256, spec.seed, plan.source_type)
         try:
             return Outcome(
                 spec,

@@ -1,8 +1,9 @@
 """Pixels to image files that say what they are: synthetic, by which model and weights, from which
 seed.
 
-The XMP packet carries the IPTC digital source type `trainedAlgorithmicMedia`: no reader needs this
-project to tell a synthetic photograph from a patient's.
+The XMP packet carries the IPTC digital source type, `trainedAlgorithmicMedia` or, where a program
+without weights drew the image, `algorithmicMedia`: no reader needs this project to tell a synthetic
+photograph from a patient's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+from engine.store.identify import SOURCE_TYPES
+from engine.store.plan import TRAINED
 
 PACKET = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -34,17 +36,18 @@ PACKET = (
 
 @dataclass(frozen=True)
 class Origin:
-    """What an image file says of where it came from."""
+    """What an image file says of where it came from; `source_type` is a name of the IPTC's."""
 
     model: str
     weights_sha256: str
     seed: int
+    source_type: str = TRAINED
 
 
 def xmp_packet(origin: Origin) -> bytes:
     """The XMP metadata of one synthetic image."""
     return PACKET.format(
-        source=quoteattr(SOURCE_TYPE),
+        source=quoteattr(SOURCE_TYPES + origin.source_type),
         tool=quoteattr("RetinaForge"),
         model=quoteattr(origin.model),
         weights=quoteattr(origin.weights_sha256),

@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.store import captioned
 from engine.store.commits import Folder, temporary, write_durably
 from engine.store.croissant import describe
-from engine.store.plan import AnyPlan, CaptionPlan, Plan
+from engine.store.plan import COMPUTED, PHANTOM, AnyPlan, CaptionPlan, Plan
 from engine.store.rows import common_columns, shares
 from engine.store.summary import (
     UNPROVEN,
@@ -54,8 +54,8 @@ configs:
 # {committed:,} synthetic retinal fundus photographs
 
 **Every image here is synthetic. None shows a patient.** Each file says so
-itself: its XMP metadata carries the digital source type `trainedAlgorithmicMedia`, the model, the
-SHA-256 of its weights and the seed; `retinaforge identify FILE` reads it.
+itself: its XMP metadata carries the digital source type `{source_type}`, the model, the
+SHA-256 of its {hashed} and the seed; `retinaforge identify FILE` reads it.
 
 | | |
 |---|---|
@@ -69,8 +69,7 @@ For developing and testing software, augmenting training sets, and studying what
 from synthetic images.
 
 **Not for diagnosis**, not for estimating how common a disease is, not as the only test set of a
-medical device. Annotations are what the model was *asked* to show; that an image shows it is not
-guaranteed. An empty annotation means unknown, never healthy.
+medical device. {annotations}
 
 ## Labels asked for and found
 
@@ -91,7 +90,7 @@ Shares of the rows planned and of the rows here.
 | | |
 |---|---|
 | model | {model} |
-| weights (sha256) | `{weights}` |
+| {hashed} (sha256) | `{weights}` |
 | solver, steps, guidance | {solver}, {steps}, {guidance:g} |
 | seed of the run | {seed} |
 | plan fingerprint | `{fingerprint}` |
@@ -102,8 +101,7 @@ A row is reproduced by its `seed`, `prompt` and annotations under the settings i
 
 ## Licence
 
-{license}. The photographs that the model learned from, their authors and licences are named in the
-model's own card and attribution, and are not part of this data set.
+{license}. {taught}
 
 ## Reading it
 
@@ -122,12 +120,24 @@ EXPORT = """---
 # {rows:,} synthetic retinal fundus photographs, as {layout}
 
 **Every image here is synthetic. None shows a patient. Not for diagnosis.** Each image file says so
-in its XMP metadata; `retinaforge identify FILE` reads it. Labels are what the model was asked to
-show, an empty label is unknown. `seed` is a whole number of 64 bits, more than a float holds: JSON
-files give it as text, and tables are best read with `seed` as text.
+in its XMP metadata; `retinaforge identify FILE` reads it. {annotations}
+`seed` is a whole number of 64 bits, more than a float holds: JSON files give it as text, and tables
+are best read with `seed` as text.
 
-Model {model}, weights `{weights}`, plan fingerprint `{fingerprint}`, licence {license}.
+Model {model}, {hashed} `{weights}`, plan fingerprint `{fingerprint}`, licence {license}.
 """
+
+
+ASKED = """Annotations are what the model was *asked* to show; that an image shows it is not
+guaranteed. An empty annotation means unknown, never healthy."""
+DRAWN = """Annotations, masks and captions are what a program *drew*; that real eyes
+look like it is not claimed. An empty annotation means unknown, never healthy."""
+LEARNED = """The photographs that the model learned from, their authors and licences are named in
+the model's own card and attribution, and are not part of this data set."""
+COMPUTED_BY = "A program drew the images: no model learned from photographs."
+PHANTOM_BY = f"""{COMPUTED_BY} Colours, light
+and framing of its cameras follow figures that were measured of photographs, which are not part of
+this data set."""
 
 
 def write_card(
@@ -194,8 +204,18 @@ def export_card(plan: AnyPlan, rows: int, layout: str) -> str:
 
 
 def _front(plan: Plan) -> dict[str, str]:
+    """What both cards say alike."""
     name = f"Synthetic fundus photographs ({plan.model})"
-    return {"pretty_name": quoted(name), "quoted_license": quoted(plan.license)}
+    computed, phantom = plan.source_type == COMPUTED, plan.model_location == PHANTOM
+    taught = COMPUTED_BY if computed else LEARNED
+    return {
+        "pretty_name": quoted(name),
+        "quoted_license": quoted(plan.license),
+        "source_type": plan.source_type,
+        "hashed": "version" if computed else "weights",
+        "annotations": DRAWN if phantom else ASKED,
+        "taught": PHANTOM_BY if phantom else taught,
+    }
 
 
 def mix_table(mix: Sequence[Mix], asked: bool = True) -> str:

@@ -18,9 +18,10 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from engine.schema import UserError
+from engine.store.plan import COMPUTED, TRAINED
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-SYNTHETIC = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia")
+SYNTHETIC = (TRAINED, "compositeWithTrainedAlgorithmicMedia", COMPUTED)
 _NAMES = {
     "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType": "source_type",
     "{http://ns.adobe.com/xap/1.0/}CreatorTool": "tool",
@@ -62,7 +63,8 @@ class Identity:
         parts = [f"synthetic ({kind})"]
         parts += [f"made by {printable(self.tool)}"] if self.tool else []
         parts += [f"model {printable(self.model)}"] if self.model else []
-        parts += [f"weights {printable(self.weights_sha256[:12])}"] if self.weights_sha256 else []
+        hashed = "version" if self.source_type == COMPUTED else "weights"
+        parts += [f"{hashed} {printable(self.weights_sha256[:12])}"] if self.weights_sha256 else []
         parts += [f"seed {self.seed}"] if self.seed is not None else []
         return ", ".join(parts)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.store.plan import AnyPlan, CaptionPlan, Plan
+from engine.store.plan import COMPUTED, PHANTOM, AnyPlan, CaptionPlan, Plan
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ def nature_of(plan: AnyPlan) -> Nature:
 
 def _drawn(plan: Plan) -> Nature:
     settings = plan.settings
+    drawn = plan.model_location == PHANTOM
+    hashed = "version" if plan.source_type == COMPUTED else "weights"
     return Nature(
         synthetic=True,
         title="synthetic fundus photographs",
@@ -40,13 +42,13 @@ def _drawn(plan: Plan) -> Nature:
         "Not for diagnosis.",
         picture="Synthetic fundus photograph",
         mix="Labels asked for and found",
-        labels="Labels are what the model was asked to show.",
+        labels=f"Labels are what {'a program drew' if drawn else 'the model was asked to show'}.",
         learned="What each label was learned from",
         footer="Synthetic photographs, not a medical device. Every file carries a mark; "
         "retinaforge identify FILE reads it.",
         facts=(
             ("model", plan.model),
-            ("weights (sha256)", plan.weights_sha256),
+            (f"{hashed} (sha256)", plan.weights_sha256),
             (
                 "solver, steps, guidance",
                 f"{settings.solver}, {settings.steps}, {settings.guidance:g}",

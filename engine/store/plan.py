@@ -26,6 +26,10 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 """The models that lie in this checkout."""
 PHANTOM = "phantom"
 """Where the model lies that is a program and has no weights: nobody's folder, whatever its name."""
+NULL = "null"
+"""Likewise the one that draws plain squares: `null` or `null:MS`."""
+TRAINED, COMPUTED = "trainedAlgorithmicMedia", "algorithmicMedia"
+"""The IPTC's digital source types of what a model with weights draws, and a program without."""
 FORMAT = 1
 DRAWING = "2"
 """The version of our own code that turns a plan into pixels: raised when the same plan would draw
@@ -107,6 +111,12 @@ class Plan(Sealed):
     gates_sha256: str = ""
     gates_reference: str | None = None
     license: str = "cc-by-4.0"
+
+    @property
+    def source_type(self) -> str:
+        """What kind of synthetic media the images are: `TRAINED` or `COMPUTED`."""
+        program = self.model_location.partition(":")[0] in (PHANTOM, NULL)
+        return COMPUTED if program else TRAINED
 
     def identity(self) -> dict[str, Any]:
         """See `Sealed`; what came later and changes nothing is left out."""

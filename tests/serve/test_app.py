@@ -100,7 +100,7 @@ def test_a_served_file_says_what_it_is(ask, tmp_path):
     found = identify(file)
     assert (found.synthetic, found.model) == (True, "null")
     assert str(found.seed) == body["data"][0]["image_seed"]
-    assert body["synthetic"] == "trainedAlgorithmicMedia"
+    assert body["synthetic"] == found.source_type == "algorithmicMedia"
 
 
 def test_without_a_seed_one_is_drawn_and_told(ask):

@@ -36,6 +36,7 @@ def test_the_page_gets_its_picture_marked_as_synthetic(tmp_path):
     assert Image.open(picture).size == (320, 64)
     found = identify(picture)
     assert (found.synthetic, found.model) == (True, "phantom")
+    assert found.source_type == "algorithmicMedia", "nothing was trained"
     assert found.weights_sha256 == plan.weights_sha256
     assert found.seed == plan.recipe.spec(0, plan.fingerprint).seed
 

@@ -127,6 +127,22 @@ def test_nothing_was_learned_is_said_of_the_program_and_of_no_folder_called_phan
     assert "Take every label as unproven" in without_evidence(own)
 
 
+def test_a_programs_card_speaks_of_no_weights_and_no_learning(filled, attempt, plan):
+    drawn = plan.model_copy(update={"model": "phantom", "model_location": "phantom"})
+    for text in (card_of(filled, attempt, drawn)[1], export_card(drawn, 3, "imagefolder")):
+        assert "what a program *drew*" in text
+        assert "weights" not in text
+        assert "model was" not in text
+    _, body = card_of(filled, attempt, drawn)
+    assert "digital source type `algorithmicMedia`" in body
+    assert "no model learned from photographs" in body
+    assert "`trainedAlgorithmicMedia`" in card_of(filled, attempt, at_home(plan))[1]
+
+
+def at_home(plan):
+    return plan.model_copy(update={"model": "mine", "model_location": "/home/me/mine"})
+
+
 def test_a_model_that_nobody_evaluated_says_what_taught_it(filled, attempt, plan, tmp_path):
     card = {
         "weights_sha256": plan.weights_sha256,

@@ -68,6 +68,17 @@ def test_a_drawn_image_names_the_weights_that_drew_it(tmp_path, plan_of):
     assert f"weights {plan.weights_sha256[:12]}" in found.words
 
 
+def test_what_a_program_drew_is_not_said_to_be_learned(tmp_path, plan_of):
+    for model in ("phantom", "null:1"):
+        plan = plan_of(model, 32 if model == "phantom" else 8, {"solver": "none", "steps": 0})
+        (drawn,) = loaded(plan, registry.resolve(model)).outcomes([(3, 4)])
+        (tmp_path / "eye.webp").write_bytes(drawn.image)
+        found = identify(tmp_path / "eye.webp")
+        assert (found.synthetic, found.source_type) == (True, "algorithmicMedia")
+        assert f"version {plan.weights_sha256[:12]}" in found.words
+        assert "weights" not in found.words
+
+
 @pytest.mark.parametrize("image_format", ["WEBP", "PNG", "JPEG"])
 def test_a_mark_stripped_by_saving_anew_is_not_guessed_at(tmp_path, pixels, image_format):
     first, second = tmp_path / "first.png", tmp_path / "second"
