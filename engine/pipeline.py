@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from engine.registry import ModelRef
-from engine.stages.cluster import cluster, joins, worker_count
+from engine.stages.cluster import check, cluster, joins, worker_count
 from engine.stages.failure import RunError, disk_trouble, understood
 from engine.stages.job import Drawing, Job
 from engine.stages.limits import Limits
@@ -95,6 +95,7 @@ def carry_out(
     folder = Folder(root)
     if is_whole(folder, count) and not (redrive and dead_files(folder)[0]):
         return replace(standing(folder), note="nothing to do")
+    check(how.address)
     try:
         write_plan(root, job.plan)
         folder.make()

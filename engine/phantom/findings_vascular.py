@@ -74,14 +74,17 @@ def _severe(eye: Eye, rng: np.random.Generator) -> list[Lesion]:
 
 
 def _proliferative(eye: Eye, rng: np.random.Generator) -> list[Lesion]:
-    """Beside the new vessels that grow with the anatomy: often a preretinal haemorrhage, sometimes
-    laser."""
+    """New vessels, of the disc and elsewhere; often a preretinal haemorrhage, sometimes laser."""
     found: list[Lesion] = []
     if rng.random() < 0.4:
         found += marks.preretinal(eye, rng, places(eye, rng, 1, partial(_off_fovea, eye, 1.2), 0.2))
     if rng.random() < 0.3:
         found += _laser(eye, rng)
-    return found
+    if eye.traits.new_vessels_disc:
+        stem = eye.disc.centre + rng.normal(0, 0.15 * eye.disc_diameter, (1, 2))
+        found += marks.new_vessels(eye, rng, stem, 0.9 * eye.traits.new_vessels_disc)
+    stems = places(eye, rng, eye.traits.new_vessels_elsewhere, partial(_off_fovea, eye, 1.2), 0.15)
+    return found + marks.new_vessels(eye, rng, stems)
 
 
 def _laser(eye: Eye, rng: np.random.Generator) -> list[Lesion]:

@@ -17,7 +17,6 @@ EXUDATE = "hard exudate"
 COTTON = "cotton-wool spot"
 IRMA = "intraretinal microvascular abnormality"
 NEW_VESSEL = "new vessel"
-"""Grown with the vessels (`engine.phantom.anatomy`), told with the lesions."""
 
 
 def microaneurysms(eye: Eye, rng: np.random.Generator, at: np.ndarray) -> list[Lesion]:
@@ -145,4 +144,25 @@ def shunts(eye: Eye, rng: np.random.Generator, at: np.ndarray) -> list[Lesion]:
         lines = [wavy(rng, place, float(a), float(n), 0.6) for a, n in zip(angles, lengths)]
         width = 0.018 * eye.disc_diameter
         found.append(Lesion(IRMA, place, (Stroke("new vessel", lines, 0.8, width=width),)))
+    return found
+
+
+def new_vessels(
+    eye: Eye, rng: np.random.Generator, at: np.ndarray, size: float = 0.35
+) -> list[Lesion]:
+    """Lacy fronds before the retina: fine winding vessels that spread from one stem in a fan of
+    `size` disc diameters and end in a loop along its rim."""
+    found = []
+    for place in at:
+        reach = size * eye.disc_diameter * float(rng.uniform(0.75, 1.3))
+        middle = float(rng.uniform(0, 2 * np.pi))
+        angles = middle + np.linspace(-0.9, 0.9, int(rng.integers(6, 10))) * rng.uniform(0.8, 1.6)
+        lengths = reach * rng.uniform(0.75, 1.0, len(angles))
+        lines = [wavy(rng, place, float(a), float(n), 0.35) for a, n in zip(angles, lengths)]
+        rim = np.stack([line[-1] for line in lines])
+        branches = [wavy(rng, line[6], float(a) + 0.7, 0.45 * reach, 0.45)
+                    for line, a in zip(lines, angles)]  # fmt: skip
+        width = 0.016 * eye.disc_diameter
+        stroke = Stroke("new vessel", (*lines, *branches, rim), 0.85, width=width)
+        found.append(Lesion(NEW_VESSEL, place, (stroke,)))
     return found

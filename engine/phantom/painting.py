@@ -58,6 +58,7 @@ SURFACE: frozenset[str] = frozenset(
         "disc haemorrhage",
         "cotton-wool spot",
         "intraretinal microvascular abnormality",
+        "new vessel",
         "epiretinal membrane",
         "retinal fold",
         "nerve fibre layer defect",
@@ -73,6 +74,7 @@ ON_DISC: frozenset[str] = frozenset(
     {
         "disc haemorrhage",
         "preretinal haemorrhage",
+        "new vessel",
         "patch of myelinated nerve fibres",
         "optic disc pit",
         "optic disc coloboma",

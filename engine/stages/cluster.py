@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ NODES_WAIT = 24 * 3600
 """Seconds that a run waits for a machine of a cluster; Ray Data's own half hour is soon over where
 spot machines are scarce.
 """
+LISTEN_WAIT = 10.0
+"""Seconds in which a head's port must take a connection."""
 STORE_MEMORY = (512 << 20, 4 << 30)
 """Least and most bytes of the embedded Ray's object store; parts pass through it one block at a
 time.
@@ -52,6 +55,22 @@ def cluster(address: str | None, workers: int | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def check(address: str | None) -> None:
+    """Raise UserError for an address (or RAY_ADDRESS) where no cluster can be joined: before
+    anything is written for a run there."""
+    address = address or os.environ.get("RAY_ADDRESS")
+    if not address or address == "local":
+        return
+    if address.startswith("http"):
+        raise UserError(
+            f"{address} takes jobs and no drivers",
+            field="--address",
+            expected="HOST:6379 on a machine of the cluster; elsewhere `retinaforge submit`",
+        )
+    if not _answers(address):
+        raise _silent(address)
 
 
 def joins(address: str | None) -> bool:
@@ -132,26 +151,38 @@ def _start(ray: Any, workers: int | None) -> None:
 
 def _join(ray: Any, address: str) -> None:
     """Connect, and ship this checkout only to a cluster whose nodes do not have it."""
-    if address.startswith("http"):
-        raise UserError(
-            f"{address} takes jobs and no drivers",
-            field="--address",
-            expected="HOST:6379 on a machine of the cluster; elsewhere `retinaforge submit`",
-        )
+    check(address)
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         with _no_greeting():
             ray.init(address=address, **quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
-        raise UserError(
-            f"no Ray cluster answers at {address}",
-            field="--address",
-            expected=f"HOST:6379 of a running head; if it wants a token, {TOKEN}",
-        ) from error
+        raise _silent(address) from error
     if not _knows_us(ray):
         ray.shutdown()
         shipped = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
         ray.init(address=address, runtime_env=shipped, **quiet)
+
+
+def _answers(address: str) -> bool:
+    """Whether anything listens at HOST:PORT: Ray itself would try in silence for minutes. Other
+    forms (`auto`, `ray://`) are Ray's own to judge."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        return True
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=LISTEN_WAIT).close()
+    except OSError:
+        return False
+    return True
+
+
+def _silent(address: str) -> UserError:
+    return UserError(
+        f"no Ray cluster answers at {address}",
+        field="--address",
+        expected=f"HOST:6379 of a running head; if it wants a token, {TOKEN}",
+    )
 
 
 @contextmanager

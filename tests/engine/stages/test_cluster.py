@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,18 @@ def test_an_address_for_jobs_is_not_taken_for_a_clusters(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
     with pytest.raises(UserError, match="retinaforge submit"), cluster(None, 1):
         raise AssertionError
+
+
+def test_a_port_where_nobody_listens_is_told_at_once_and_nothing_is_written(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        command = [sys.executable, "-m", "serve.cli", "generate", "--count", "2"]
+        command += ["--model", "null", "--out", str(tmp_path / "o"), "--address", address]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert f"no Ray cluster answers at {address}" in run.stderr
+    assert not (tmp_path / "o").exists()
 
 
 WAITING = """
