@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -38,7 +39,7 @@ class Server:
     def start(self) -> None:
         command = [PYTHON, SERVE, "--port", str(self.port), "--models", self.models, *self.flags]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def wait(self, seconds: float = 90) -> None:
         """Until the port answers; a server that ends says why."""
@@ -53,8 +54,9 @@ class Server:
             time.sleep(0.1)
 
     def kill(self) -> None:
+        """SIGKILL, with the processes of its models, which would outlive it."""
         assert self.process
-        self.process.send_signal(signal.SIGKILL)
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> None:
