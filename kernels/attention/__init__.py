@@ -5,6 +5,7 @@ Letters: B batch, T query tokens, S key tokens, H query heads, K key heads, D he
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -33,9 +34,11 @@ def attention(
     query heads in a row. key_mask: (B, S) bool, true where a key is attended; a row without any
     gives zeros. scale: 1 / sqrt(D) where None. Gradients flow through every backend.
 
-    Raises ValueError for shapes that do not fit, BackendError where a forced backend cannot run.
+    Raises ValueError for shapes, precisions or a scale that do not fit, BackendError where a forced backend cannot run.
     """
     _check(q, k, v, key_mask)
+    if scale is not None and not math.isfinite(scale):
+        raise ValueError(f"scale is {scale}")
     name = backends.forced()
     if name is None:
         name = _chosen(q, k, v, key_mask, scale)
@@ -91,11 +94,13 @@ def _check(
         shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
         raise ValueError(f"expected q (B, T, H, D) and k, v of one shape (B, S, K, D): {shapes}")
     (batch, _, heads, width), (key_batch, keys, key_heads, key_width) = q.shape, k.shape
-    if (batch, width) != (key_batch, key_width) or heads % key_heads:
+    if not (width and key_heads) or (batch, width) != (key_batch, key_width) or heads % key_heads:
         raise ValueError(
             f"keys {tuple(k.shape)} do not fit queries {tuple(q.shape)}: batch and width are "
-            "equal, query heads a multiple of key heads"
+            "equal, query heads a multiple of key heads, none of them zero"
         )
+    if not q.is_floating_point():
+        raise ValueError(f"{q.dtype} is no precision to attend in; expected floating point")
     if not q.dtype == k.dtype == v.dtype:
         raise ValueError(f"q, k and v have different precisions: {q.dtype}, {k.dtype}, {v.dtype}")
     if key_mask is None:
