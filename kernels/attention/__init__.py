@@ -34,7 +34,8 @@ def attention(
     query heads in a row. key_mask: (B, S) bool, true where a key is attended; a row without any
     gives zeros. scale: 1 / sqrt(D) where None. Gradients flow through every backend.
 
-    Raises ValueError for shapes, precisions or a scale that do not fit, BackendError where a forced backend cannot run.
+    Raises ValueError for shapes, precisions or a scale that do not fit, BackendError where a forced
+    backend cannot run.
     """
     _check(q, k, v, key_mask)
     if scale is not None and not math.isfinite(scale):
