@@ -31,6 +31,10 @@ from serve.progress import progress
 
 LINE_EVERY = 5.0
 USUAL_BACKEND = "local"
+REPAIRED = (
+    "redrive takes a photograph as it was listed; one that you repair is another: give it another "
+    "--out"
+)
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,12 @@ def run(request: Request, manner: Manner, schedule: How, as_json: bool) -> int:
     """Caption; the exit code."""
     job = make_job(request, manner)
     with progress() as tell:
-        return ended(
-            request.out,
-            lambda: carry_out(request.out, job, job.plan.images, schedule, tell),
-            as_json,
+        return _advised(
+            ended(
+                request.out,
+                lambda: carry_out(request.out, job, job.plan.images, schedule, tell),
+                as_json,
+            )
         )
 
 
@@ -78,8 +84,10 @@ def redrive(folder: Path, schedule: How, as_json: bool) -> int:
     refuse_differences(folder, existing, existing.model_copy(update=_who(backend)))
     job = Captioning(existing, Path(existing.images_location), backend, Manner())
     with progress() as tell:
-        return ended(
-            folder, lambda: carry_out(folder, job, None, schedule, tell, redrive=True), as_json
+        return _advised(
+            ended(
+                folder, lambda: carry_out(folder, job, None, schedule, tell, redrive=True), as_json
+            )
         )
 
 
@@ -93,7 +101,8 @@ def make_job(request: Request, manner: Manner) -> Captioning:
     who = _who(backend)
     found = find(request.images)
     if found.others:
-        _say(f"{found.others:,} other files there are no images by their names")
+        why = "by their names, hidden, or links to folders"
+        _say(f"{found.others:,} other files there are no images {why}")
     if request.labels is not None:
         found, strangers = labelled(found, request.labels)
         if strangers:
@@ -175,7 +184,8 @@ def _resumed(
     wanted = existing.model_copy(update={**who, **{k: v for k, v in given.items() if v}})
     refuse_differences(request.out, existing, wanted)
     file = check_listing(request.out, existing.images_sha256)
-    other = differing(read_listing(file), found.listed, labels=request.labels is not None)
+    now = hashed(found, _telling())
+    other = differing(read_listing(file), now, labels=request.labels is not None)
     if wanted.license != existing.license:
         other = f"license: {existing.license} → {wanted.license}"
     if other:
@@ -190,15 +200,7 @@ def _resumed(
 def _planned(
     request: Request, backend: Backend, found: Found, who: dict[str, object]
 ) -> CaptionPlan:
-    last = time.monotonic()
-
-    def tell(seen: int, of: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LINE_EVERY:
-            _say(f"{seen:,} of {of:,} photographs listed")
-            last = time.monotonic()
-
-    listed = hashed(found, tell)
+    listed = hashed(found, _telling())
     fields = {
         "images": len(listed),
         "images_sha256": write_listing(request.out, listed),
@@ -210,6 +212,25 @@ def _planned(
         "license": request.licence or "other",
     }
     return CaptionPlan.model_validate({**fields, **who}).sealed()
+
+
+def _advised(code: int) -> int:
+    if code == 3:
+        _say(REPAIRED)
+    return code
+
+
+def _telling() -> Callable[[int, int], None]:
+    """Says every few seconds how far the listing is."""
+    last = time.monotonic()
+
+    def tell(seen: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_EVERY:
+            _say(f"{seen:,} of {of:,} photographs listed")
+            last = time.monotonic()
+
+    return tell
 
 
 def _say(text: str) -> None:

@@ -84,13 +84,25 @@ def decode(data: bytes, name: str) -> Image.Image:
             raise UnreadableImage(
                 f"{name}: {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}"
             )
-        return ImageOps.exif_transpose(image).convert("RGB")
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            # Converted they would be cut off at 255: white where there was an eye.
+            raise UnreadableImage(f"{name}: more than 8 bits a pixel, save it as 8-bit")
+        return _opaque(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise UnreadableImage(f"{name}: not an image") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, UnreadableImage):
             raise
         raise UnreadableImage(f"{name}: not a readable image ({error})") from error
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """As RGB over black: what was transparent stays unseen."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    seen, opaque = image.convert("RGBA"), Image.new("RGB", image.size)
+    opaque.paste(seen, mask=seen)
+    return opaque
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,10 +22,10 @@ from PIL import Image
 
 from engine.data.example import Example, UnreadableImage, decode
 from engine.data.sources import IMAGE_ENDINGS
-from engine.labels import LabelRow, read_table
+from engine.labels import LabelRow, label_value, read_table
 from engine.schema import IMAGE_TYPE, LABEL_NAMES, Annotation, UserError
 from engine.store.commits import Folder, read_commits
-from engine.store.identify import is_marked
+from engine.store.identify import marked_again
 from engine.store.listing import Listed
 
 MOST_BYTES = 256 << 20
@@ -38,8 +39,8 @@ Tell = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Found:
-    """Photographs below `root`, in their order; `others` counts files there that are none by their
-    names.
+    """Photographs below `root`, in their order; `others` counts what is passed over there: files
+    that are none by their names, hidden ones, links to folders.
     """
 
     root: Path
@@ -49,8 +50,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Photograph:
-    """One photograph as it will be stored: `image` is RGB and upright; `mark` is the XMP packet of
-    an image that says it is synthetic, which it must go on saying.
+    """One photograph as it will be stored: `image` is RGB and upright; `mark` is a fresh XMP packet
+    for an image that says it is synthetic, which it must go on saying.
     """
 
     image: Image.Image
@@ -61,8 +62,10 @@ def find(images: str) -> Found:
     """The photographs that `--images` names, not yet hashed: a folder with all below it, a data set
     folder, a pattern, an image, or Parquet files with an `image` column.
 
-    Raises UserError where there is none.
+    Raises UserError where there is none, and for a folder or a name that cannot be read.
     """
+    if not images.strip():
+        raise UserError("is empty", field="--images", expected=_EXPECTED)
     path = Path(images)
     if path.is_dir():
         if (path / "plan.json").is_file():
@@ -78,7 +81,9 @@ def find(images: str) -> Found:
     files = [file.absolute() for file in files]
     if all(file.suffix == ".parquet" for file in files):
         return _some(Found(root, sorted(_rows(root, files), key=_place)), images)
-    return Found(root, sorted((_listed(root, file) for file in files), key=_place))
+    chosen = files if path.is_file() else [file for file in files if _is_image(file)]
+    listed = sorted((_listed(root, file) for file in chosen), key=_place)
+    return _some(Found(root, listed, len(files) - len(chosen)), images)
 
 
 def hashed(found: Found, tell: Tell) -> list[Listed]:
@@ -113,6 +118,8 @@ def labelled(found: Found, table: Path) -> tuple[Found, int]:
     for row in rows:
         if row.file is None:
             raise UserError("names no file", file=table, line=row.line, field="file")
+        if "\0" in row.file:
+            raise UserError("holds a NUL character", file=table, line=row.line, field="file")
         match = by_path.get(str((table.parent / row.file).resolve()))
         if match is None and told[Path(row.file).name] == 1:
             match = by_name.get(Path(row.file).name)
@@ -142,22 +149,26 @@ def read(root: Path, listed: Listed) -> Photograph:
     if listed.sha256 not in (None, hashlib.sha256(data).hexdigest()):
         raise UnreadableImage("the file has changed since it was listed")
     image = decode(data, "the file")
-    packet = _packet(data)
-    return Photograph(image, packet if is_marked(packet) else b"")
+    with Image.open(io.BytesIO(data)) as opened:
+        if opened.format == "PNG":
+            # Some writers put metadata behind the pixels.
+            opened.load()
+        return Photograph(image, marked_again(opened))
 
 
 def differing(listed: Iterable[Listed], found: Sequence[Listed], labels: bool) -> str:
-    """In words, how the photographs now found differ from those of a listing by path and size, and
-    by `labels` where these were given again; empty where they do not.
+    """In words, how the photographs now found differ from those of a listing by path, size and
+    hash, and by `labels` where these were given again; empty where they do not.
     """
-    before = {each.place: _known(each, labels) for each in listed}
-    now = {each.place: _known(each, labels) for each in found}
+    before = {each.place: each for each in listed}
+    now = {each.place: each for each in found}
     gone, new = before.keys() - now.keys(), now.keys() - before.keys()
-    changed = [place for place in before.keys() & now.keys() if before[place] != now[place]]
+    both = before.keys() & now.keys()
+    changed = [place for place in both if _changed(before[place], now[place], labels)]
     counts = (
         (len(new), "new", new),
         (len(gone), "gone", gone),
-        (len(changed), "of another size or with other labels", changed),
+        (len(changed), "changed or with other labels", changed),
     )
     return "; ".join(
         f"{count:,} photographs are {how}, such as {min(which)[0]}"
@@ -166,9 +177,14 @@ def differing(listed: Iterable[Listed], found: Sequence[Listed], labels: bool) -
     )
 
 
-def _known(listed: Listed, labels: bool) -> tuple:
-    told = (listed.annotation, listed.patient_id) if labels else ()
-    return listed.bytes, *told
+def _changed(before: Listed, now: Listed, labels: bool) -> bool:
+    """One that could not be read then, or cannot now, has no hash to compare."""
+    if before.bytes != now.bytes:
+        return True
+    if before.sha256 != now.sha256 and before.sha256 and now.sha256:
+        return True
+    told = (before.annotation, before.patient_id) != (now.annotation, now.patient_id)
+    return labels and told
 
 
 _EXPECTED = "a folder, a pattern in quotes, or Parquet files with an image column"
@@ -177,7 +193,17 @@ _EXPECTED = "a folder, a pattern in quotes, or Parquet files with an image colum
 def _some(found: Found, images: str) -> Found:
     if not found.listed:
         raise UserError("no photographs here", file=images, field="--images", expected=_EXPECTED)
+    _utf8(found.root.absolute())
     return found
+
+
+def _utf8(path: Path) -> str:
+    """The path as text. Raises UserError where its name is none, for no table could hold it."""
+    try:
+        return path.as_posix().encode().decode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise UserError("the name is not UTF-8", file=shown, expected="another name") from error
 
 
 def _place(listed: Listed) -> tuple[str, int]:
@@ -185,28 +211,43 @@ def _place(listed: Listed) -> tuple[str, int]:
 
 
 def _below(root: Path) -> Found:
-    files = [path for path in root.rglob("*") if path.is_file()]
-    images = [path for path in files if path.suffix.lower() in IMAGE_ENDINGS]
-    listed = sorted((_listed(root, path) for path in images), key=_place)
-    return Found(root, listed, len(files) - len(images))
+    images, others = [], 0
+    for folder, inner, names in os.walk(root, onerror=_locked):
+        files = [Path(folder, name) for name in names]
+        found = [path for path in files if _is_image(path) and path.is_file()]
+        passed = [path for path in files if path.is_file() or path.is_symlink()]
+        entered = [name for name in inner if name[0] != "." and not Path(folder, name).is_symlink()]
+        images += found
+        others += len(passed) - len(found) + len(inner) - len(entered)
+        inner[:] = entered
+    return Found(root, sorted((_listed(root, path) for path in images), key=_place), others)
+
+
+def _locked(error: OSError) -> None:
+    raise UserError(f"cannot be read: {error.strerror}", file=error.filename) from error
+
+
+def _is_image(file: Path) -> bool:
+    """By its name; what is hidden is some program's own."""
+    return file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".")
 
 
 def _listed(root: Path, file: Path) -> Listed:
-    return Listed(file.relative_to(root).as_posix(), file.stat().st_size)
+    return Listed(_utf8(file.relative_to(root)), file.stat().st_size)
 
 
 def _rows(root: Path, files: Iterable[Path]) -> Iterator[Listed]:
     for file in files:
         try:
             with pq.ParquetFile(file) as opened:
-                yield from _rows_of(file.relative_to(root).as_posix(), opened)
+                yield from _rows_of(file, _utf8(file.relative_to(root)), opened)
         except (pa.ArrowException, OSError, KeyError) as error:
             raise UserError(
                 f"cannot be read: {error}", file=file, expected="Parquet with an `image` column"
             ) from error
 
 
-def _rows_of(name: str, opened: pq.ParquetFile) -> Iterator[Listed]:
+def _rows_of(file: Path, name: str, opened: pq.ParquetFile) -> Iterator[Listed]:
     columns = opened.schema_arrow.names
     if "image" not in columns or opened.schema_arrow.field("image").type != IMAGE_TYPE:
         raise KeyError("no image column {bytes, path}")
@@ -215,15 +256,28 @@ def _rows_of(name: str, opened: pq.ParquetFile) -> Iterator[Listed]:
     for batch in opened.iter_batches(64, columns=["image", *told]):
         for record in batch.to_pylist():
             data = (record.pop("image") or {}).get("bytes") or b""
-            patient = record.pop("patient_id", None)
+            where = f"{file}: row {number}"
             yield Listed(
                 path=name,
                 bytes=len(data),
                 row=number,
-                annotation=Annotation(**record),
-                patient_id=patient,
+                annotation=_annotation(record, where),
+                patient_id=_text(record, "patient_id", where),
             )
             number += 1
+
+
+def _annotation(record: dict[str, Any], where: str) -> Annotation:
+    told = {name: record.get(name) for name in LABEL_NAMES}
+    labels = {name: label_value(name, value, file=where) for name, value in told.items()}
+    return Annotation(**labels, source=_text(record, "source", where))
+
+
+def _text(record: dict[str, Any], name: str, where: str) -> str | None:
+    value = record.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{value!r} is no text", file=where, field=name, expected="text or null")
+    return value
 
 
 def _with_labels(listed: Listed, row: LabelRow | None) -> Listed:
@@ -252,12 +306,3 @@ def _bytes_of_row(file: Path, listed: Listed) -> bytes:
         return Example(file, listed.annotation, row=listed.row).read_bytes() or b""
     except (pa.ArrowException, OSError, TypeError) as error:
         raise UnreadableImage(f"the row: {error}") from error
-
-
-def _packet(data: bytes) -> bytes:
-    with Image.open(io.BytesIO(data)) as image:
-        if image.format == "PNG":
-            # Some writers put metadata behind the pixels.
-            image.load()
-        packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    return packet.encode() if isinstance(packet, str) else packet

@@ -11,27 +11,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from engine.store.identify import SOURCE_TYPES
+from engine.store.identify import TOOL, packet_of
 from engine.store.plan import TRAINED
-
-PACKET = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about=""'
-    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-    ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-    ' xmlns:retinaforge="https://retinaforge.invalid/ns/1.0/"'
-    " Iptc4xmpExt:DigitalSourceType={source} xmp:CreatorTool={tool}"
-    " retinaforge:model={model} retinaforge:weights={weights} retinaforge:seed={seed}/>"
-    '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
-)
 
 
 @dataclass(frozen=True)
@@ -46,13 +32,13 @@ class Origin:
 
 def xmp_packet(origin: Origin) -> bytes:
     """The XMP metadata of one synthetic image."""
-    return PACKET.format(
-        source=quoteattr(SOURCE_TYPES + origin.source_type),
-        tool=quoteattr("RetinaForge"),
-        model=quoteattr(origin.model),
-        weights=quoteattr(origin.weights_sha256),
-        seed=quoteattr(str(origin.seed)),
-    ).encode()
+    ours = {
+        "tool": TOOL,
+        "model": origin.model,
+        "weights_sha256": origin.weights_sha256,
+        "seed": str(origin.seed),
+    }
+    return packet_of(origin.source_type, ours)
 
 
 def _webp(image: Image.Image, file: io.BytesIO, xmp: bytes) -> None:

@@ -33,10 +33,13 @@ configs:
 
 **These photographs are their owner's and may show patients.** They are stored as they were decoded,
 upright, in {image_format} without loss; what their cameras wrote beside the pixels (EXIF: names,
-dates, places, devices) is not stored. File names (`image.path`) and `patient_id` are the owner's
-own: look at them before you hand the folder on. An image that said it was synthetic still does.
+dates, places, devices) is not stored. An image that said it was synthetic still does.
 
-**The captions are a machine's ({captioner}), not a doctor's. Not for diagnosis.**
+Before you hand the folder on, look at what is the owner's own: file names (`image.path`,
+`images-*.parquet`), `patient_id`, the folder of the photographs in `plan.json` and names of
+machines in `attempts/`.
+
+**The captions are a machine's ({captioner}), not a doctor's. Not for diagnosis.**{served}
 
 | | |
 |---|---|
@@ -78,6 +81,10 @@ rows = load_dataset("parquet", data_files="parts/*.parquet", split="train")
 ```
 """
 
+SERVED = """ A server
+says a model's name and version, not its weights: that all captions are of one model holds as far as
+its operator gives a changed model another version."""
+
 EXPORT = """---
 
 # {rows:,} {title}, as {layout}
@@ -94,6 +101,7 @@ def card_text(plan: CaptionPlan, figures: dict[str, str | int]) -> str:
     return (FRONT + CARD).format(
         **_front(plan),
         captioner=plan.captioner,
+        served="" if plan.weights_sha256 else SERVED,
         license=plan.license,
         title=nature.title,
         image_format=plan.image_format,

@@ -1,5 +1,5 @@
-"""Is an image file marked as synthetic, and by what? Reads the XMP metadata that generated images
-carry in WebP, PNG and JPEG.
+"""Is an image file marked as synthetic, and by what? Reads and words the XMP metadata that
+generated images carry in WebP, PNG and JPEG.
 
 The mark is the IPTC digital source type (XMP `Iptc4xmpExt:DigitalSourceType`), which other
 generators write too. A mark can be stripped, so its absence proves nothing.
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
 
 from PIL import Image
 
@@ -28,6 +29,24 @@ _NAMES = {
     "{https://retinaforge.invalid/ns/1.0/}model": "model",
     "{https://retinaforge.invalid/ns/1.0/}weights": "weights_sha256",
     "{https://retinaforge.invalid/ns/1.0/}seed": "seed",
+}
+TOOL = "RetinaForge"
+PACKET = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about=""'
+    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+    ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+    ' xmlns:retinaforge="https://retinaforge.invalid/ns/1.0/"'
+    "{told}/>"
+    '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+_OURS = {
+    "tool": "xmp:CreatorTool",
+    "model": "retinaforge:model",
+    "weights_sha256": "retinaforge:weights",
+    "seed": "retinaforge:seed",
 }
 MOST_BYTES = 1 << 20
 MOST_WORDS = 200
@@ -86,9 +105,26 @@ def identify(file: Path) -> Identity:
     )
 
 
-def is_marked(packet: bytes) -> bool:
-    """Whether an XMP packet says that its image is synthetic."""
-    return _kind(_properties(packet)) in SYNTHETIC
+def packet_of(source_type: str, ours: dict[str, str]) -> bytes:
+    """An XMP packet in UTF-8 that says what kind of synthetic image it is in, a name of the IPTC's,
+    and which of our properties.
+    """
+    told = {"Iptc4xmpExt:DigitalSourceType": SOURCE_TYPES + source_type}
+    told |= {attribute: ours[name] for name, attribute in _OURS.items() if name in ours}
+    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in told.items())
+    return PACKET.format(told=attributes).encode()
+
+
+def marked_again(image: Image.Image) -> bytes:
+    """A fresh packet for an image that says it is synthetic, empty for any other: a stranger's may
+    name people and places, so of it no more than the kind is kept; of ours, all.
+    """
+    found = _properties(_packet_in(image))
+    kind = _kind(found)
+    if kind not in SYNTHETIC:
+        return b""
+    ours = found if found.get("tool") == TOOL else {}
+    return packet_of(kind, {name: printable(ours[name]) for name in _OURS if ours.get(name)})
 
 
 def maker_of(file: Path | IO[bytes]) -> str | None:

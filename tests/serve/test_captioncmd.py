@@ -75,11 +75,12 @@ def test_the_whole_story(cluster, retinaforge, tmp_path):
     assert code == 3
     assert "4 of 5 rows, 1 dead letters, nothing to do" in printed
     eye(2, 96).save(photographs / "eye_02.jpg")
-    code, printed, _ = retinaforge("redrive", out, "--json", "--workers", 1)
+    code, printed, said = retinaforge("redrive", out, "--json", "--workers", 1)
     assert (code, json.loads(printed)["dead"]) == (3, 1)
     assert rows_of(out) == rows
     (dead,) = rows_of(out, "dead")
     assert dead["reason"] == "the file has changed since it was listed"
+    assert "one that you repair is another: give it another --out" in said
 
     assert retinaforge("report", out)[0] == 0
     assert "synthetic" not in (out / "report/index.html").read_text().split("<script>")[0].lower()
@@ -93,6 +94,11 @@ def test_the_whole_story(cluster, retinaforge, tmp_path):
     assert code == 2
     assert "1 photographs are new, such as new.jpg" in said
     (photographs / "new.jpg").unlink()
+    (photographs / "eye_02.jpg").write_bytes(b"not a photograpH")
+    code, _, said = retinaforge(*command)
+    assert code == 2
+    assert "1 photographs are changed or with other labels, such as eye_02.jpg" in said
+    (photographs / "eye_02.jpg").write_bytes(b"not a photograph")
     table.write_text("file,dr_grade\neyes/eye_03.jpg,3\n")
     assert "with other labels, such as eye_03.jpg" in retinaforge(*command)[2]
     for flags, why in (
@@ -110,6 +116,7 @@ def test_the_whole_story(cluster, retinaforge, tmp_path):
 
 MISTAKES = [
     (("--images", "nowhere"), "--images"),
+    (("--images", ""), "--images: is empty"),
     (("--backend", "hf:some/model"), "expected local, local:DIR, triton://"),
     (("--backend", "local:nowhere"), "no captioner here"),
     (("--backend", "triton://localhost"), "triton://HOST:PORT/MODEL"),
@@ -133,6 +140,15 @@ def test_mistakes_exit_with_2_and_write_nothing(retinaforge, tmp_path, flags, wh
     code, _, said = retinaforge("caption", *images, "--out", out, *flags)
     assert code == 2
     assert why in said
+    assert not out.exists()
+
+
+def test_a_name_that_is_no_text_leaves_no_folder_behind(retinaforge, tmp_path):
+    photographs, out = write_eyes(tmp_path / "eyes", 1, 32), tmp_path / "captions"
+    os.rename(photographs / "eye_00.jpg", os.fsencode(photographs) + b"/\xff.jpg")
+    code, _, said = retinaforge("caption", "--images", photographs, "--out", out)
+    assert code == 2
+    assert "the name is not UTF-8" in said
     assert not out.exists()
 
 

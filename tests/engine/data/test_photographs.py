@@ -50,19 +50,67 @@ def test_a_folder_gives_its_images_in_order_and_counts_the_rest(tmp_path):
     assert found.others == 1
 
 
-def test_a_pattern_takes_whatever_it_matches(tmp_path):
+def test_what_is_hidden_and_links_to_folders_are_passed_over_and_counted(tmp_path):
+    folder = tmp_path / "in"
+    for name in ("a.png", "._a.png", ".thumbnails/a.png", "../elsewhere/b.png"):
+        save(folder / name)
+    (folder / "linked.png").symlink_to(folder / "a.png")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    found = find(str(folder))
+    assert names(found) == ["a.png", "linked.png"]
+    assert found.others == 4
+
+
+def test_a_folder_that_is_locked_is_told_by_name(tmp_path, monkeypatch):
+    """The lock is made up, since nothing is locked for root."""
+    for name in ("a.png", "locked/b.png"):
+        save(tmp_path / name)
+    scandir = os.scandir
+
+    def locked(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(UserError, match=r"locked: cannot be read: Permission denied"):
+        find(str(tmp_path))
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path):
+    whole = save(tmp_path / "a.png").read_bytes()
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    with open(odd, "wb") as file:
+        file.write(whole)
+    for images in (str(tmp_path), str(tmp_path / "*.png")):
+        with pytest.raises(UserError, match=r"caf\\xe9\.png: the name is not UTF-8"):
+            find(images)
+
+
+def test_a_pattern_takes_the_images_that_it_matches(tmp_path):
     save(tmp_path / "x/1.png")
     save(tmp_path / "y/2.png")
-    (tmp_path / "y/2.dat").write_text("no image")
+    (tmp_path / "y/2.csv").write_text("no image")
     found = find(str(tmp_path / "*" / "*"))
-    assert (found.root, names(found)) == (tmp_path, ["x/1.png", "y/2.dat", "y/2.png"])
+    assert (found.root, names(found), found.others) == (tmp_path, ["x/1.png", "y/2.png"], 1)
     assert names(find(str(tmp_path / "x/1.png"))) == ["1.png"]
+    with pytest.raises(UserError, match="no photographs here"):
+        find(str(tmp_path / "*" / "*.csv"))
 
 
 @pytest.mark.parametrize("images", ["nowhere", "nowhere/*.jpg", ""])
 def test_nothing_is_told(tmp_path, images):
     with pytest.raises(UserError, match=r"--images|no such"):
         find(str(tmp_path / images) if images else str(tmp_path))
+
+
+@pytest.mark.parametrize("images", ["", " "])
+def test_no_name_is_not_the_folder_that_one_stands_in(tmp_path, monkeypatch, images):
+    save(tmp_path / "x.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--images: is empty"):
+        find(images)
 
 
 def parquet(path, rows, extra=()):
@@ -97,6 +145,21 @@ def test_parquet_without_images_and_broken_parquet_are_refused(tmp_path):
         find(str(tmp_path / "b.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        ({"dr_grade": [1, 9]}, r"a\.parquet: row 1: dr_grade: 9 is out of range"),
+        ({"is_gc": ["1", "maybe"]}, r"row 1: is_gc: 'maybe' is not a whole number"),
+        ({"patient_id": [None, 17]}, r"row 1: patient_id: 17 is no text"),
+        ({"source": [3, 3]}, r"row 0: source: 3 is no text"),
+    ],
+)
+def test_wrong_labels_in_parquet_are_told_by_row(tmp_path, column, why):
+    file = parquet(tmp_path / "a.parquet", [{"bytes": b"x", "path": None}] * 2, column.items())
+    with pytest.raises(UserError, match=why):
+        find(str(file))
+
+
 def test_labels_go_by_path_or_by_a_name_that_stands_once(tmp_path):
     for name in ("p/one.png", "p/two.png", "q/two.png", "p/three.png"):
         save(tmp_path / "images" / name)
@@ -124,6 +187,7 @@ def test_labels_go_by_path_or_by_a_name_that_stands_once(tmp_path):
         ("is_gc\n1\n", "names no file"),
         ("file,is_gc\nx.png,7\n", "out of range"),
         ("file,glaucoma\nx.png,1\n", "unknown column"),
+        ("file,is_gc\nx\0.png,1\n", "line 2: file: holds a NUL"),
     ],
 )
 def test_labels_that_are_wrong_are_told(tmp_path, lines, why):
@@ -163,12 +227,67 @@ def test_a_synthetic_image_goes_on_saying_so(tmp_path, image_format):
     assert (told.synthetic, told.model, told.seed) == (True, "tiny", 7)
 
 
+FOREIGN = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"
+ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:retinaforge="https://retinaforge.invalid/ns/1.0/"
+ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/{kind}"
+ xmp:CreatorTool="Secret Studio" dc:creator="Dr. Secret" exif:GPSLatitude="48,Secret"
+ retinaforge:model="Secret"/></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+@pytest.mark.parametrize("kind", ["trainedAlgorithmicMedia", "algorithmicMedia"])
+def test_of_a_strangers_mark_only_the_kind_is_kept(tmp_path, kind, encoding):
+    packet = FOREIGN.format(kind=kind).encode(encoding)
+    save(tmp_path / "x.webp", lossless=True, xmp=packet)
+    (listed,) = hashed(find(str(tmp_path)), quiet)
+    found = read(tmp_path, listed)
+    for image_format in ("webp", "png"):
+        stored = tmp_path / f"stored.{image_format}"
+        stored.write_bytes(encode_photograph(found.image, image_format, found.mark))
+        assert b"Secret" not in stored.read_bytes().replace(b"\0", b"")
+        told = identify(stored)
+        assert (told.synthetic, told.source_type, told.model, told.tool) == (True, kind, None, None)
+
+
 def test_other_xmp_is_not_kept(tmp_path):
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta xmlns:x='adobe:ns:meta/'>Secret</x:xmpmeta>")
     save(tmp_path / "x.png", pnginfo=info)
     (listed,) = hashed(find(str(tmp_path)), quiet)
     assert read(tmp_path, listed).mark == b""
+
+
+@pytest.mark.parametrize("kind", ["I;16", "I", "F"])
+def test_more_than_8_bits_are_refused_and_not_cut_off(tmp_path, kind):
+    grey = np.linspace(0, 65535, 96).reshape(8, 12)
+    image = Image.fromarray(grey.astype({"I;16": "u2", "I": "i4", "F": "f4"}[kind]))
+    assert image.mode == kind
+    image.save(tmp_path / "x.tif")
+    if kind == "I;16":
+        image.save(tmp_path / "y.png")
+    for listed in hashed(find(str(tmp_path)), quiet):
+        with pytest.raises(UnreadableImage, match="save it as 8-bit"):
+            read(tmp_path, listed)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_was_transparent_stays_unseen(tmp_path, mode):
+    image = Image.new("RGBA", (12, 8), (200, 200, 200, 255))
+    image.paste((90, 90, 90, 0), (0, 0, 6, 8))
+    if mode == "P":
+        image = Image.new("P", (12, 8), 1)
+        image.putpalette([90, 90, 90, 200, 200, 200])
+        image.paste(0, (0, 0, 6, 8))
+        image.save(tmp_path / "x.png", transparency=0)
+    else:
+        image.convert(mode).save(tmp_path / "x.png")
+    (listed,) = hashed(find(str(tmp_path)), quiet)
+    pixels = np.asarray(read(tmp_path, listed).image)
+    assert not pixels[:, :6].any()
+    assert (pixels[:, 6:] == 200).all()
 
 
 def test_what_is_gone_changed_or_too_large_is_told(tmp_path, monkeypatch):
@@ -227,7 +346,12 @@ def test_differences_are_worded(tmp_path):
     words = differing(before, find(str(tmp_path)).listed, labels=False)
     assert "1 photographs are new, such as c.png" in words
     assert "1 photographs are gone, such as a.png" in words
-    assert "another size" in words
+    assert "1 photographs are changed or with other labels, such as b.png" in words
+    (tmp_path / "d.bmp").write_bytes(b"12345")
+    as_listed = hashed(find(str(tmp_path)), quiet)
+    (tmp_path / "d.bmp").write_bytes(b"54321")
+    words = differing(as_listed, hashed(find(str(tmp_path)), quiet), labels=False)
+    assert words == "1 photographs are changed or with other labels, such as d.bmp"
     told = [
         each.__class__(e.path, e.bytes, annotation=Annotation(is_gc=1))
         for e in before

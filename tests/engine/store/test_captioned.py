@@ -90,8 +90,17 @@ def test_the_card_tells_of_photographs_and_of_a_machines_words(folder):
     assert "not a doctor's. Not for diagnosis." in body
     assert "| read: not an image | 1 |" in body
     assert "no card of this captioner is here" in body
+    assert "the folder of the photographs in `plan.json`" in body
+    assert "A server" not in body
     assert "asked" not in body
     assert not [lie for lie in LIES if lie in body]
+
+
+def test_the_card_says_what_a_server_does_not_tell(folder, plan):
+    served = plan.model_copy(update={"captioner": "triton:captioner@1", "weights_sha256": ""})
+    write_card(folder, 1, served, 3, 2, 1)
+    assert "(triton:captioner@1), not a doctor's" in folder.card.read_text()
+    assert "says a model's name and version, not its weights" in folder.card.read_text()
 
 
 def test_the_captioners_figures_stand_in_the_card_and_on_the_page(folder, plan, tmp_path):
