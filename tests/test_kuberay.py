@@ -70,6 +70,15 @@ def test_each_is_what_its_name_says_and_runs_the_ray_that_is_pinned(name, spec):
     assert images == {f"retinaforge:{version}"}
 
 
+def test_no_two_share_a_name_for_the_services_that_kuberay_makes_of_it():
+    names = [manifest(each)["metadata"]["name"] for each in KINDS]
+    assert len({*names}) == len(names)
+    comment = (ROOT / "deploy" / "kuberay" / "service.yaml").read_text().splitlines()[0]
+    name = manifest("service")["metadata"]["name"]
+    for text in (comment, (ROOT / "docs" / "cluster.md").read_text()):
+        assert f"http://{name}-serve-svc:8000" in text
+
+
 def test_a_token_guards_it_and_nothing_of_it_is_public(name, spec):
     assert spec["authOptions"] == {"mode": "token"}
     text = (ROOT / "deploy" / "kuberay" / f"{name}.yaml").read_text()
