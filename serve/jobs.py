@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from typing import Any
 
 import typer
 
+from engine.labels import unknown_name
 from engine.schema import UserError
 from engine.stages.cluster import CODE, ROOT, TOKEN
 from serve import generating
@@ -38,6 +40,7 @@ POLL = 1.0
 PATIENCE = 60.0
 """Seconds that a cluster may not answer while its job is followed."""
 HERE = "http://127.0.0.1:8265"
+SHARED = "an absolute path on a file system that all nodes share"
 CHATTY = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -93,8 +96,10 @@ def checked(words: Sequence[str]) -> Work:
         raise UserError(
             f"{out} would lie in the job's own folder, which Ray throws away",
             field="--out",
-            expected="an absolute path on a file system that all nodes share",
+            expected=SHARED,
         )
+    if name == "train":
+        _check_training(params)
     files = tuple(_files(params))
     if name in DRAWING and not params.get("dry_run"):
         identity = _fingerprint(name, params)
@@ -122,25 +127,43 @@ def _parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     return " ".join(names), context.params
 
 
+def _check_training(params: Mapping[str, Any]) -> None:
+    """Raise UserError for a preset that is none, and for a run that Ray would throw away."""
+    from train.presets import PRESETS
+
+    if params["preset"] not in PRESETS:
+        raise UserError(
+            unknown_name(params["preset"], tuple(PRESETS)),
+            field="PRESET",
+            expected=" ".join(PRESETS),
+        )
+    if params.get("out") is None:
+        raise UserError("none is given", field="--out", expected=f"one: {SHARED}")
+
+
 def _files(params: Mapping[str, Any]) -> Iterator[Path]:
     """Files named by relative paths, which travel; UserError for what must not or cannot travel."""
     for name, value in params.items():
         for each in value if isinstance(value, list | tuple) else (value,):
-            text = isinstance(each, str) and name in ("model", "data", "images")
+            text = isinstance(each, str) and name in ("model", "data", "images", "backend")
             if name == "out" or not (isinstance(each, Path) or text):
                 continue
-            path = Path(each)
-            if path.is_absolute() or not path.exists():
+            if name == "backend" and not str(each).startswith("local:"):
+                continue
+            path = Path(str(each).removeprefix("local:")) if name == "backend" else Path(each)
+            named = isinstance(each, str) and name == "model" and not path.exists()
+            if path.is_absolute() or named:
                 continue
             is_model = (path / "model_card.json").is_file()
             outside = not path.resolve().is_relative_to(Path.cwd().resolve())
-            kept = name == "reference" or {"private"} & {*path.parts}
+            # A table of `--data` would travel without the photographs that it names.
+            kept = name in ("reference", "data", "backend") or {"private"} & {*path.parts}
             if outside or kept or (path.is_dir() and not is_model):
                 raise UserError(
-                    f"{path} is not sent to a cluster",
-                    field=f"--{name}",
-                    expected="an absolute path on a file system that all nodes share",
+                    f"{path} is not sent to a cluster", field=f"--{name}", expected=SHARED
                 )
+            if not path.exists():
+                raise UserError(f"{path} is not there", field=f"--{name}", expected=SHARED)
             yield path
 
 
@@ -184,13 +207,16 @@ def client_of(address: str | None) -> Any:
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
     address = address or os.environ.get("RAY_ADDRESS") or HERE
+    expected = "http://HOST:8265, the head's dashboard (perhaps through a tunnel)"
+    if not re.match("https?://.", address):
+        raise UserError(f"{address!r} is no job server's", field="--address", expected=expected)
     try:
         return JobSubmissionClient(address)
     except ConnectionError as error:
         raise UserError(
             f"no job server answers at {address}",
             field="--address",
-            expected="http://HOST:8265, the head's dashboard (perhaps through a tunnel)",
+            expected=expected,
         ) from error
     except AuthenticationError as error:
         refused = "Forbidden" in str(error)

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click import ClickException
+from typer._click.exceptions import ClickException
 from typer.testing import CliRunner
 
 from engine.schema import UserError
@@ -32,6 +32,19 @@ NULL = ["generate", "--model", "null", "--count", "5"]
         (["generate", "--count", "5", "--out", "/shared/eyes"], "--device"),
         (["submit", "--", "verify", "/shared/eyes"], "no job"),
         (["serve", "--open"], "no job"),
+        (["train", "nope", "--out", "/shared/run"], "PRESET: unknown name 'nope'"),
+        (["train", "text-debug"], "--out: none is given"),
+        (
+            ["train", "segmenter-tiny", "--data", "eyes.csv", "--out", "/shared/r"],
+            "eyes.csv is not",
+        ),
+        (["verify", "nowhere"], "nowhere is not there"),
+        (["identify", "nowhere.png"], "nowhere.png is not there"),
+        ([*NULL, "--prompts", "nowhere.txt", "--out", "/shared/e"], "nowhere.txt is not there"),
+        (
+            ["caption", "--images", "/shared/p", "--out", "/shared/c", "--backend", "local:mine"],
+            "--backend: mine is not sent",
+        ),
         ([], "no command"),
     ],
 )
@@ -51,9 +64,8 @@ def test_a_mistake_is_told_even_where_no_cluster_answers():
 def test_flags_and_commands_that_do_not_exist_are_refused(words):
     result = CliRunner().invoke(app, ["submit", "--", *words])
     assert result.exit_code == 2
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(ClickException):
         jobs.checked(words)
-    assert not isinstance(caught.value, UserError)
 
 
 def test_the_identity_is_the_plans_fingerprint_and_the_count_is_not_in_it(tmp_path):
@@ -165,6 +177,14 @@ def test_what_is_sent_fits_into_rays_own_limit():
     files = [path for name in CODE for path in (ROOT / name).rglob("*") if path.is_file()]
     sent = sum(path.stat().st_size for path in files if "__pycache__" not in path.parts)
     assert 30e6 < sent < GCS_STORAGE_MAX_SIZE / 4
+
+
+@pytest.mark.parametrize("address", ["foo", "127.0.0.1:9", "ray://127.0.0.1:9", "http://"])
+def test_an_address_that_is_no_web_address_is_refused_at_once(address, tmp_path):
+    words = ["submit", "--address", address, "--", "verify", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, UserError)
+    assert "is no job server's (expected http://HOST:8265" in str(result.exception)
 
 
 def test_nobody_at_the_address_is_the_users_to_mend(tmp_path):
