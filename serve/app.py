@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 GALLERY = Path(__file__).parent / "gallery"
 PAGES = {"/": "index.html", "/gallery.css": "gallery.css", "/gallery.js": "gallery.js"}
 MOST_BYTES = 64 << 10
+BODY_SECONDS = 10.0
+"""How long a client may take to send a body: until then it holds a place of the ingress."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -42,7 +44,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-TITLES = {404: "no such address", 405: "not with this method"}
+TOLD = {
+    # FastAPI says so of what is no UTF-8, too deep, or a number too long.
+    400: ("the body cannot be read as JSON", "invalid_json"),
+    404: ("no such address", "not_found"),
+    405: ("not with this method", "method_not_allowed"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class Lost(Exception):
 
 def build(desk: Desk) -> FastAPI:
     """The ASGI application."""
-    # Their pages load scripts from elsewhere.
-    app = FastAPI(title="RetinaForge", docs_url=None, redoc_url=None)
+    # Without FastAPI's own pages, which load scripts from elsewhere, and the schema they read.
+    app = FastAPI(title="RetinaForge", docs_url=None, redoc_url=None, openapi_url=None)
     started = int(time.time())
 
     @app.post("/v1/images/generations")
@@ -147,8 +154,8 @@ def _tell_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
-        message = TITLES.get(error.status_code, str(error.detail))
-        return _answer(Problem(error.status_code, message, code="not_found"))
+        message, code = TOLD.get(error.status_code, (str(error.detail), None))
+        return _answer(Problem(error.status_code, message, code=code))
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> JSONResponse:
@@ -165,8 +172,8 @@ def _answer(problem: Problem) -> JSONResponse:
 
 
 class _Guard:
-    """Before anything is read: the token on every `/v1/` address, the name by which an open server
-    is called, and bodies of bounded size.
+    """Before anything is read: the token on every `/v1/` address, and the name by which an open
+    server is called. Then, where there is one to read, a body of bounded size in bounded time.
     """
 
     def __init__(self, app: ASGIApp, token_sha256: str | None) -> None:
@@ -179,11 +186,12 @@ class _Guard:
             return
         try:
             self._check(scope["path"], Headers(scope=scope))
-            body = await _body(receive)
+            if scope["method"] == "POST" and scope["path"].startswith("/v1/"):
+                receive = _replay(await _body(receive), receive)
         except Problem as problem:
             await _answer(problem)(scope, receive, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        await self._app(scope, receive, send)
 
     def _check(self, path: str, headers: Headers) -> None:
         """Raise Problem for a request that may not come in."""
@@ -197,15 +205,22 @@ class _Guard:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The whole body. Raises Problem for one that is too large, before it is in memory."""
+    """The whole body. Raises Problem for one that is too large, before it is in memory, and for one
+    that does not come.
+    """
     body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MOST_BYTES:
-            raise Problem(413, f"a body of more than {MOST_BYTES} bytes", code="too_large")
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return body
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                body += message.get("body", b"")
+                if len(body) > MOST_BYTES:
+                    raise Problem(413, f"a body of more than {MOST_BYTES} bytes", code="too_large")
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return body
+    except TimeoutError as error:
+        late = f"the body did not come within {BODY_SECONDS:g} seconds"
+        raise Problem(408, late, code="timeout") from error
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -66,7 +66,7 @@ def of_environment() -> Token | None:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the address."""
-    if host == "localhost":
+    if host.lower().rstrip(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -78,6 +78,8 @@ def _of_file(file: Path) -> Token:
     try:
         if not file.exists():
             return _written(file)
+        if file.is_dir():
+            raise UserError(f"{file} is a folder", field="--token-file", expected="a file")
         if stat.S_IMODE(file.stat().st_mode) & 0o077:
             raise UserError("others may read this token", file=file, expected="chmod 600")
         return Token(_checked(file.read_text(), str(file)))

@@ -12,7 +12,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from engine.labels import label_value, unknown_name
 from engine.prose.parse import parse
@@ -56,6 +57,17 @@ class ImageRequest(BaseModel):
     moderation: Literal["auto"] | None = None
     stream: Literal[False] | None = None
     user: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_text(cls, body: Any) -> Any:
+        """Names are told back, and half a UTF-16 pair can be written in no answer."""
+        told = [body, body.get("labels")] if isinstance(body, dict) else []
+        try:
+            "".join(name for each in told if isinstance(each, dict) for name in each).encode()
+        except UnicodeEncodeError as error:
+            raise PydanticCustomError("no_text", "a name that is no valid Unicode") from error
+        return body
 
 
 class Problem(Exception):
@@ -127,6 +139,10 @@ def _labels(request: ImageRequest, ref: ModelRef) -> dict[str, Any]:
                     raise UserError(f"{value!r} is no source", expected="a name, or null")
                 ref.check_sources([value] if value else [])
                 given[name] = value or None
+            elif name in LABEL_NAMES and isinstance(value, str | float):
+                # A table's cell may be "2" or 2.0; here every number is one of JSON's.
+                expected = "a number without a point, or null"
+                raise UserError(f"{value!r} is not a whole number", expected=expected)
             elif name in LABEL_NAMES:
                 given[name] = label_value(name, value)
             else:
@@ -183,6 +199,8 @@ def refused(found: Mapping[str, Any]) -> Problem:
     if kind == "json_invalid":
         why = f"{found['ctx']['error']} (at letter {place[-1]})"
         return Problem(400, f"the body is no JSON: {why}", code="invalid_json")
+    if kind == "no_text":
+        return Problem(400, message, code="invalid_value")
     if len(place) == 1:
         message = "the body must be a JSON object, sent as Content-Type: application/json"
         return Problem(400, message, code="invalid_value")

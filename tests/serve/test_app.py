@@ -20,6 +20,7 @@ from engine.specs import recipe_from
 from engine.stages.call import FatalError
 from engine.stages.draw import loaded
 from engine.store.identify import identify
+from serve import app as app_module
 from serve.app import MOST_BYTES, Busy, Desk, Lost, build
 from serve.auth import digest
 from serve.planning import Request, make_plan
@@ -180,6 +181,9 @@ def test_a_request_whose_every_image_the_gates_refuse_is_told_why(ask):
         ({"prompt": "x", "labels": {"source": 3}}, 400, "labels.source", "invalid_value"),
         ({"prompt": "x", "labels": {"is_gc": [1]}}, 400, "labels.is_gc", "invalid_value"),
         ({"prompt": "x", "labels": {"is_gc": True}}, 400, "labels.is_gc", "invalid_value"),
+        ({"prompt": "x", "labels": {"is_gc": "1"}}, 400, "labels.is_gc", "invalid_value"),
+        ({"prompt": "x", "labels": {"is_gc": 1.0}}, 400, "labels.is_gc", "invalid_value"),
+        ({"prompt": "x", "labels": {"is_gc": ""}}, 400, "labels.is_gc", "invalid_value"),
         ({"prompt": "x", "labels": [1]}, 400, "labels", "invalid_value"),
         ({"prompt": "x", "stream": True}, 400, "stream", "invalid_value"),
         ({"prompt": "x", "quality": "hd"}, 400, "quality", "invalid_value"),
@@ -229,6 +233,54 @@ def test_bodies_that_are_no_request(undrawn, content, kind, status):
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b'{"prompt":', "invalid_json"),
+        (b'{"prompt": "\xff"}', "invalid_json"),
+        (b'{"seed": ' + b"7" * 5000 + b"}", "invalid_json"),
+        (b"[" * 30_000 + b"]" * 30_000, "invalid_json"),
+        (b'{"labels": {"\\ud800": 1}}', "invalid_value"),
+        (b'{"\\ud800": 1}', "invalid_value"),
+    ],
+)
+def test_what_python_cannot_read_or_write_is_the_clients_mistake(undrawn, content, code):
+    kind = {"Content-Type": "application/json"}
+    answer = undrawn.post("/v1/images/generations", content=content, headers=kind)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+    assert ("Unicode" in answer.json()["error"]["message"]) == (b"ud800" in content)
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        ("/healthz", "", 405),
+        ("/", "", 405),
+        ("/v1/images/generations", "", 401),
+        ("/v1/images/generations", "wrong", 401),
+        ("/v1/images/generations", SECRET, 408),
+    ],
+)
+def test_a_body_that_never_comes_holds_nothing_for_long(tmp_path, monkeypatch, path, token, status):
+    monkeypatch.setattr(app_module, "BODY_SECONDS", 0.2)
+    app = build(Desk(*planned(tmp_path, "null"), never, token_sha256=digest(SECRET)))
+    asked, sent = [], []
+
+    async def receive():
+        asked.append(path)
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"content-length", b"9"), (b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": ""}
+    asyncio.run(asyncio.wait_for(app(scope, receive, send), 60))
+    assert sent[0]["status"] == status
+    assert bool(asked) == (status == 408)
+
+
 def test_models_are_listed_and_found(undrawn):
     (model,) = undrawn.get("/v1/models").json()["data"]
     assert (model["id"], model["object"], model["size"]) == ("debug", "model", 64)
@@ -237,7 +289,9 @@ def test_models_are_listed_and_found(undrawn):
     assert undrawn.get("/v1/models/other").status_code == 404
     assert undrawn.get("/healthz").json() == {"status": "ok", "model": "debug"}
     assert undrawn.get("/nowhere").json()["error"]["message"] == "no such address"
-    assert undrawn.get("/v1/images/generations").status_code == 405
+    wrong = undrawn.get("/v1/images/generations")
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert undrawn.get("/openapi.json").json()["error"]["code"] == "not_found"
 
 
 def test_with_a_token_the_api_is_closed_and_page_and_health_are_not(tmp_path):
@@ -257,7 +311,16 @@ def test_with_a_token_the_api_is_closed_and_page_and_health_are_not(tmp_path):
 @pytest.mark.parametrize(
     ("host", "status"),
     [
-        *((name, 200) for name in ("localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000")),
+        *(
+            (name, 200)
+            for name in (
+                "localhost",
+                "LOCALHOST:8000",
+                "localhost.",
+                "127.0.0.1:8000",
+                "[::1]:8000",
+            )
+        ),
         *((name, 403) for name in ("evil.example", "evil.example:8000", "10.0.0.3", "", "[::2]")),
     ],
 )
