@@ -45,6 +45,7 @@ END_SECONDS = 15.0
 """How long Ray Serve may take to end before its processes are ended with the cluster."""
 NAME = "retinaforge"
 OPEN = "open"
+ADVERTISED = "For further information visit"
 
 
 class Setting(BaseModel):
@@ -211,17 +212,33 @@ def running(app: serve.Application, host: str, port: int, timeout: float) -> Ite
 
 
 def _why() -> str:
-    """The last line of what a deployment says that failed: the error itself."""
+    """Why a deployment failed."""
     found = serve.status().applications[NAME].deployments.values()
-    return "\n".join(each.message for each in found).strip().splitlines()[-1]
+    return last_words("\n".join(each.message for each in found))
+
+
+def last_words(trace: str) -> str:
+    """The last line of a traceback, the error itself, without pydantic's advertisement below it."""
+    lines = [line.strip() for line in trace.strip().splitlines()]
+    return next(
+        (line for line in reversed(lines) if line and not line.startswith(ADVERTISED)), "no reason"
+    )
 
 
 def _end() -> None:
-    """Let what is being drawn come to its end. A signal to the whole process group has ended Ray
+    """Let what the samplers hold come to its end. A signal to the whole process group has ended Ray
     itself, and then there is nobody to wait for.
     """
     head = ray.get_runtime_context().gcs_address
-    ending = threading.Thread(target=serve.shutdown, daemon=True)
+
+    def end() -> None:
+        # `shutdown` alone drops what is being drawn. `delete` waits for that, though not for images
+        # that still queue: ingress and sampler close together, and Serve has no order for them.
+        with contextlib.suppress(RuntimeError, RayError, RayServeException):
+            serve.delete(NAME)
+        serve.shutdown()
+
+    ending = threading.Thread(target=end, daemon=True)
     last = time.monotonic() + END_SECONDS
     # Ray prints that its controller has died, which is what was asked for.
     with contextlib.redirect_stdout(io.StringIO()):

@@ -10,7 +10,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from engine.schema import UserError
 from serve.auth import VARIABLE, digest
-from serve.service import Setting, application, build
+from serve.service import Setting, application, build, last_words
 
 SECRET = "a-token-of-good-length"
 
@@ -82,6 +82,14 @@ def test_the_device_is_that_of_the_nodes_that_draw():
     assert sampler.ray_actor_options["num_gpus"] == 1
     sampler = deployments(build({**args, "device": "cpu"}))["Sampler"]
     assert sampler.ray_actor_options["num_gpus"] == 0
+
+
+def test_the_reason_of_a_failure_is_the_error_and_not_pydantics_link():
+    with pytest.raises(ValidationError) as caught:
+        Setting(replicas=0, token_sha256=digest(SECRET))
+    assert "For further information" in str(caught.value)
+    assert last_words(str(caught.value)).startswith("Input should be greater than or equal to 1")
+    assert last_words("Traceback\n  ValueError: broken\n\n") == "ValueError: broken"
 
 
 def test_rows_of_a_call_are_part_of_the_plan():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import signal
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +15,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from openai import APIStatusError, RateLimitError
 from ray_head import wait_for
-from server import Server
+from server import TOKEN, Server
+
+from serve.service import CALLS_AHEAD
 
 pytestmark = pytest.mark.slow
 CLIENTS, IMAGES, QUEUE = 8, 4, 8
@@ -75,12 +80,20 @@ def titled(process: psutil.Process) -> str:
 
 def test_a_signal_ends_the_server_and_everything_that_it_started(server):
     started = server.below()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(ask, server.client(), 1)
-        wait_for(lambda: waiting.running() or waiting.done())
-        assert server.process.poll() is None
-        server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(120) == 0
-        waiting.exception(60)
+    assert len(ask(server.client(), 1).data) == 1
+    under_way = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    # As many images as the sampler takes beside none: they wait in no queue.
+    order = json.dumps({"prompt": "an eye", "n": 1 + CALLS_AHEAD, "seed": 1})
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    under_way.request("POST", "/v1/images/generations", order, headers)
+    # One that came later is answered: the first is inside.
+    with urllib.request.urlopen(f"{server.url}/healthz", timeout=60) as later:
+        assert later.status == 200
+    server.process.send_signal(signal.SIGINT)
+    answer = under_way.getresponse()
+    body = answer.read()
+    assert answer.status == 200, body
+    assert all(each["b64_json"] for each in json.loads(body)["data"])
+    assert server.process.wait(120) == 0
     wait_for(lambda: not any(each.is_running() for each in started), 60)
     assert server.said().splitlines()[-2:] == ["stopping", "stopped"]
