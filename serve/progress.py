@@ -9,10 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from engine.pipeline import Progress, Tell
+if TYPE_CHECKING:
+    # Commands import `say` from here, and help must not wait for the pipeline.
+    from engine.pipeline import Progress, Tell
 
 LINE_EVERY = 5.0
+
+
+def say(text: str) -> None:
+    """One line to whoever watches."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -56,7 +64,7 @@ class _Lines:
     def tell(self, state: Progress) -> None:
         now = time.monotonic()
         if now - self._last >= LINE_EVERY or state.note != self._note:
-            print(line(state), file=sys.stderr, flush=True)
+            say(line(state))
             self._last, self._note = now, state.note
 
 

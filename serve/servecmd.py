@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.schema import UserError
+from serve.progress import say
 
 if TYPE_CHECKING:
     from engine.registry import ModelRef
@@ -79,6 +81,8 @@ def serve(
     yours, or one that is made and shown once.
     """
     _check_place(host, port, open_, token_file)
+    if not math.isfinite(timeout):
+        raise UserError(f"{timeout}", field="--timeout", expected="a number of seconds")
     from engine.registry import DEFAULT_MODEL
     from serve import auth
 
@@ -87,7 +91,6 @@ def serve(
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing", expected="pip install -e '.[serve]'") from error
 
-    token = None if open_ else auth.token(token_file)
     setting = Setting(
         model=model or DEFAULT_MODEL,
         device=device,
@@ -97,16 +100,20 @@ def serve(
         replicas=replicas,
         queue=queue,
         timeout=timeout,
-        token_sha256=token.sha256 if token else OPEN,
+        token_sha256=OPEN,
     )
     plan, ref = setting.plan(address)
+    # Only now: a token that is made is shown once, so nothing may be refused in between.
+    token = None if open_ else auth.token(token_file)
+    if token:
+        setting = setting.model_copy(update={"token_sha256": token.sha256})
     _tell_gates(plan, ref, asked=gates is not None)
     _tell_token(token, token_file)
     _end_on_signals()
     try:
         _run(setting, plan, host, port, address)
     except _Ended:
-        _say("stopped")
+        say("stopped")
 
 
 def _run(setting: Setting, plan: Plan, host: str, port: int, address: str | None) -> None:
@@ -125,13 +132,13 @@ def _run(setting: Setting, plan: Plan, host: str, port: int, address: str | None
         with _telling(f"loading {plan.model}"):
             stack.enter_context(running(app, host, port, setting.timeout))
         ready = time.monotonic() - began
-        _say(f"serving {plan.model} at http://{place}:{port} after {ready:.0f} s (Ctrl-C ends it)")
+        say(f"serving {plan.model} at http://{place}:{port} after {ready:.0f} s (Ctrl-C ends it)")
         threading.Event().wait()
 
 
 def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> None:
     """Raise UserError for an address that is not ours to listen on, or not to be left open."""
-    from serve.auth import is_loopback
+    from serve.auth import VARIABLE, is_loopback
 
     if not 1 <= port <= 65535:
         raise UserError(f"{port}", field="--port", expected="1 to 65535")
@@ -141,6 +148,8 @@ def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> 
         )
     if open_ and token_file is not None:
         raise UserError("no token is asked for with --open", field="--token-file", expected="one")
+    if open_ and VARIABLE in os.environ:
+        raise UserError(f"{VARIABLE} is set", field="--open", expected="one of them")
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -157,14 +166,14 @@ def _tell_gates(plan: Plan, ref: ModelRef, asked: bool) -> None:
     from serve.planning import why_off
 
     if off := [name for name in gates.NAMES if name not in plan.gates]:
-        _say(f"gates off: {', '.join(off)} ({'as asked' if asked else why_off(ref)})")
+        say(f"gates off: {', '.join(off)} ({'as asked' if asked else why_off(ref)})")
 
 
 def _tell_token(token: Token | None, file: Path | None) -> None:
     """Show a token that nobody has seen yet, this once."""
     if token is not None and token.made:
         kept = f"kept in {file}" if file else "kept nowhere: write it down"
-        _say(f"token (shown once, {kept}): {token.text}")
+        say(f"token (shown once, {kept}): {token.text}")
 
 
 class _Ended(BaseException):
@@ -177,7 +186,7 @@ def _end_on_signals() -> None:
     def end(number: int, frame: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
-        _say("stopping")
+        say("stopping")
         raise _Ended
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -192,15 +201,11 @@ def _telling(what: str) -> Iterator[None]:
 
     def tell() -> None:
         while not done.wait(TELL_EVERY):
-            _say(f"{what}: {time.monotonic() - began:.0f} s")
+            say(f"{what}: {time.monotonic() - began:.0f} s")
 
-    _say(what)
+    say(what)
     threading.Thread(target=tell, daemon=True).start()
     try:
         yield
     finally:
         done.set()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

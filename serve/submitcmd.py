@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from serve.progress import say
+
 Command = Annotated[
     list[str], typer.Argument(metavar="-- COMMAND", help="Any command of ours that ends.")
 ]
@@ -43,23 +45,23 @@ def submit(
         _name(work.identity, as_json)
         return
     client = jobs.client_of(address)
-    name = jobs.submit(client, work, _say)
+    name = jobs.submit(client, work, say)
     if not wait:
         _name(name, as_json)
         return
     try:
         ended = jobs.followed(client, name, _log if as_json else _out)
     except KeyboardInterrupt:
-        _say(f"\nno longer followed; the job goes on. To end it: ray job stop {name}")
+        say(f"\nno longer followed; the job goes on. To end it: ray job stop {name}")
         raise typer.Exit(1) from None
     except jobs.Unreachable as error:
-        _say(f"error: {error}. What is committed is safe: the same command goes on, or follows")
+        say(f"error: {error}. What is committed is safe: the same command goes on, or follows")
         raise typer.Exit(1) from None
     if as_json:
         outcome = {"submission_id": name, "status": ended.status, "exit_code": ended.exit_code}
         print(json.dumps(outcome))
     if ended.status != "SUCCEEDED":
-        _say(f"job {name} {ended.status.lower()}, exit code {ended.exit_code}")
+        say(f"job {name} {ended.status.lower()}, exit code {ended.exit_code}")
     raise typer.Exit(ended.exit_code if ended.status != "STOPPED" else 1)
 
 
@@ -73,7 +75,3 @@ def _out(text: str) -> None:
 
 def _log(text: str) -> None:
     print(text, end="", file=sys.stderr, flush=True)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -31,9 +31,11 @@ function say(text, bad = false) {
   $("state").classList.toggle("bad", bad);
 }
 
-async function meet() {
-  if (model) return;
+async function meet(again = false) {
+  if (model && !again) return;
   model = (await ask("v1/models")).data[0];
+  $("labels").replaceChildren();
+  $("phantoms").hidden = true;
   sessionStorage.setItem("token", $("token").value.trim());
   $("door").hidden = true;
   const gates = model.gates.length ? `gates: ${model.gates.join(", ")}` : "no gates";
@@ -205,5 +207,5 @@ for (const [name, prompt] of Object.entries(EXAMPLES)) {
 $("form").addEventListener("submit", draw);
 $("stop").addEventListener("click", () => running?.abort());
 $("token").value = sessionStorage.getItem("token") || "";
-$("token").addEventListener("change", () => meet().then(() => say(""), (error) => say(error.message, true)));
+$("token").addEventListener("change", () => meet(true).then(() => say(""), (error) => say(error.message, true)));
 meet().catch((error) => say(error.message, $("door").hidden));

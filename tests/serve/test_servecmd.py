@@ -29,6 +29,7 @@ def served(monkeypatch):
         (["--open", "--host", "0.0.0.0"], "--open: others reach 0.0.0.0"),
         (["--open", "--host", "::"], "--open: others reach ::"),
         (["--open", "--token-file", "token"], "--token-file: no token is asked for"),
+        (["--timeout", "inf"], "--timeout: inf"),
         (["--port", "80000"], "--port: 80000 (expected 1 to 65535)"),
         (["--model", "nowhere"], "--model: no model of that name"),
         (["--gates", "foo"], "--gates: 'foo'"),
@@ -41,6 +42,22 @@ def test_what_is_refused_before_a_token_is_shown(retinaforge, served, flags, wor
     assert (status, out) == (2, "")
     assert words in err
     assert "shown once" not in err
+    assert not served
+
+
+def test_a_token_that_nobody_would_be_shown_is_not_made(retinaforge, served, tmp_path):
+    file = tmp_path / "token"
+    assert retinaforge("serve", "--model", "nowhere", "--token-file", file)[0] == 2
+    assert not file.exists()
+    status, _, err = retinaforge("serve", "--model", "null", "--token-file", tmp_path)
+    assert (status, f"{tmp_path} is a folder" in err) == (2, True)
+    assert not served
+
+
+def test_an_open_server_takes_no_token_from_the_environment(retinaforge, served, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "a-token-of-good-length")
+    status, _, err = retinaforge("serve", "--model", "null", "--open")
+    assert (status, f"--open: {VARIABLE} is set" in err) == (2, True)
     assert not served
 
 

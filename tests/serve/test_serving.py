@@ -209,6 +209,15 @@ def test_a_browser_draws_marked_images_and_shows_what_goes_wrong(server, browser
     page.until(lambda: MODEL in page.find("#model").text)
     assert not page.find("#token").is_displayed()
 
+    # As after a restart of the server under another token.
+    labels = len(browser.find_elements(By.CSS_SELECTOR, "#labels select"))
+    browser.execute_script("document.getElementById('door').hidden = false")
+    page.fill("token", "the-token-of-yesterday\t")
+    page.until(lambda: page.trouble == "a valid token is needed")
+    page.fill("token", f"{TOKEN}\t")
+    page.until(lambda: not page.find("#token").is_displayed())
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#labels select")) == labels > 0
+
     page.fill("prompt", "")
     page.draw()
     assert page.trouble == "an image needs a prompt, or labels"
