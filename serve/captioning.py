@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from engine.store.plan import (
 )
 from serve.generating import ended
 from serve.planning import check_licence, check_out
-from serve.progress import progress
+from serve.progress import progress, say
 
 LINE_EVERY = 5.0
 USUAL_BACKEND = "local"
@@ -102,11 +101,11 @@ def make_job(request: Request, manner: Manner) -> Captioning:
     found = find(request.images)
     if found.others:
         why = "by their names, hidden, or links to folders"
-        _say(f"{found.others:,} other files there are no images {why}")
+        say(f"{found.others:,} other files there are no images {why}")
     if request.labels is not None:
         found, strangers = labelled(found, request.labels)
         if strangers:
-            _say(f"{strangers:,} lines of {request.labels} name other files")
+            say(f"{strangers:,} lines of {request.labels} name other files")
     if existing is not None:
         plan = _resumed(request, existing, found, who)
     else:
@@ -216,7 +215,7 @@ def _planned(
 
 def _advised(code: int) -> int:
     if code == 3:
-        _say(REPAIRED)
+        say(REPAIRED)
     return code
 
 
@@ -227,11 +226,7 @@ def _telling() -> Callable[[int, int], None]:
     def tell(seen: int, of: int) -> None:
         nonlocal last
         if time.monotonic() - last >= LINE_EVERY:
-            _say(f"{seen:,} of {of:,} photographs listed")
+            say(f"{seen:,} of {of:,} photographs listed")
             last = time.monotonic()
 
     return tell
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.schema import UserError
+from serve.progress import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def condition(
     counts = Counts(drawn=drawn)
     outliner = load_segmenter(segmenter, 0)
     for row in label_evidence(draw, read_examples(data), phantoms, outliner, counts, source):
-        _tell(
+        say(
             f"{row.label:28} AUC {row.auc:.2f} ({row.low:.2f} to {row.high:.2f}), "
             f"reader {row.reader_auc:.2f} on {row.read_on}"
         )
@@ -110,7 +110,7 @@ def authenticity(
     rows = []
     for row in tell_apart(_drawer(ref), examples, drawings):
         each = ", ".join(f"{source} {area:.2f}" for source, area in row.by_source.items())
-        _tell(f"drawing {row.drawing}, {row.pairs} pairs, {row.classifier}: {row.auc:.2f} ({each})")
+        say(f"drawing {row.drawing}, {row.pairs} pairs, {row.classifier}: {row.auc:.2f} ({each})")
         rows.append(asdict(row))
     if as_json:
         print(json.dumps({"rows": rows}))
@@ -148,13 +148,13 @@ def captions(
     backend = caption.resolve(named, allow_plain)
     if write and backend.folder is None:
         raise UserError("a served model keeps no card here", field="--write")
-    rows = table(grade_captions(describe_with(backend), read_examples(data), _tell))
+    rows = table(grade_captions(describe_with(backend), read_examples(data), say))
     for row in rows:
         figures = ", ".join(
             f"{name} {value:.2f} (prior {row['prior'][name]:.2f})"
             for name, value in row["scores"].items()
         )
-        _tell(f"{row['label']:28} {row['rows']:4} {row['on']}: {figures}")
+        say(f"{row['label']:28} {row['rows']:4} {row['on']}: {figures}")
     if write and backend.folder:
         card = {k: v for k, v in read_card(backend.folder).items() if k != "weights_sha256"}
         write_card(backend.folder, {**card, "caption_scores": rows})
@@ -169,7 +169,3 @@ def _drawer(ref: ModelRef) -> Callable[[Sequence[Spec]], list[np.ndarray]]:
 
     sampler = registry.load(ref, usual_settings(Request(out=Path()), ref))
     return lambda specs: [drawn.image for drawn in sampler.draw(specs)]
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from serve.progress import say
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A finished model folder.")]
 Data = Annotated[
@@ -56,13 +57,9 @@ def calibrate(
     """
     from engine.gates.calibrate import calibrate as set_gate
 
-    facts = set_gate(model, data, held_out, reference, thumbnails, force, _tell)
+    facts = set_gate(model, data, held_out, reference, thumbnails, force, say)
     if as_json:
         print(json.dumps(facts))
         return
     for name, value in facts.items():
         print(f"{name.replace('_', ' '):20} {value}")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.store.plan import CaptionPlan, Plan, read_any_plan
 from serve.planning import Request, make_plan, why_off
-from serve.progress import duration, line, progress
+from serve.progress import duration, line, progress, say
 
 
 def how(
@@ -90,9 +89,9 @@ def forecast(request: Request, schedule: How, as_json: bool) -> int:
             f"{found.bytes / 1e6:,.1f} MB of disk (from {found.sampled} rows drawn)"
         )
     if found.failed:
-        _say(f"{found.failed} of {found.sampled} sampled rows failed and would be dead letters")
+        say(f"{found.failed} of {found.sampled} sampled rows failed and would be dead letters")
     if found.bytes > found.free_bytes:
-        _say(f"the disk has {found.free_bytes / 1e6:,.1f} MB free: the run would stop there")
+        say(f"the disk has {found.free_bytes / 1e6:,.1f} MB free: the run would stop there")
     return 0
 
 
@@ -100,11 +99,11 @@ def _warn(request: Request, plan: Plan, ref: ModelRef) -> None:
     """Say what the user did not ask for and should know before the first image."""
     off = [name for name in gates.NAMES if name not in plan.gates]
     if request.gates is None and off:
-        _say(f"gates off: {', '.join(off)} ({why_off(ref)})")
+        say(f"gates off: {', '.join(off)} ({why_off(ref)})")
     if request.prompts is not None and not ref.reads_prompts:
-        _say(f"{ref.name} reads no prompt: of these only the labels that they state are used")
+        say(f"{ref.name} reads no prompt: of these only the labels that they state are used")
     if alone := sorted(plan.recipe.labels() & {*ref.phantom_only}):
-        _say(f"no photograph shows that these steer, phantoms alone: {', '.join(alone)}")
+        say(f"no photograph shows that these steer, phantoms alone: {', '.join(alone)}")
 
 
 def ended(folder: Path, job: Any, as_json: bool) -> int:
@@ -112,10 +111,10 @@ def ended(folder: Path, job: Any, as_json: bool) -> int:
     try:
         state: Progress = job()
     except RunError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _say("interrupted; what is committed is safe, and the same command goes on from there")
+        say("interrupted; what is committed is safe, and the same command goes on from there")
         return 1
     if as_json:
         print(json.dumps(_summary(folder, state)))
@@ -124,9 +123,9 @@ def ended(folder: Path, job: Any, as_json: bool) -> int:
     else:
         print(f"{folder}: {line(state)}, {duration(state.seconds)}")
     if state.truncated:
-        _say(f"{state.truncated:,} prompts were longer than the model's context and were cut")
+        say(f"{state.truncated:,} prompts were longer than the model's context and were cut")
     if state.dead:
-        _say(f"{state.dead:,} rows failed, see {folder}/dead; `retinaforge redrive` tries again")
+        say(f"{state.dead:,} rows failed, see {folder}/dead; `retinaforge redrive` tries again")
     return 3 if state.dead else 0
 
 
@@ -142,7 +141,3 @@ def _summary(folder: Path, state: Progress) -> dict[str, Any]:
         "images_per_s": round(state.images_per_s, 3),
         "rejects": state.rejects,
     }
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
