@@ -158,6 +158,10 @@ def _make_missing(folder: Folder, job: Job, attempt: Attempt, how: How, tell: Te
     if not missing:
         return standing(folder)
     tell(replace(standing(folder), note="starting Ray"))
+    # A job runs from shipped code, which another raylet of its machine may lay down anew as soon as
+    # this process has joined: the driver needs nothing of it from then on.
+    import engine.store.sink  # noqa: F401
+
     joined = joins(how.address)
     with cluster(how.address, how.workers), watching(folder, tell) as watch:
         workers = worker_count(how.workers, _needs(job, how), joined)
