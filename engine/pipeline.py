@@ -32,10 +32,12 @@ from engine.store.commits import (
     close_attempt,
     is_closed,
     leftovers,
+    orphans,
     read_commits,
     sweep,
     take_attempt,
 )
+from engine.store.files import remove
 from engine.store.parts import dead_files, read_dead
 from engine.store.plan import Plan, write_plan
 from engine.store.ranges import Ranges
@@ -132,7 +134,7 @@ def is_whole(folder: Folder, count: int | None) -> bool:
     commits, damaged = read_commits(folder)
     distinct = ranges.union(each for commit in commits for each in commit.indices)
     shared = sum(commit.rows for commit in commits) > ranges.size(distinct)
-    untidy = damaged or shared or next(leftovers(folder), None)
+    untidy = damaged or shared or next(orphans(folder), None)
     untidy = untidy or dead_files(folder)[1] or read_dead(folder)[1]
     return not untidy and not unsound(folder, commits)
 
@@ -201,7 +203,9 @@ def _one_pass(
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=pool, max_tasks_in_flight_per_actor=2),
-            fn_constructor_args=job.arguments(folder.root.resolve(), how.batch, limits),
+            fn_constructor_args=job.arguments(
+                folder.root.resolve(), attempt.number, how.batch, limits
+            ),
             num_cpus=needs.pop("CPU", None),
             num_gpus=needs.pop("GPU", None),
             resources=needs or None,
@@ -223,14 +227,13 @@ def _needs(job: Job, how: How) -> dict[str, float]:
 def _finish(folder: Folder, job: Job, attempt: Attempt) -> None:
     """Write the data card, close the attempt, and clear what its killed tasks left behind."""
     now = standing(folder)
+    voided = dead_files(folder)[1]
     check_fence(folder, attempt.number)
     write_card(folder, attempt.number, job.plan, now.planned, now.committed, now.dead)
     check_fence(folder, attempt.number)
     close_attempt(folder, attempt.number)
-    for path in leftovers(folder, older_than=attempt.number + 1):
-        path.unlink(missing_ok=True)
-    for path in dead_files(folder)[1]:
-        path.unlink(missing_ok=True)
+    for path in (*leftovers(folder, older_than=attempt.number + 1), *voided):
+        remove(path)
     if not is_whole(folder, None):
         raise RunError("a late task wrote while the run was ending; repeat the command to mend it")
 

@@ -182,6 +182,7 @@ class CaptionActor:
     def __init__(
         self,
         root: str,
+        attempt: int,
         images: str,
         backend: Backend,
         manner: Manner,
@@ -201,15 +202,15 @@ class CaptionActor:
             raise FatalError(f"this node does not see {images}: it must lie on shared storage")
         captioner = caption.load(backend, manner)
         self._caption = Caption(plan, file, Path(images), captioner, batch, limits)
-        self._root = Path(root)
+        self._ledger = Ledger(Path(root), attempt)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """`batch` holds one chunk: its ranges as JSON. Raises FatalError."""
         chunks = [json.loads(text) for text in batch["chunk"].to_pylist()]
         chunk = [(start, stop) for each in chunks for start, stop in each]
-        ledger, caption = Ledger(self._root), self._caption
+        caption = self._caption
         try:
-            return survived(ledger, chunk, caption.limits, caption.table, caption.given_up)
+            return survived(self._ledger, chunk, caption.limits, caption.table, caption.given_up)
         except CaptionerLost as error:
             raise FatalError(str(error)) from error
 
@@ -232,6 +233,8 @@ class Captioning:
         """As many as keep a server busy."""
         return self.manner.in_flight if self.backend.address else 1
 
-    def arguments(self, root: Path, batch: int | None, limits: Limits) -> tuple[Any, ...]:
+    def arguments(
+        self, root: Path, attempt: int, batch: int | None, limits: Limits
+    ) -> tuple[Any, ...]:
         """See `engine.stages.job.Job`."""
-        return str(root), str(self.images), self.backend, self.manner, batch, limits
+        return str(root), attempt, str(self.images), self.backend, self.manner, batch, limits

@@ -19,7 +19,7 @@ import pyarrow as pa
 from engine.stages.call import FatalError
 from engine.stages.limits import Limits, Meter
 from engine.store import ranges
-from engine.store.commits import Folder, attempts, temporary
+from engine.store.commits import Folder, check_fence, fenced
 from engine.store.ranges import Ranges
 
 DEATHS = 2
@@ -32,23 +32,28 @@ HOPELESS = 8
 
 
 class Ledger:
-    """The marks of one run over a folder."""
+    """The marks of one run over a folder. The run's number is given, never looked up: a worker
+    that wakes late must not take a newer run's.
+    """
 
-    def __init__(self, root: Path) -> None:
-        self._place = Folder(root).attempts
-        self._attempt = attempts(Folder(root))[-1].number
+    def __init__(self, root: Path, attempt: int) -> None:
+        self._folder = Folder(root)
+        self._attempt = attempt
 
     @contextmanager
     def under_way(self, name: str) -> Iterator[int]:
-        """Mark work of this name for the time of a `with`; gives how many workers died over it."""
-        final = self._place / name
-        deaths = sum(1 for _ in self._place.glob(f".{name}.{self._attempt:06d}-*.tmp"))
-        mark = temporary(final, self._attempt)
-        mark.touch()
-        try:
-            yield deaths
-        finally:
-            mark.unlink(missing_ok=True)
+        """Mark work of this name for the time of a `with`; gives how many workers died over it.
+        Raises StaleAttempt before or after the work if a newer run has the folder.
+        """
+        final = self._folder.attempts / name
+        deaths = sum(1 for _ in final.parent.glob(f".{name}.{self._attempt:06d}-*.tmp"))
+        with fenced(self._folder, final, self._attempt) as mark:
+            mark.touch()
+            try:
+                check_fence(self._folder, self._attempt)
+                yield deaths
+            finally:
+                mark.unlink(missing_ok=True)
 
 
 def survived(

@@ -149,7 +149,7 @@ class DrawActor:
     with each call.
     """
 
-    def __init__(self, root: str, batch: int | None, limits: Limits) -> None:
+    def __init__(self, root: str, attempt: int, batch: int | None, limits: Limits) -> None:
         """Raises FatalError if this node's libraries or weights are not the plan's, or the model
         cannot be loaded.
         """
@@ -159,14 +159,14 @@ class DrawActor:
         # Counted in the folder, so that a row that a redrive saved is drawn again to the same end.
         draws = DRAWS * (1 + redrives(Folder(Path(root))))
         self._draw = _own(plan, batch, limits, draws)
-        self._root = Path(root)
+        self._ledger = Ledger(Path(root), attempt)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """`batch` holds one chunk: its ranges as JSON."""
         chunks = [json.loads(text) for text in batch["chunk"].to_pylist()]
         chunk = [(start, stop) for each in chunks for start, stop in each]
         draw = self._draw
-        return survived(Ledger(self._root), chunk, draw.limits, draw.table, draw.given_up)
+        return survived(self._ledger, chunk, draw.limits, draw.table, draw.given_up)
 
 
 def _own(plan: Plan, batch: int | None, limits: Limits, draws: int) -> Draw:

@@ -39,8 +39,10 @@ class Job(Protocol):
     def row_bytes(self) -> float:
         """The same of its bytes."""
 
-    def arguments(self, root: Path, batch: int | None, limits: Limits) -> tuple[Any, ...]:
-        """What the actor is made with."""
+    def arguments(
+        self, root: Path, attempt: int, batch: int | None, limits: Limits
+    ) -> tuple[Any, ...]:
+        """What the actor of a run (`attempt`) is made with."""
 
 
 @dataclass(frozen=True)
@@ -67,5 +69,7 @@ class Drawing:
     def row_bytes(self) -> float:
         return self.plan.recipe.size**2 * BYTES_PER_PIXEL
 
-    def arguments(self, root: Path, batch: int | None, limits: Limits) -> tuple[Any, ...]:
-        return str(root), batch, limits
+    def arguments(
+        self, root: Path, attempt: int, batch: int | None, limits: Limits
+    ) -> tuple[Any, ...]:
+        return str(root), attempt, batch, limits

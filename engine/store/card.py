@@ -5,13 +5,11 @@ croissant.json, from the plan and the counts.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from engine.store import captioned
-from engine.store.commits import Folder, temporary, write_durably
+from engine.store.commits import Folder, put
 from engine.store.croissant import describe
 from engine.store.plan import COMPUTED, PHANTOM, AnyPlan, CaptionPlan, Plan
 from engine.store.rows import common_columns, shares
@@ -161,10 +159,10 @@ def write_card(
         text = captioned.card_text(plan, figures)
     else:
         text = _drawn(folder, plan, figures)
-    _replace(folder, attempt, folder.card, text)
+    put(folder, attempt, folder.card, text)
     finished = max((share.commit.finished for share in parts), default=0.0)
     record = describe(plan, committed, finished, common_columns(folder, parts))
-    _replace(folder, attempt, folder.root / "croissant.json", json.dumps(record, indent=1) + "\n")
+    put(folder, attempt, folder.croissant, json.dumps(record, indent=1) + "\n")
 
 
 def _drawn(folder: Folder, plan: Plan, figures: dict[str, str | int]) -> str:
@@ -278,13 +276,6 @@ def _counted(counts: Counter[str]) -> list[tuple[str, str]]:
     rest = counts.total() - sum(number for _, number in shown)
     lines = [(reason, f"{number:,}") for reason, number in shown]
     return [*lines, ("all other reasons", f"{rest:,}")] if rest else lines
-
-
-def _replace(folder: Folder, attempt: int, final: Path, text: str) -> None:
-    # Both files take the card's temporary name: it is what the next run sweeps after a crash.
-    written = temporary(folder.card, attempt)
-    write_durably(written, text.encode())
-    os.replace(written, final)
 
 
 def _size_category(rows: int) -> str:

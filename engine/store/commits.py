@@ -1,42 +1,64 @@
 """The commit protocol of a data set folder: attempts, commit records, and the fence between runs.
 
-A reader trusts a part only if `commits/` holds its record. Everything that becomes visible does so
-in one step: written whole to a hidden temporary name, flushed to the disk, then hard-linked to its
-final name, which fails if that name is taken.
+A reader trusts a part only if `commits/` holds its record. Every file of a run, whatever it holds,
+becomes visible in one step, through `fenced`: written whole to a hidden temporary name, flushed to
+the disk, then given its final name.
 
-Every run takes the next attempt number by creating `attempts/NNNNNN.json`. A writer makes the
-temporary file of its commit record first, then looks whether its attempt is still the latest, then
-links; a new run takes its number first, then deletes the temporary files of older attempts. So a
-writer of a killed run that still breathes either committed before the new run looked, or finds its
-temporary file gone, or sees the newer attempt: it can never commit later.
+Every run takes the next attempt number by creating `attempts/NNNNNN.json`. A writer makes its
+temporary file first, then looks whether its attempt is still the latest, then names it; a new run
+takes its number first, then deletes the temporary files of older attempts. So a writer of a killed
+or paused run that breathes again either named its file before the new run looked, or finds its
+temporary file gone, or sees the newer attempt: it can never make anything visible later.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from engine.schema import UserError
+from engine.store.files import (
+    NotAFile,
+    StaleAttempt,
+    flush_folder,
+    listed,
+    number_of,
+    publish,
+    read_small,
+    remove,
+    replace,
+    temporary,
+    write_durably,
+)
 
 NAME = re.compile(r"^(\d{6})-[0-9a-f]{20}$")
 LISTING = re.compile(r"^images-[0-9a-f]{16}\.parquet$")
 """The list of photographs of a folder of captions, written just before its plan."""
-TEMPORARY = re.compile(r"^\..*\.(\d{6})-[0-9a-f]{32}\.tmp$")
+RECORD = re.compile(r"[0-9].*\.json")
+TABLE = re.compile(r"[0-9].*\.parquet")
+HIDDEN = re.compile(r"\..*\.tmp")
+CARDS = re.compile(r"\.(README\.md|croissant\.json)\..*\.tmp")
+"""Beside the folders only the cards': a plan's may be that of a run that is just starting."""
 
-
-class StaleAttempt(RuntimeError):
-    """Another run has taken over the folder: this one must write nothing more."""
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+Seconds = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
+"""Of a Unix time, up to the last that a calendar holds."""
 
 
 class Commit(BaseModel):
@@ -49,17 +71,23 @@ class Commit(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     part: str
-    attempt: int
-    rows: int
-    bytes: int
+    attempt: Count
+    rows: Count
+    bytes: Count
     sha256: str
-    indices: list[tuple[int, int]]
+    indices: list[tuple[Count, Count]]
     fingerprint: str
-    truncated: int
-    worker_seconds: float
-    drawn: float
-    finished: float
-    rejects: dict[str, int] = {}
+    truncated: Count
+    worker_seconds: Seconds
+    drawn: Seconds
+    finished: Seconds
+    rejects: dict[str, Count] = {}
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Self:
+        if any(start >= stop for start, stop in self.indices):
+            raise ValueError("a range of rows that ends before it starts")
+        return self
 
     @property
     def name(self) -> str:
@@ -74,8 +102,8 @@ class Attempt(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    number: int
-    count: int
+    number: Count
+    count: Count
     redrive: bool = False
     host: str = ""
     pid: int = 0
@@ -121,9 +149,14 @@ class Folder:
         return self.root / "private"
 
     def make(self) -> None:
-        """Create the subfolders; nothing happens to those that are there."""
+        """Create the subfolders; nothing happens to those that are there. Raises UserError where
+        something else has the name of one.
+        """
         for path in (self.parts, self.commits, self.dead, self.attempts):
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except FileExistsError as error:
+                raise UserError("is no folder", file=path, expected="a folder") from error
 
     def part_of(self, commit: Commit) -> Path:
         return self.parts / commit.part
@@ -132,55 +165,22 @@ class Folder:
         return self.commits / f"{commit.name}.json"
 
 
-def temporary(final: Path, attempt: int) -> Path:
-    """A hidden name beside `final` that carries the attempt and that no other writer uses."""
-    return final.parent / f".{final.name}.{attempt:06d}-{uuid.uuid4().hex}.tmp"
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file and flush it to the disk."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def publish(written: Path, final: Path) -> bool:
-    """Give a written temporary file its final name, in one step; False if that name is taken
-    already.
-
-    Raises StaleAttempt if a newer run has deleted the temporary file.
-    """
-    try:
-        os.link(written, final)
-    except FileExistsError:
-        return False
-    except FileNotFoundError as error:
-        raise StaleAttempt(f"{written.name} was swept by a newer run") from error
-    finally:
-        written.unlink(missing_ok=True)
-    flush_folder(final.parent)
-    return True
-
-
-def flush_folder(path: Path) -> None:
-    """Make the names in a folder survive a power failure."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def attempts(folder: Folder) -> list[Attempt]:
     """All attempts so far, oldest first. Raises UserError for a record that was damaged by hand."""
     found = []
-    for path in sorted(folder.attempts.glob("[0-9]*.json")):
+    for path in listed(folder.attempts, RECORD):
         try:
-            found.append(Attempt.model_validate_json(path.read_bytes()))
-        except ValidationError as error:
-            raise UserError("this record of a run is damaged; restore it", file=path) from error
+            attempt = Attempt.model_validate_json(read_small(path))
+        except (ValidationError, NotAFile) as error:
+            raise _damaged(path) from error
+        if path.name != f"{attempt.number:06d}.json":
+            raise _damaged(path)
+        found.append(attempt)
     return found
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError("this record of a run is damaged; restore it", file=path)
 
 
 def redrives(folder: Folder) -> int:
@@ -242,27 +242,46 @@ def check_fence(folder: Folder, attempt: int) -> None:
         raise StaleAttempt(f"attempt {attempt} is over: a newer run has taken this folder")
 
 
+@contextmanager
+def fenced(folder: Folder, final: Path, attempt: int) -> Iterator[Path]:
+    """A temporary file to write in a `with`, after which `publish` or `replace` may name it: the
+    one way in which a run's file gets there.
+
+    Raises StaleAttempt if a newer run has taken the folder; the file is gone then, as after any
+    other error.
+    """
+    written = temporary(final, attempt)
+    try:
+        yield written
+        check_fence(folder, attempt)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
+
+
 def add_commit(folder: Folder, commit: Commit) -> bool:
     """Publish a commit record; False if this part is committed already.
 
     Raises StaleAttempt if a newer run has taken the folder.
     """
     final = folder.record_of(commit)
-    written = temporary(final, commit.attempt)
-    write_durably(written, (commit.model_dump_json() + "\n").encode())
-    try:
-        check_fence(folder, commit.attempt)
-    except StaleAttempt:
-        written.unlink(missing_ok=True)
-        raise
+    with fenced(folder, final, commit.attempt) as written:
+        write_durably(written, (commit.model_dump_json() + "\n").encode())
     return publish(written, final)
+
+
+def put(folder: Folder, attempt: int, final: Path, text: str) -> None:
+    """Write a file of which the newest counts, such as a card. Raises StaleAttempt."""
+    with fenced(folder, final, attempt) as written:
+        write_durably(written, text.encode())
+    replace(written, final)
 
 
 def read_commits(folder: Folder) -> tuple[list[Commit], list[Path]]:
     """All commits by ascending name, and the records that cannot be read."""
     commits: list[Commit] = []
     damaged: list[Path] = []
-    for path in sorted(folder.commits.glob("[0-9]*.json")):
+    for path in listed(folder.commits, RECORD):
         commit = read_commit(path)
         if commit is None:
             damaged.append(path)
@@ -274,8 +293,8 @@ def read_commits(folder: Folder) -> tuple[list[Commit], list[Path]]:
 def read_commit(path: Path) -> Commit | None:
     """One record, or None if it is damaged or does not belong to its file name."""
     try:
-        commit = Commit.model_validate(json.loads(path.read_bytes()))
-    except (ValueError, ValidationError):
+        commit = Commit.model_validate_json(read_small(path))
+    except (ValidationError, NotAFile, FileNotFoundError):
         return None
     return commit if commit.name == path.stem else None
 
@@ -287,18 +306,28 @@ def leftovers(folder: Folder, older_than: int | None = None) -> Iterator[Path]:
     Commit records come first, so that deleting in this order closes the door on late writers.
     """
     places = (folder.commits, folder.parts, folder.dead, folder.attempts, folder.private)
-    hidden = chain.from_iterable(place.glob(".*.tmp") for place in places)
-    # Beside the folders only the cards': a plan's may be that of a run that is just starting.
-    cards = (folder.root.glob(f".{card.name}.*.tmp") for card in (folder.card, folder.croissant))
-    for path in chain(hidden, *cards):
-        match = TEMPORARY.match(path.name)
-        if older_than is None or (match and int(match.group(1)) < older_than):
+    hidden = chain.from_iterable(listed(place, HIDDEN) for place in places)
+    for path in chain(hidden, listed(folder.root, CARDS)):
+        number = number_of(path)
+        if older_than is None or (number is not None and number < older_than):
             yield path
-    committed = {path.stem for path in folder.commits.glob("[0-9]*.json")}
-    for path in folder.parts.glob("*.parquet"):
+    committed = {path.stem for path in listed(folder.commits, RECORD)}
+    for path in listed(folder.parts, TABLE):
         match = NAME.match(path.stem)
         ours = older_than is None or not match or int(match.group(1)) < older_than
         if path.stem not in committed and ours:
+            yield path
+
+
+def orphans(folder: Folder) -> Iterator[Path]:
+    """Leftovers that stand where rows do. What a process of a run that is over has just begun to
+    write is none: it can never become visible, and that process may still be about to remove it.
+    """
+    latest = max((attempt.number for attempt in attempts(folder)), default=0)
+    over = latest + 1 if is_closed(folder, latest) else latest
+    for path in leftovers(folder):
+        number = number_of(path)
+        if path.parent != folder.attempts and (number is None or number >= over):
             yield path
 
 
@@ -310,7 +339,6 @@ def sweep(folder: Folder, attempt: int) -> int:
     check_fence(folder, attempt)
     swept = 0
     for path in leftovers(folder, older_than=attempt):
-        with suppress(FileNotFoundError):
-            path.unlink()
-            swept += 1
+        remove(path)
+        swept += 1
     return swept

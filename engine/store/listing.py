@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.schema import LABEL_NAMES, Annotation, UserError
-from engine.store.commits import LISTING, flush_folder, temporary
+from engine.store.commits import LISTING
+from engine.store.files import NotAFile, publish, temporary
 from engine.store.parts import sha256_of
 
 GROUP = 4096
@@ -67,10 +68,9 @@ def write_listing(root: Path, listed: Iterable[Listed]) -> str:
         with written.open("rb") as file:
             os.fsync(file.fileno())
         digest = sha256_of(written)
-        written.replace(listing_of(root, digest))
+        publish(written, listing_of(root, digest))
     finally:
         written.unlink(missing_ok=True)
-    flush_folder(root)
     return digest
 
 
@@ -84,9 +84,11 @@ def check_listing(root: Path, sha256: str) -> Path:
     unless it is the one that the plan names.
     """
     file = listing_of(root, sha256)
-    if not file.is_file():
-        raise UserError("the list of photographs is gone; restore it", file=file)
-    if sha256_of(file) != sha256:
+    try:
+        changed = sha256_of(file) != sha256
+    except (FileNotFoundError, NotAFile) as error:
+        raise UserError("the list of photographs is gone; restore it", file=file) from error
+    if changed:
         raise UserError("the list of photographs was changed; restore it", file=file)
     for other in root.glob("images-*.parquet"):
         if LISTING.match(other.name) and other != file:

@@ -23,14 +23,16 @@ import pyarrow.parquet as pq
 from engine.schema import IMAGE_TYPE, LABEL_NAMES, row_schema
 from engine.store import ranges
 from engine.store.commits import (
+    NAME,
+    TABLE,
     Commit,
     Folder,
     add_commit,
     attempts,
     check_fence,
-    publish,
-    temporary,
+    fenced,
 )
+from engine.store.files import NotAFile, listed, open_file, publish
 
 ROW_GROUP = 128
 
@@ -132,7 +134,7 @@ def write_part(
     name = part_name(rows["id"].to_pylist(), attempt)
     final = folder.parts / f"{name}.parquet"
     check_fence(folder, attempt)
-    digest, count = _publish_table(rows, final, attempt)
+    digest, count = _publish_table(folder, rows, final, attempt)
     commit = Commit(
         part=final.name,
         attempt=attempt,
@@ -151,19 +153,13 @@ def write_part(
     return commit
 
 
-def _publish_table(rows: pa.Table, final: Path, attempt: int) -> tuple[str, int]:
+def _publish_table(folder: Folder, rows: pa.Table, final: Path, attempt: int) -> tuple[str, int]:
     """Write and publish a table; SHA-256 and size of the file that ends up under the final name."""
-    written = temporary(final, attempt)
-    try:
-        with written.open("xb") as file:
-            hashing = _Hashing(file)
-            _write_table(rows, hashing)
-            file.flush()
-            os.fsync(file.fileno())
-        check_fence(folder=Folder(final.parent.parent), attempt=attempt)
-    except BaseException:
-        written.unlink(missing_ok=True)
-        raise
+    with fenced(folder, final, attempt) as written, written.open("xb") as file:
+        hashing = _Hashing(file)
+        _write_table(rows, hashing)
+        file.flush()
+        os.fsync(file.fileno())
     if publish(written, final):
         return hashing.digest.hexdigest(), hashing.count
     # A first try of this very write was killed between its link and its commit: adopt its whole,
@@ -216,16 +212,10 @@ def _write_private(folder: Folder, attempt: int, table: pa.Table) -> None:
 def _publish_small(folder: Folder, attempt: int, rows: pa.Table, place: Path) -> None:
     """Write rows as one file in `place`, named as a part is."""
     final = place / f"{part_name(rows['id'].to_pylist(), attempt)}.parquet"
-    written = temporary(final, attempt)
-    try:
-        with written.open("xb") as file:
-            pq.write_table(rows, file)
-            file.flush()
-            os.fsync(file.fileno())
-        check_fence(folder, attempt)
-    except BaseException:
-        written.unlink(missing_ok=True)
-        raise
+    with fenced(folder, final, attempt) as written, written.open("xb") as file:
+        pq.write_table(rows, file)
+        file.flush()
+        os.fsync(file.fileno())
     publish(written, final)
 
 
@@ -234,8 +224,11 @@ def dead_files(folder: Folder) -> tuple[list[Path], list[Path]]:
     counted: list[Path] = []
     voided: list[Path] = []
     redriven = max((each.number for each in attempts(folder) if each.redrive), default=0)
-    for path in sorted(folder.dead.glob("[0-9]*.parquet")):
-        (counted if int(path.name[:6]) >= redriven else voided).append(path)
+    for path in listed(folder.dead, TABLE):
+        number = path.name[:6]
+        # A file that a hand put there counts, so that it is seen to be damaged.
+        counts = not number.isdecimal() or int(number) >= redriven
+        (counted if counts else voided).append(path)
     return counted, voided
 
 
@@ -273,7 +266,11 @@ def dead_rejects(folder: Folder, committed: ranges.Ranges) -> Counter[str]:
 
 def _read_letters(path: Path) -> pa.Table | None:
     """One file, or None if it is damaged or does not belong to its file name."""
-    data = path.read_bytes()  # A disk that refuses to read is no damage: it raises here.
+    try:
+        with open_file(path) as file:
+            data = file.read()  # A disk that refuses to read is no damage: it raises here.
+    except (NotAFile, FileNotFoundError):
+        return None
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read()
     except (pa.ArrowException, OSError):
@@ -283,13 +280,15 @@ def _read_letters(path: Path) -> pa.Table | None:
         table = table.append_column(REJECTS, pa.nulls(table.num_rows, REJECTS.type))
     if table.schema.names != dead_schema().names or table["index"].null_count:
         return None
+    if not table.schema.equals(dead_schema()) or not NAME.match(path.stem):
+        return None
     ids = [str(each) for each in table["id"].to_pylist()]
     return table if part_name(ids, int(path.name[:6])) == path.stem else None
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
+    """SHA-256 of a file, read in pieces. Raises what `open_file` does."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -20,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from engine.phantom import VERSION
 from engine.schema import UserError
 from engine.specs import Recipe
-from engine.store.commits import LISTING, Folder, flush_folder, temporary, write_durably
+from engine.store.commits import LISTING, Folder
+from engine.store.files import NotAFile, publish, read_small, temporary, write_durably
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The models that lie in this checkout."""
@@ -196,7 +199,7 @@ def read_any_plan(root: Path) -> AnyPlan | None:
     file = Folder(root).plan
     if root.exists() and not root.is_dir():
         raise UserError("this is a file", file=root, expected="a folder")
-    if not file.exists():
+    if not os.path.lexists(file):
         if root.is_dir() and not all(map(_before_a_plan, root.iterdir())):
             raise UserError(
                 "this folder is not empty and holds no plan.json",
@@ -216,7 +219,12 @@ def _before_a_plan(path: Path) -> bool:
 
 
 def _parse(file: Path) -> AnyPlan:
-    text = file.read_bytes()
+    try:
+        text = read_small(file)
+    except NotAFile as error:
+        raise UserError(
+            f"not a plan: {error.strerror}", file=file, expected="the file that a run wrote"
+        ) from error
     try:
         kind = CaptionPlan if json.loads(text).get("kind") == "caption" else Plan
         return kind.model_validate_json(text)
@@ -224,7 +232,7 @@ def _parse(file: Path) -> AnyPlan:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or None
         raise UserError(f"not a plan: {first['msg']}", file=file, field=field) from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"not a plan: {error}", file=file) from error
 
 
@@ -238,16 +246,15 @@ def write_plan(root: Path, plan: AnyPlan) -> None:
     text = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
     write_durably(written, text.encode())
     try:
-        # A link, not a rename: of two runs that create the folder at once, the second must not
-        # replace the first's.
-        file.hardlink_to(written)
-    except FileExistsError:
-        existing = read_any_plan(root)
-        if existing is not None:
-            refuse_differences(root, existing, plan)
-    finally:
-        written.unlink(missing_ok=True)
-    flush_folder(root)
+        # Of two runs that create the folder at once, the second must not replace the first's.
+        created = publish(written, file)
+    except UserError:
+        with suppress(OSError):
+            root.rmdir()
+        raise
+    existing = None if created else read_any_plan(root)
+    if existing is not None:
+        refuse_differences(root, existing, plan)
 
 
 def refuse_differences(root: Path, existing: AnyPlan, wanted: AnyPlan) -> None:

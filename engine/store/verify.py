@@ -8,6 +8,7 @@ pixels.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -22,10 +23,11 @@ from engine.store.commits import (
     Commit,
     Folder,
     check_fence,
-    leftovers,
+    orphans,
     planned_rows,
     read_commits,
 )
+from engine.store.files import NotAFile, open_file, remove
 from engine.store.parts import Cost, read_dead, sha256_of, write_part
 from engine.store.plan import read_any_plan
 from engine.store.ranges import Ranges
@@ -82,9 +84,11 @@ def is_sound(folder: Folder, commit: Commit, fingerprint: str) -> bool:
     """
     path = folder.part_of(commit)
     try:
-        whole = path.stat().st_size == commit.bytes and sha256_of(path) == commit.sha256
+        with open_file(path) as file:
+            sized = os.fstat(file.fileno()).st_size == commit.bytes
+        whole = sized and sha256_of(path) == commit.sha256
         return whole and commit.fingerprint == fingerprint and _holds(path, commit)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotAFile):
         return False
 
 
@@ -148,7 +152,7 @@ def verify(root: Path) -> Verdict:
         missing=ranges.size(ranges.minus([(0, planned)], ranges.union([*inside, *dead]))),
         duplicate=sum(commit.rows for commit in sound) - ranges.size(inside),
         corrupt=len(bad) + len(damaged) + len(read_dead(folder)[1]),
-        orphan=sum(1 for _ in leftovers(folder)),
+        orphan=sum(1 for _ in orphans(folder)),
         dead=ranges.size(dead),
     )
 
@@ -163,11 +167,11 @@ def mend(folder: Folder, attempt: int) -> Mended:
     check_fence(folder, attempt)
     commits, damaged = read_commits(folder)
     for record in damaged:
-        record.unlink()
-        (folder.parts / f"{record.stem}.parquet").unlink(missing_ok=True)
+        remove(record)
+        remove(folder.parts / f"{record.stem}.parquet")
     letters = read_dead(folder)[1]
     for file in letters:
-        file.unlink(missing_ok=True)
+        remove(file)
     bad = unsound(folder, commits)
     for commit in commits:
         if commit.name in bad:
@@ -179,8 +183,8 @@ def mend(folder: Folder, attempt: int) -> Mended:
 def _drop(folder: Folder, commit: Commit) -> None:
     # The record first: a part without a record is an orphan, a record without its part would be a
     # lie.
-    folder.record_of(commit).unlink(missing_ok=True)
-    folder.part_of(commit).unlink(missing_ok=True)
+    remove(folder.record_of(commit))
+    remove(folder.part_of(commit))
 
 
 def _drop_shared(folder: Folder, attempt: int, commits: Iterable[Commit]) -> int:

@@ -89,7 +89,7 @@ def worker_of(folder, plan):
     write_plan(folder, plan)
     Folder(folder).make()
     take_attempt(Folder(folder), 2, False)
-    return DrawActor(str(folder), None, Limits())
+    return DrawActor(str(folder), 1, None, Limits())
 
 
 def test_workers_judge_with_the_reference(calibrated, tmp_path):
@@ -119,7 +119,7 @@ def test_a_folder_keeps_to_its_reference(calibrated, tmp_path):
     assert make_plan(moved)[0].fingerprint == plan.fingerprint
     shutil.copy(other, house)
     with pytest.raises(FatalError, match="gates here would judge otherwise"):
-        DrawActor(str(out), None, Limits())
+        DrawActor(str(out), 1, None, Limits())
     house.unlink()
     with pytest.raises(UserError, match="judged with is not there"):
         make_plan(Request(out=out, count=2))

@@ -152,11 +152,11 @@ def test_an_actor_checks_libraries_list_and_weights_before_it_works(tmp_path):
         write_plan(out, plan)
         job = Captioning(plan, folder, backend, caption.Manner())
         with pytest.raises((FatalError, UserError), match=why):
-            CaptionActor(*job.arguments(out, None, Limits()))
+            CaptionActor(*job.arguments(out, 1, None, Limits()))
     with pytest.raises(FatalError, match=r"does not see .*nowhere: --out"):
-        CaptionActor(*job.arguments(tmp_path / "nowhere", None, Limits()))
+        CaptionActor(*job.arguments(tmp_path / "nowhere", 1, None, Limits()))
     plan = plan_for(folder, tmp_path / "o")
     write_plan(tmp_path / "o", plan)
     away = Captioning(plan, tmp_path / "away", backend, caption.Manner())
     with pytest.raises(FatalError, match=r"does not see .*away"):
-        CaptionActor(*away.arguments(tmp_path / "o", None, Limits()))
+        CaptionActor(*away.arguments(tmp_path / "o", 1, None, Limits()))

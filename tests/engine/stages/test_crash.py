@@ -17,6 +17,7 @@ from engine.stages.draw import Draw, DrawActor
 from engine.stages.job import Drawing
 from engine.stages.limits import Limits
 from engine.store.commits import Folder, leftovers, take_attempt
+from engine.store.files import StaleAttempt
 from engine.store.parts import read_dead
 from engine.store.verify import verify
 
@@ -50,7 +51,7 @@ def in_a_process(root: Path, poison: range, made: Path) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            table = survived(Ledger(root), [(0, 12)], Limits(), make, give_up)
+            table = survived(Ledger(root, 1), [(0, 12)], Limits(), make, give_up)
             made.write_text(repr(table.to_pylist()))
         except FatalError as error:
             made.write_text(str(error))
@@ -82,8 +83,22 @@ def test_one_death_over_a_chunk_changes_nothing(folder, tmp_path):
     assert [path.name for path in leftovers(folder)] == marks, "only its own mark is taken away"
     # A new run sweeps it, and knows nothing of it.
     take_attempt(folder, 12)
-    with Ledger(folder.root).under_way("rows-0-12") as deaths:
+    with Ledger(folder.root, 2).under_way("rows-0-12") as deaths:
         assert deaths == 0
+
+
+def test_a_worker_that_wakes_under_a_newer_run_leaves_no_mark(folder):
+    ledger = Ledger(folder.root, 1)
+    take_attempt(folder, 12)
+
+    def make(chunk: object) -> pa.Table:
+        raise AssertionError("no work for a run that is over")
+
+    with pytest.raises(StaleAttempt):
+        survived(ledger, [(0, 12)], Limits(), make, make)
+    with pytest.raises(StaleAttempt), Ledger(folder.root, 2).under_way("row-3"):
+        take_attempt(folder, 12)
+    assert not list(leftovers(folder))
 
 
 def test_where_every_row_ends_its_worker_the_run_stops(folder, tmp_path):
@@ -92,7 +107,7 @@ def test_where_every_row_ends_its_worker_the_run_stops(folder, tmp_path):
 
 
 def test_an_error_is_no_death(folder):
-    ledger = Ledger(folder.root)
+    ledger = Ledger(folder.root, 1)
 
     def make(chunk: object) -> pa.Table:
         raise ValueError("no death")

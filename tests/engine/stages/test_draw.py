@@ -206,13 +206,13 @@ def test_the_table_holds_rows_and_dead_letters_in_one_schema(plan):
 
 def test_a_worker_whose_copy_of_the_model_has_other_weights_draws_nothing(plan, plan_of, tmp_path):
     write_plan(tmp_path / "ours", plan)
-    DrawActor(str(tmp_path / "ours"), None, Limits())
+    DrawActor(str(tmp_path / "ours"), 1, None, Limits())
     write_plan(tmp_path / "other", plan_of(weights_sha256="0"))
     with pytest.raises(FatalError, match="copy of null has other weights than the plan"):
-        DrawActor(str(tmp_path / "other"), None, Limits())
+        DrawActor(str(tmp_path / "other"), 1, None, Limits())
 
 
 def test_a_worker_whose_gates_are_not_the_plans_draws_nothing(plan_of, tmp_path):
     write_plan(tmp_path / "o", plan_of(gates=("quality",), gates_sha256="another"))
     with pytest.raises(FatalError, match=r"gates here would judge otherwise|no gate network"):
-        DrawActor(str(tmp_path / "o"), None, Limits())
+        DrawActor(str(tmp_path / "o"), 1, None, Limits())

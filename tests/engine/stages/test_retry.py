@@ -123,8 +123,8 @@ def test_every_redrive_of_the_folder_allows_as_many_more_tries(plan_of, tmp_path
     folder.make()
     ends = []
     for redrive in (False, True, False):
-        take_attempt(folder, 8, redrive)
-        actor = DrawActor(str(folder.root), None, Limits())
+        attempt = take_attempt(folder, 8, redrive).number
+        actor = DrawActor(str(folder.root), attempt, None, Limits())
         (row,) = actor(pa.table({"chunk": ["[[6, 7]]"]})).to_pylist()
         ends.append((row["stage"], row["attempts"]))
     assert ends == [("gate", tries * DRAWS) for tries in (1, 2, 2)]

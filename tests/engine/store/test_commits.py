@@ -17,19 +17,19 @@ from engine.store.card import write_card
 from engine.store.commits import (
     Commit,
     Folder,
-    StaleAttempt,
     add_commit,
     check_fence,
     close_attempt,
+    fenced,
     leftovers,
+    orphans,
     planned_rows,
-    publish,
+    put,
     read_commits,
     sweep,
     take_attempt,
-    temporary,
-    write_durably,
 )
+from engine.store.files import StaleAttempt, publish, replace, temporary, write_durably
 
 
 def commit(attempt: int, name: str = "a") -> Commit:
@@ -104,6 +104,36 @@ def test_a_writer_that_passed_the_fence_still_fails_if_it_was_swept(folder):
     with pytest.raises(StaleAttempt):
         publish(written, final)
     assert not final.exists()
+
+
+def test_a_card_that_passed_the_fence_still_fails_if_it_was_swept(folder):
+    first = take_attempt(folder, 10).number
+    with fenced(folder, folder.card, first) as late:
+        write_durably(late, b"# the older run's card")
+    second = take_attempt(folder, 10).number
+    sweep(folder, second)
+    put(folder, second, folder.card, "# the newer run's")
+    close_attempt(folder, second)
+    with pytest.raises(StaleAttempt, match="swept"):
+        replace(late, folder.card)
+    with pytest.raises(StaleAttempt, match="newer"):
+        put(folder, first, folder.card, "# the older run's")
+    assert folder.card.read_text() == "# the newer run's"
+    assert not list(folder.root.glob(".*"))
+
+
+def test_what_a_late_process_has_just_begun_to_write_is_no_orphan(folder):
+    first = take_attempt(folder, 10).number
+    for final in (folder.parts / "x.parquet", folder.commits / "x.json", folder.card):
+        write_durably(temporary(final, first), b"half")
+    assert len(list(orphans(folder))) == 3
+    second = take_attempt(folder, 10).number
+    assert not list(orphans(folder))
+    write_durably(temporary(folder.dead / "x.parquet", second), b"half")
+    assert len(list(orphans(folder))) == 1
+    close_attempt(folder, second)
+    assert not list(orphans(folder))
+    assert sweep(folder, take_attempt(folder, 10).number) == 4
 
 
 def test_sweep_takes_older_leftovers_and_leaves_commits_and_newer_writers(folder):
