@@ -180,16 +180,17 @@ class CaptionerRecipe:
             annotation = annotation.model_copy(update={"eye_side": 1 - annotation.eye_side})
         return layers, annotation, told < _TOLD
 
-    def sheet(self) -> Image.Image | None:
+    def sheet(self, few: bool = False) -> Image.Image | None:
         """Words have no picture."""
         return None
 
     @torch.no_grad()
-    def score(self) -> dict[str, float]:
+    def score(self, few: bool = False) -> dict[str, float]:
         """On held-out photographs and phantoms: the share of captions that state every known label
         right, and of the known labels that they do."""
         scores = {}
-        for group, shown in self._held_out.items():
+        for group, every in self._held_out.items():
+            shown = every[: 1 if few else None]
             known = [each.annotation.known() for each in shown]
             stated = [parse(self.caption(each.layers)) for each in shown]
             right = [[s.get(n) == v for n, v in k.items()] for s, k in zip(stated, known)]
@@ -202,7 +203,7 @@ class CaptionerRecipe:
         """The present weights' caption of one photograph's layers."""
         return worded(self.module.captioner, self.tokenizer, layers)
 
-    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the network in float16, `tokenizer/`, and the card."""
         copy = Captioner.from_config(self.module.captioner.config)
         copy.load_state_dict(self.module.captioner.state_dict())

@@ -7,6 +7,7 @@ same samples.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -248,29 +249,32 @@ class DiffusionRecipe:
             latent_spread=self.module.spread,
         )
 
-    def sheet(self) -> Image.Image | None:
+    def sheet(self, few: bool = False) -> Image.Image | None:
         """No disease and proliferative retinopathy by turns, of fixed seeds: above without
         geometry, below on that of phantoms."""
         grades, size = [0, 4] * 2, self.settings.data["size"]
-        sources = self.module.label_encoder.config.sources
-        usual = [Annotation(dr_grade=g, is_fundus=1, source=sources[0]) for g in grades]
+        grades = grades[: 1 if few else None]
+        # The column is optional: of photographs without one, any source is unknown.
+        source = next(iter(self.module.label_encoder.config.sources), None)
+        usual = [Annotation(dr_grade=g, is_fundus=1, source=source) for g in grades]
         eyes = [draw(a, seed, size, light=False).masks for seed, a in enumerate(usual)]
         maps = np.stack([geometry_map(masks) for masks in eyes])
-        how = SampleSettings(size=size, steps=16)
+        how, count = SampleSettings(size=size, steps=2 if few else 16), len(grades)
         rows = [
             np.concatenate(
-                list(self.pipeline().sample([""] * 4, usual, [0, 1, 2, 3], how, given)), 1
+                list(self.pipeline().sample([""] * count, usual, range(count), how, given)), 1
             )
             for given in (None, maps)
         ]
         return Image.fromarray(np.concatenate(rows))
 
     @torch.no_grad()
-    def score(self) -> dict[str, float]:
+    def score(self, few: bool = False) -> dict[str, float]:
         """Loss on held-out eyes and on as many training eyes, same noise: apart, it has
         memorised."""
-        scores = {}
-        for name, encoded in (("held_out", self._held_out), ("train", self._train[:64])):
+        scores, most = {}, 1 if few else 64
+        for name, eyes in (("held_out", self._held_out), ("train", self._train)):
+            encoded = eyes[:most]
             if encoded:
                 scores[f"loss_{name}"] = self._mean_loss(encoded, given=False)
                 scores[f"loss_{name}_given_geometry"] = self._mean_loss(encoded, given=True)
@@ -298,15 +302,16 @@ class DiffusionRecipe:
                 losses.append(float(self.module(batch)["loss"]))
         return sum(losses) / len(losses)
 
-    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the pipeline folder in float16, the card, and the key of its image hashes."""
-        scores = self.score()
         pipeline = self.pipeline()
-        pipeline.to(torch.float16).save_pretrained(folder, max_shard_size="14MB")
-        pipeline.to(torch.float32)
+        # A copy: rounded to float16, the text encoder would go on to teach other rows.
+        parts = {name: copy.deepcopy(part) for name, part in pipeline.components.items()}
+        rounded = RetinaForgePipeline(**parts, latent_spread=self.module.spread).to(torch.float16)
+        rounded.save_pretrained(folder, max_shard_size="14MB")
         photographs = [e.image_sha256 for e in self._train if not e.example.synthetic]
         hashes = image_hashes(photographs, folder)
-        facts = {**facts, "scores": scores, "parents": [*facts.get("parents", []), *self._base()]}
+        facts = {**facts, "parents": [*facts.get("parents", []), *self._base()]}
         write_card(
             folder,
             {

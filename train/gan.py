@@ -156,21 +156,23 @@ class GanRecipe:
             found.append((geometry_map(phantom.masks), annotation))
         return found
 
-    def sheet(self) -> Image.Image | None:
+    def sheet(self, few: bool = False) -> Image.Image | None:
         """Above, held-out photographs and what is painted over their outlines; below, phantoms'
         outlines painted."""
-        pairs = [(map_, e.annotation, image) for e, image, map_ in self._held_out[:4]]
+        width = 1 if few else len(self._held_out[:4]) or 4
+        pairs = [(map_, e.annotation, image) for e, image, map_ in self._held_out[:width]]
         top = [np.concatenate([i, self._painted(m, a, k)]) for k, (m, a, i) in enumerate(pairs)]
-        family = [self._painted(m, a, k) for k, (m, a) in enumerate(self._phantoms(8))]
-        below = [np.concatenate(family[k : k + 2]) for k in range(0, 8, 2)][: len(top) or 4]
+        family = [self._painted(m, a, k) for k, (m, a) in enumerate(self._phantoms(2 * width))]
+        below = [np.concatenate(family[k : k + 2]) for k in range(0, 2 * width, 2)]
         columns = [np.concatenate(c) for c in zip(top, below)] if top else below
         return Image.fromarray(np.concatenate(columns, 1))
 
-    def score(self) -> dict[str, float]:
+    def score(self, few: bool = False) -> dict[str, float]:
         """Dice of the vessels asked and the vessels found again, on held-out photographs' outlines
         and on phantoms'."""
-        held_out = [(m, e.annotation) for e, _, m in self._held_out[:16]]
-        groups = {"held_out": held_out, "phantoms": self._phantoms(16)}
+        most = 1 if few else 16
+        held_out = [(m, e.annotation) for e, _, m in self._held_out[:most]]
+        groups = {"held_out": held_out, "phantoms": self._phantoms(most)}
         return {
             f"vessel_dice_{name}": float(np.mean([self._kept(m, a) for m, a in rows]))
             for name, rows in groups.items()
@@ -185,7 +187,7 @@ class GanRecipe:
     def _painted(self, map_: np.ndarray, annotation: Any, seed: int) -> np.ndarray:
         return self.module.generator.paint(map_[None], [annotation], [seed])[0]
 
-    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the generator in float16, the card, and the key of its image hashes."""
         copy = GeometryGan.from_config(self.module.generator.config)
         copy.load_state_dict(self.module.generator.state_dict())

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class GateRecipe:
         require(settings.micro == 0, "micro", settings.micro, "0: eyes are told apart in one pass")
         examples = read_examples(data)
         self._teaching = splits.teaching(examples)
-        if all(0 in _readability(e.annotation) for e in self._teaching):
+        if next(_good(self._teaching), None) is None:
             raise UserError("no photograph is labelled readable, and none can set the limits")
         self._eyes, self.refused = _load(splits.one_per_eye(self._teaching))
         if len(self._eyes) < settings.batch:
@@ -152,21 +153,21 @@ class GateRecipe:
             self._order = (epoch, torch.randperm(len(self._eyes), generator=generator).tolist())
         return self._order[1][place]
 
-    def sheet(self) -> Image.Image | None:
+    def sheet(self, few: bool = False) -> Image.Image | None:
         """Eight rows as the network sees them."""
-        pictures = (
-            self.batch(range(8))["pictures"].permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-        )
+        rows = self.batch(range(1 if few else 8))["pictures"].permute(0, 3, 1, 4, 2)
+        pictures = rows.flatten(2, 3).flatten(0, 1)
         return Image.fromarray(((pictures.numpy() + 1) * 127.5).round().astype(np.uint8))
 
     @torch.no_grad()
-    def score(self) -> dict[str, float]:
+    def score(self, few: bool = False) -> dict[str, float]:
         """On held-out eyes: how often a disguised view finds its own eye among all of them, and how
         many faults and good photographs the readability heads tell."""
         if len(self._held_out) < 2:
             return {}
         rng = np.random.default_rng(0)
-        rows = [_tensors(*_pictures(eye[0], rng)) for eye in self._held_out]
+        eyes = self._held_out[: 2 if few else None]
+        rows = [_tensors(*_pictures(eye[0], rng)) for eye in eyes]
         network = self.module.network.eval()
         readings = [network(row["pictures"]) for row in rows]
         views = torch.stack([r.features for r in readings])
@@ -181,19 +182,18 @@ class GateRecipe:
             "readable": float(right[known].float().mean()),
         }
 
-    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the network in float16, the limits that the photographs keep, and the card."""
         network = gate.GateNetwork.from_config(self.module.network.config)
         network.load_state_dict(self.module.network.state_dict())
         network.half().save_pretrained(folder)
-        outlines = self.settings.model["segmenter"]
+        outlines, most = self.settings.model["segmenter"], 1 if few else None
         observer = Observer(folder, folder_of(outlines) if outlines else None)
-        good = [observer.look(np.asarray(p)) for p in _good(self._teaching)]
+        good = [observer.look(np.asarray(p)) for p in islice(_good(self._teaching), most)]
         measure_limits(good).write(folder)
         phantoms = self.settings.data["phantoms"]
         learned = {"eyes": len(self._eyes) - phantoms, "phantoms": phantoms}
-        card = {**facts, "scores": self.score(), "data": learned}
-        write_card(folder, card)
+        write_card(folder, {**facts, "data": learned})
 
 
 def build(settings: Settings, data: list[str]) -> GateRecipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.schema import UserError
-from train.checkpoint import Checkpoint, RunFolder, finished_model, parent
+from train.checkpoint import Checkpoint
+from train.folder import RunFolder, finished_model, parent
 from train.presets import Preset, find
 from train.settings import Settings, override
 
@@ -31,11 +33,17 @@ class Job:
     root: Path
     workers: int
     facts: dict[str, Any]
+    claim: str = ""
+    """The token of the run that may write into the folder."""
 
     @property
     def folder(self) -> RunFolder:
         """The run folder."""
-        return RunFolder(self.root)
+        return RunFolder(self.root, self.claim)
+
+    def private(self, name: str) -> Path:
+        """A file or folder of this run's own in the run folder, which no later run meets."""
+        return self.root / f".{name}.{self.claim}.tmp"
 
     def build(self) -> Recipe:
         """The recipe, the same on every worker and in every process: what it draws is seeded."""
@@ -71,21 +79,41 @@ def make_job(
         "workers": workers,
         "zero": settings.zero if workers else None,
         # A card travels: it names the parent by its hash, never by this machine's folder.
-        "settings": {k: v for k, v in asdict(settings).items() if k != "init"},
+        "settings": _portable(settings),
         "versions": _versions(),
         "parents": parents,
     }
     return Job(preset, settings, [_absolute(d) for d in data], root.absolute(), workers, facts)
 
 
-def nothing_left(job: Job, latest: Checkpoint | None) -> bool:
-    """Whether the finished model of the last step is there; refuses a run that would go back."""
+def take_up(job: Job, say: Callable[[str], None]) -> Checkpoint | None:
+    """The checkpoint to go on from, if there is one; damaged newer ones are told of and set aside.
+
+    Only for the run that holds the folder.
+    """
+    found = job.folder.find()
+    if found.damaged and found.checkpoint:
+        job.folder.set_aside(found.damaged)
+        say(
+            f"damaged, and set aside as {job.folder.checkpoints}/damaged_*: {found.told}; "
+            f"going on from the checkpoint before, step {found.checkpoint.step}"
+        )
+    return found.checkpoint
+
+
+def nothing_left(job: Job, latest: Checkpoint | None, say: Callable[[str], None]) -> bool:
+    """Whether the finished model of the last step is there as it was written; refuses a run that
+    would go back."""
     step = latest.step if latest else 0
     if step > job.settings.steps:
         raise UserError(
             f"this run is already at step {step}", field="steps", expected=f"at least {step}"
         )
-    card = job.folder.finished()
+    try:
+        card = job.folder.finished()
+    except UserError as error:
+        say(f"the finished model is damaged and will be written again: {error}")
+        return False
     return card is not None and card.get("steps") == step == job.settings.steps
 
 
@@ -107,6 +135,12 @@ def _check_slices(settings: Settings, workers: int) -> None:
             field="micro",
             expected=f"a divisor of {rows}",
         )
+
+
+def _portable(settings: Settings) -> dict[str, Any]:
+    tree = {name: value for name, value in asdict(settings).items() if name != "init"}
+    tree["data"] = {name: value for name, value in tree["data"].items() if name != "cache"}
+    return tree
 
 
 def _absolute(entry: str) -> str:

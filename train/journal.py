@@ -68,6 +68,7 @@ class Journal:
         self.scalars = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
         self.first = self.last = (steps, 0.0)
         self.said_at = float("-inf")
+        self.plotting = True
         self.bar, self.task = None, None
         if self.console.is_terminal:
             self.bar = Progress(
@@ -99,11 +100,13 @@ class Journal:
         """Take the bar away and write what is left of the scalars."""
         if self.bar:
             self.bar.stop()
-        self.scalars.close()
+        try:
+            self.scalars.close()
+        except OSError as error:
+            self.say(f"the last curves for TensorBoard are lost: {error.strerror}")
 
     def _step(self, step: int, values: dict[str, float], at: float) -> None:
-        for name, value in values.items():
-            self.scalars.add_scalar(f"train/{name}", value, step)
+        self._plot("train", values, step)
         if step <= self.last[0]:
             # The clock starts after the first step, which pays for caches and compilation; a
             # restarted worker comes back to an earlier step.
@@ -117,6 +120,16 @@ class Journal:
             self.said_at = at
             self.say(f"step {step} of {self.steps}, {rest}")
 
+    def _plot(self, group: str, values: dict[str, float], step: int) -> None:
+        """Scalars for TensorBoard. A disk that refuses them costs the curves, not the run."""
+        try:
+            for name, value in values.items():
+                if self.plotting:
+                    self.scalars.add_scalar(f"{group}/{name}", value, step)
+        except OSError as error:
+            self.plotting = False
+            self.say(f"no more curves for TensorBoard: {error.strerror}")
+
     def _rate(self, step: int, at: float) -> float:
         return (step - self.first[0]) / max(1e-9, at - self.first[1])
 
@@ -127,8 +140,7 @@ class Journal:
         return f"{rate * self.rows:.1f} images/s, {duration(left)} left"
 
     def _scores(self, step: int, scores: dict[str, float]) -> None:
-        for name, value in scores.items():
-            self.scalars.add_scalar(f"score/{name}", value, step)
+        self._plot("score", scores, step)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
         self.say(f"step {step}: {figures}")
 

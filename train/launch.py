@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 
 from engine.schema import UserError
 from engine.stages.cluster import NOT_SHIPPED, ROOT
-from train.job import Job, make_job, nothing_left
+from train.job import Job, make_job, nothing_left, take_up
 from train.journal import EventFile, Journal
 from train.loop import Emit, Outcome, Session, TrainingError
 from train.rehearsal import rehearse
@@ -53,9 +54,10 @@ def run_training(
         rehearse(job)
         return folder.model
     steps = job.settings.steps
-    with folder.claimed(job.settings, job.data):
-        latest = folder.latest()
-        if nothing_left(job, latest):
+    with folder.claimed(job.settings, job.data) as claim:
+        job = replace(job, claim=claim)
+        latest = take_up(job, _say)
+        if nothing_left(job, latest, _say):
             _say(f"already at step {steps} of {steps}: nothing to do ({folder.model})")
             return folder.model
         _say(job.announcement())
@@ -186,8 +188,7 @@ def _on_workers(
     job: Job, resources: dict[str, float], journal: Journal, received: list[int]
 ) -> Outcome:
     """Follow Ray Train from this thread, which alone gets signals, while `fit` blocks another."""
-    stop, events = job.root / ".stop", EventFile(job.root / ".events.jsonl")
-    stop.unlink(missing_ok=True)
+    stop, events = job.private("stop"), EventFile(job.private("events"))
     events.clear()
     how = "bf16 over NCCL" if "GPU" in resources else "float32 over gloo"
     journal.say(f"each worker has {_listed(resources)}; {how}")
@@ -203,7 +204,7 @@ def _on_workers(
     finally:
         stop.unlink(missing_ok=True)
         events.path.unlink(missing_ok=True)
-        shutil.rmtree(job.root / ".ray", ignore_errors=True)
+        shutil.rmtree(job.private("ray"), ignore_errors=True)
     if isinstance(ended[0], Exception):
         raise ended[0]
     return ended[0]
@@ -216,7 +217,6 @@ def _fit(job: Job, resources: dict[str, float]) -> Outcome | Exception:
 
     # The same (storage_path, name) would be Ray's own resume; ours reads the run folder's
     # checkpoints.
-    shutil.rmtree(job.root / ".ray", ignore_errors=True)
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"job": job},
@@ -227,7 +227,7 @@ def _fit(job: Job, resources: dict[str, float]) -> Outcome | Exception:
             resources_per_worker=resources,
         ),
         run_config=train.RunConfig(
-            name=".ray",
+            name=job.private("ray").name,
             storage_path=str(job.root),
             failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
         ),
@@ -255,7 +255,7 @@ def _worker(config: dict[Any, Any]) -> Any:
     from train.zero import Sharded, in_turn
 
     job: Job = config["job"]
-    events = EventFile(job.root / ".events.jsonl")
+    events = EventFile(job.private("events"))
     try:
         local = train.get_context().get_local_rank()
         recipe = in_turn(job.build, first=local == 0)
@@ -264,7 +264,7 @@ def _worker(config: dict[Any, Any]) -> Any:
         if stepper.rank == 0 and events.path.stat().st_size:
             step = latest.step if latest else 0
             events({"say": f"workers were replaced: going on from step {step}"})
-        stop = job.root / ".stop"
+        stop = job.private("stop")
         return _session(job, recipe, stepper, events, stop.exists, train.report).run()
     except (UserError, TrainingError) as error:
         return error

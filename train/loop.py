@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from train.checkpoint import PARTS, Checkpoint, RunFolder, settings_sha256
+from engine.schema import UserError
+from train.checkpoint import PARTS, Checkpoint
+from train.folder import RunFolder, TrainingError, settings_sha256
 from train.recipe import Recipe
 from train.settings import Settings
 from train.stepper import Batch, Stepper
@@ -26,12 +28,9 @@ SHOWN = 5
 RECENT = 100
 """Steps over which the loss of a model card is averaged."""
 
+T = TypeVar("T")
 Emit = Callable[[dict[str, Any]], None]
 """Receives {"step", "values", "time"}, {"say"} or {"step", "scores"}; rank 0 alone speaks."""
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on, and it is not the user's input: the command exits with 1."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,13 @@ class Session:
     def run(self) -> Outcome:
         """Train from the latest checkpoint to the last step, then export the finished model."""
         self._tell_refused()
-        self._resume(self.folder.latest())
+        found = self.folder.find()
+        self._resume(found.checkpoint)
+        if self.stepper.agree(bool(found.damaged)):
+            # Damaged since the run began: nobody has set them aside yet.
+            self._on_first(lambda: self.folder.set_aside(found.damaged), "checkpoints are damaged")
+        if self.start < self.settings.steps:
+            self._rehearse()
         began = time.monotonic() - self.seconds
         step, stopped = self.start, False
         for batch in self._batches():
@@ -131,6 +136,38 @@ class Session:
         self.seconds = checkpoint.state["seconds"]
         self.losses.extend(checkpoint.state["losses"])
 
+    def _rehearse(self) -> None:
+        """Run once, as briefly as it can be, all that runs at the end alone: with the weights as
+        they are, on this run's data and settings, into a folder that is removed."""
+        began = time.monotonic()
+        self._say(say="rehearsing the end of the run: sheet, score and model folder")
+        self.stepper.show()
+
+        def end() -> None:
+            sheet = self.recipe.sheet(few=True)
+            scores = self.recipe.score(few=True)
+            facts = self._card(self.start, scores)
+            self.folder.rehearse(sheet, lambda to: self.recipe.export(to, facts, few=True))
+
+        self._on_first(end, "the end of this run would fail, so it is not begun")
+        self._say(say=f"rehearsed in {time.monotonic() - began:.1f} s")
+
+    def _on_first(self, work: Callable[[], None], otherwise: str) -> None:
+        """Do work on rank 0. What it raises is raised on every rank, so that none waits for
+        another: UserError as it is, all else as a TrainingError that says `otherwise`."""
+        problem: Exception | None = None
+        if self.stepper.rank == 0:
+            try:
+                with torch.no_grad():
+                    work()
+            except (UserError, TrainingError) as error:
+                problem = error
+            except Exception as error:
+                problem = TrainingError(f"{otherwise}: {named(error)}")
+                problem.__cause__ = error
+        if self.stepper.agree(problem is not None):
+            raise problem or TrainingError(f"{otherwise} (worker 0 says why)")
+
     def _save(self, step: int, values: dict[str, float]) -> None:
         if step == self.saved:
             return
@@ -143,7 +180,13 @@ class Session:
             "workers": self.facts["workers"],
             "zero": self.settings.zero,
         }
-        self.folder.save(state, self.stepper.read, writer=self.stepper.rank == 0)
+        land = self.folder.save(state, self.stepper.read, writer=self.stepper.rank == 0)
+        kept = f"step {self.saved}" if self.saved > 0 else "none yet"
+        self._on_first(
+            land,
+            f"the checkpoint of step {step} could not be written; the last one is kept ({kept}), "
+            "and the same command goes on from there",
+        )
         self.saved = step
         self.after_checkpoint({"step": step, **values})
 
@@ -152,26 +195,35 @@ class Session:
         self.stepper.show()
         if self.stepper.rank != 0:
             return {}
-        with torch.no_grad():
-            sheet = self.recipe.sheet()
-            scores = self.recipe.score()
-        if sheet is not None:
-            self.folder.sheets.mkdir(exist_ok=True)
-            sheet.save(self.folder.sheets / f"step_{step:06d}.png")
+        self._spared("sheet", lambda: self.folder.show(step, self.recipe.sheet()))
+        found = self._spared("score", self.recipe.score) or {}
+        # A mean over nothing is no figure, and JSON has no word for it.
+        scores = {name: value for name, value in found.items() if math.isfinite(value)}
         if scores:
             self._say(step=step, scores=scores)
         return scores
+
+    @torch.no_grad()
+    def _spared(self, what: str, make: Callable[[], T]) -> T | None:
+        """What `make` gives. A picture or a figure that fails is told of; it costs no model."""
+        try:
+            return make()
+        except Exception as error:
+            self._say(say=f"no {what} this time, the training goes on: {named(error)}")
+            return None
 
     def _finish(self, step: int) -> None:
         if self.losses:
             self._save(step, {"loss": self.losses[-1]})
         self._say(say="drawing the last sheet, scoring and writing the model folder")
         scores = self._show(step)
-        if self.stepper.rank == 0:
-            facts = self._card(step, scores)
-            self.folder.export(lambda to: self.recipe.export(to, facts))
-        # The others must not leave while rank 0 still writes.
-        self.stepper.agree(False)
+        facts = self._card(step, scores)
+        # The others wait for rank 0: they must not leave while it still writes.
+        self._on_first(
+            lambda: self.folder.export(lambda to: self.recipe.export(to, facts)),
+            f"the model folder could not be written; the checkpoint of step {step} is kept, "
+            "and the same command goes on from there",
+        )
 
     def _card(self, step: int, scores: dict[str, float]) -> dict[str, Any]:
         return {
@@ -198,6 +250,13 @@ class Session:
     def _say(self, **event: Any) -> None:
         if self.stepper.rank == 0:
             self.emit(event)
+
+
+def named(error: Exception) -> str:
+    """An error in one line: of the system's own its words, of others the kind too."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    return f"{type(error).__name__}: {error}"
 
 
 def learning_rate(settings: Settings, step: int) -> float:

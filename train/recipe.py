@@ -39,13 +39,18 @@ class Recipe(Protocol):
         workers sees the same rows. On a GPU it is called from another thread, one batch ahead.
         """
 
-    def sheet(self) -> Image.Image | None:
+    # What follows runs once before the first step too, with `few`: the same code on the same data
+    # and settings, with as little of each kind of work as there can be, so that a night of training
+    # does not find out at its end that there is no way to end. None of it may change what `batch`
+    # gives.
+
+    def sheet(self, few: bool = False) -> Image.Image | None:
         """A picture of what the present weights of `module` give, or None where there is none."""
 
-    def score(self) -> dict[str, float]:
+    def score(self, few: bool = False) -> dict[str, float]:
         """Held-out figures of the present weights of `module`; may be empty."""
 
-    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the finished model with the present weights of `module` into the empty `folder`.
 
         `facts` (steps, samples, preset, settings, scores, losses, wall seconds, workers, zero,

@@ -18,7 +18,9 @@ from torch.nn import functional as F
 
 from engine import seeds
 from engine.data import splits
+from engine.data.example import Example
 from engine.data.outlines import read_squares
+from engine.data.phantoms import PhantomExample
 from engine.data.sources import read_examples
 from engine.data.transforms import draw_augmentation, move
 from engine.models.card import write_card
@@ -86,7 +88,7 @@ class SegmenterRecipe:
         self._size, self._share = settings.data["size"], settings.data["phantoms"]
         require(self._size >= 32 and self._size % 16 == 0, "data.size", self._size, "16 x n")
         require(0 <= self._share <= 1, "data.phantoms", self._share, "0 to 1")
-        examples = [e for e in read_examples(data) if e.masks] if data else []
+        examples = [e for e in read_examples(data) if _is_outlined(e)] if data else []
         self._squares, self.refused = read_squares(splits.teaching(examples), self._size)
         self._held_out, _ = read_squares(splits.held_out(examples), self._size)
         if not self._squares and self._share < 1:
@@ -132,9 +134,9 @@ class SegmenterRecipe:
         phantom = draw(default_mix().draw(position, rng), rng.getrandbits(63), self._size)
         return phantom.image, phantom.masks
 
-    def sheet(self) -> Image.Image | None:
+    def sheet(self, few: bool = False) -> Image.Image | None:
         """Four held-out squares over the masks that were found: vessels, disc and cup, lesions."""
-        squares = [*self._held_out[::7][:3], self._phantom(_HELD_OUT)]
+        squares = [*self._held_out[::7][: 1 if few else 3], self._phantom(_HELD_OUT)]
         columns = []
         for image, _ in squares:
             found = self._masks(image)
@@ -143,10 +145,10 @@ class SegmenterRecipe:
             columns.append(np.concatenate([image, *shown]))
         return Image.fromarray(np.concatenate(columns, 1))
 
-    def score(self) -> dict[str, float]:
+    def score(self, few: bool = False) -> dict[str, float]:
         """Mean Dice by structure on the test split's photographs, and on 24 unseen phantoms."""
-        phantoms = [self._phantom(_HELD_OUT + i) for i in range(24)]
-        groups = {"photographs": self._held_out, "phantoms": phantoms}
+        phantoms = [self._phantom(_HELD_OUT + i) for i in range(1 if few else 24)]
+        groups = {"photographs": self._held_out[: 1 if few else None], "phantoms": phantoms}
         scores = {}
         for group, squares in groups.items():
             found = [(self._masks(image), masks) for image, masks in squares]
@@ -157,7 +159,7 @@ class SegmenterRecipe:
                     scores[f"dice_{name}_{group}"] = float(np.mean(dice))
         return scores
 
-    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the network in float16, and the card."""
         copy = Segmenter.from_config(self.module.segmenter.config)
         copy.load_state_dict(self.module.segmenter.state_dict())
@@ -171,6 +173,10 @@ class SegmenterRecipe:
 def build(settings: Settings, data: list[str]) -> SegmenterRecipe:
     """The recipe of a preset's settings on `--data`."""
     return SegmenterRecipe(settings, data)
+
+
+def _is_outlined(example: Example) -> bool:
+    return bool(example.masks) or isinstance(example, PhantomExample)
 
 
 def relit(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from engine.schema import UserError
+
 CARD = "model_card.json"
 PRIVACY = "privacy.safetensors"
 """What the privacy gate keeps of the training set; it decides no pixel, and a plan names its hash
@@ -42,6 +44,29 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
             path.write_text(json.dumps(config, indent=2) + "\n")
     text = json.dumps({**card, "weights_sha256": hash_folder(folder)}, indent=2, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n")
+
+
+def verified_card(folder: Path) -> dict[str, Any]:
+    """The card of a finished model; UserError where it cannot be read, or what lies beside it is
+    not what it was written with."""
+    path = folder / CARD
+    try:
+        card, digest = json.loads(path.read_text()), hash_folder(folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot be read: {error.strerror}", file=error.filename or path, expected="a file"
+        ) from error
+    except ValueError as error:
+        raise UserError("was cut or changed", file=path, expected="a model card") from error
+    promised = card.get("weights_sha256") if isinstance(card, dict) else None
+    if promised != digest:
+        raise UserError(
+            "a file beside this card was changed, cut or removed",
+            file=path,
+            field="weights_sha256",
+            expected=f"files whose hash is {promised}; theirs is {digest}",
+        )
+    return card
 
 
 def read_card(folder: Path) -> dict[str, Any]:

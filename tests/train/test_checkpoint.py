@@ -1,22 +1,35 @@
 """The run folder keeps whole checkpoints only, and refuses what is not its own run."""
 
 import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from toy import SETTINGS
 
+from engine.models.card import write_card
 from engine.schema import UserError
-from train.checkpoint import RunFolder, settings_sha256
+from train.checkpoint import PARTS, RECORD, STATE
+from train.folder import RunFolder, TrainingError, settings_sha256
 
 
 def save(folder, step, writer=True):
-    folder.save({"step": step}, lambda part: {"w": torch.full((3,), float(step))}, writer)
+    land = folder.save({"step": step}, lambda part: {"w": torch.full((3,), float(step))}, writer)
+    if writer:
+        land()
 
 
-def test_the_last_two_are_kept(tmp_path):
-    folder = RunFolder(tmp_path)
+@pytest.fixture
+def folder(tmp_path):
+    """A run folder that this test holds."""
+    with RunFolder(tmp_path).claimed(SETTINGS, []) as claim:
+        yield RunFolder(tmp_path, claim)
+
+
+def test_the_last_two_are_kept(folder):
     for step in (2, 4, 10):
         save(folder, step)
     assert sorted(p.name for p in folder.checkpoints.iterdir()) == [
@@ -27,13 +40,12 @@ def test_the_last_two_are_kept(tmp_path):
     assert folder.latest().read("ema")["w"].tolist() == [10.0, 10.0, 10.0]
 
 
-def test_only_the_writer_writes(tmp_path):
-    save(RunFolder(tmp_path), 2, writer=False)
-    assert not any(tmp_path.iterdir())
+def test_only_the_writer_writes(folder):
+    save(folder, 2, writer=False)
+    assert not folder.checkpoints.exists()
 
 
-def test_a_half_written_checkpoint_is_not_seen(tmp_path):
-    folder = RunFolder(tmp_path)
+def test_a_half_written_checkpoint_is_not_seen(folder):
     save(folder, 2)
 
     def killed(part):
@@ -46,19 +58,105 @@ def test_a_half_written_checkpoint_is_not_seen(tmp_path):
     assert folder.latest().step == 2
     save(folder, 4)
     assert folder.latest().step == 4
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def replaced(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [flip, cut, replaced, Path.unlink, lambda p: p.write_bytes(b"")])
+@pytest.mark.parametrize("name", [*(f"{part}.safetensors" for part in PARTS), STATE, RECORD])
+def test_a_damaged_checkpoint_is_never_taken_for_whole(folder, name, damage):
+    for step in (2, 4):
+        save(folder, step)
+    for each in list(folder.checkpoints.iterdir()):
+        damage(each / name)
+    with pytest.raises(UserError, match=r"step_00000004: .*; step_00000002: "):
+        folder.latest()
+    save(folder, 6)
+    assert folder.latest().step == 6
+
+
+def test_the_checkpoint_before_a_damaged_one_is_taken_and_the_damaged_set_aside(folder):
+    for step in (2, 4):
+        save(folder, step)
+    cut(folder.checkpoints / "step_00000004" / STATE)
+    found = folder.find()
+    assert found.checkpoint.step == 2
+    assert found.told == "step_00000004: state.json was changed, cut or removed"
+    folder.set_aside(found.damaged)
+    save(folder, 4)
     assert sorted(p.name for p in folder.checkpoints.iterdir()) == [
+        "damaged_step_00000004",
         "step_00000002",
         "step_00000004",
     ]
 
 
-def test_a_cut_file_is_named(tmp_path):
-    folder = RunFolder(tmp_path)
+def test_sha256sum_reads_the_record(folder):
     save(folder, 2)
-    path = folder.latest().folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"step_00000002: a file of this checkpoint was cut"):
+    checked = subprocess.run(
+        ["sha256sum", "--strict", "-c", RECORD],
+        cwd=folder.latest().folder,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0
+    assert checked.stdout.count(": OK") == 5
+
+
+def test_a_checkpoint_of_before_the_records_is_taken_by_its_sizes(folder):
+    save(folder, 2)
+    old = folder.latest().folder
+    sizes = {p.name: p.stat().st_size for p in old.glob("*.safetensors")}
+    (old / STATE).write_text(json.dumps({"format": 1, "step": 2, "bytes": sizes}))
+    (old / RECORD).unlink()
+    assert folder.latest().step == 2
+    cut(old / "ema.safetensors")
+    with pytest.raises(UserError, match="a file was changed or cut"):
         folder.latest()
+
+
+def test_checkpoints_that_are_gone_are_missed(folder):
+    folder.export(lambda to: write_card(to, {"steps": 2}))
+    with pytest.raises(UserError, match="its checkpoints are gone"):
+        folder.latest()
+
+
+def test_a_run_that_was_taken_over_writes_nothing_more(tmp_path, folder):
+    save(folder, 2)
+    late = folder.save({"step": 4}, lambda part: {"w": torch.zeros(1)}, writer=True)
+    (tmp_path / ".lock").unlink()
+    with RunFolder(tmp_path).claimed(SETTINGS, []) as claim:
+        newer = RunFolder(tmp_path, claim)
+        save(newer, 4)
+        newer.export(lambda to: write_card(to, {"steps": 4}))
+        before = content(tmp_path)
+        for write in (
+            late,
+            lambda: save(folder, 6),
+            lambda: folder.export(lambda to: write_card(to, {"steps": 2})),
+            lambda: folder.show(2, Image.new("RGB", (2, 2))),
+            lambda: folder.set_aside({newer.latest().folder: "late"}),
+        ):
+            with pytest.raises(TrainingError, match="another run has taken over"):
+                write()
+        assert content(tmp_path) == before
+
+
+def content(root):
+    return {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 def test_other_settings_are_refused_by_name(tmp_path):
@@ -105,6 +203,29 @@ def test_a_run_of_an_older_version_had_the_defaults(tmp_path):
     folder.check(SETTINGS, [])
     with pytest.raises(UserError, match=r"lr_end is 0\.0 there and 0\.5 here"):
         folder.check(replace(SETTINGS, lr_end=0.5), [])
+
+
+def test_a_damaged_description_of_the_run_is_named(tmp_path):
+    with RunFolder(tmp_path).claimed(SETTINGS, []):
+        pass
+    cut(tmp_path / "run.json")
+    with pytest.raises(UserError, match=r"run\.json: what this run was asked for was cut"):
+        RunFolder(tmp_path).check(SETTINGS, [])
+
+
+@pytest.mark.parametrize("name", ["model", "checkpoints", "plan.json"])
+def test_what_is_of_no_run_is_not_written_over(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f"--out: holds a {name}"):
+        RunFolder(tmp_path).check(SETTINGS, [])
+
+
+def test_an_out_that_cannot_be_written_is_named():
+    with (
+        pytest.raises(UserError, match=r"nonexistent: --out: cannot be written"),
+        RunFolder(Path("/proc/nonexistent")).claimed(SETTINGS, []),
+    ):
+        pass
 
 
 def test_two_runs_in_one_folder_and_foreign_folders_are_refused(tmp_path):

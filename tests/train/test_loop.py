@@ -3,9 +3,13 @@
 import json
 import math
 import os
+import resource
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -92,6 +96,101 @@ def test_sheets_come_now_and_then_and_at_the_end(tmp_path, train):
     names = sorted(p.name for p in (tmp_path / "sheets").iterdir())
     assert names == ["step_000004.png", "step_000008.png", "step_000010.png"]
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_an_end_that_would_fail_is_told_before_the_first_step(tmp_path, capsys, train):
+    with pytest.raises(TrainingError, match="not begun: IndexError: rehearsal fails"):
+        train(tmp_path, data__fails="rehearsal")
+    assert "step 1" not in capsys.readouterr().out
+    assert not (tmp_path / "checkpoints").exists()
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_the_end_is_rehearsed_on_resuming_too_and_leaves_nothing(
+    tmp_path, capsys, train, same_tensors
+):
+    train(tmp_path / "straight", schedule="constant")
+    train(tmp_path / "parts", schedule="constant", steps=4)
+    capsys.readouterr()
+    train(tmp_path / "parts", schedule="constant")
+    assert "rehearsing the end of the run" in capsys.readouterr().out
+    name = "model/w.safetensors"
+    assert same_tensors(tmp_path / "parts" / name, tmp_path / "straight" / name)
+    assert not list((tmp_path / "parts").glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("what", ["sheet", "score"])
+def test_a_sheet_or_score_that_fails_costs_no_model(tmp_path, capsys, train, what):
+    model = train(tmp_path, data__fails=what, sheet_every=4)
+    said = capsys.readouterr().out
+    assert said.count(f"no {what} this time, the training goes on: IndexError") == 3
+    card = json.loads((model / "model_card.json").read_text())
+    assert card["steps"] == 10
+    assert bool(card["scores"]) == (what == "sheet")
+
+
+def test_a_model_folder_that_fails_costs_no_training(tmp_path, capsys, monkeypatch, train):
+    with pytest.raises(TrainingError, match="the checkpoint of step 10 is kept"):
+        train(tmp_path, data__fails="export")
+    assert not (tmp_path / "model").exists()
+    monkeypatch.setattr(ToyRecipe, "_fail", lambda self, what: None)
+    capsys.readouterr()
+    train(tmp_path, data__fails="export")
+    assert "resuming at step 10 of 10" in capsys.readouterr().out
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, train, losses):
+    run, command = tmp_path / "run", [sys.executable, Path(__file__).parent / "run_toy.py"]
+    settings = ["checkpoint_every=5", "model.width=64"]
+    train(run, steps=5, checkpoint_every=5, model__width=64)
+    room = (run / "checkpoints/step_00000005/model.safetensors").stat().st_size // 2
+    full = subprocess.run(
+        [*command, run, "0", *settings],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}:{Path(__file__).parent}"},
+    )
+    assert full.returncode == 1
+    assert "would fail, so it is not begun: " in full.stderr
+    assert len(losses(run)) == 5
+    train(run, checkpoint_every=5, model__width=64)
+    assert len(losses(run)) == 10
+
+
+def test_a_damaged_model_is_written_again(tmp_path, capsys, train, same_tensors):
+    weights = train(tmp_path) / "w.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    capsys.readouterr()
+    train(tmp_path)
+    said = capsys.readouterr().out
+    assert "the finished model is damaged and will be written again" in said
+    assert weights.read_bytes() == whole
+
+
+def test_the_run_goes_on_from_the_checkpoint_before_a_damaged_one(
+    tmp_path, capsys, train, same_tensors
+):
+    train(tmp_path / "straight")
+    train(tmp_path / "run", checkpoint_every=5)
+    damaged = tmp_path / "run/checkpoints/step_00000010/ema.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:99])
+    capsys.readouterr()
+    train(tmp_path / "run", checkpoint_every=5)
+    said = capsys.readouterr().out
+    assert "step_00000010: ema.safetensors was changed, cut or removed" in said
+    assert "resuming at step 5 of 10" in said
+    name = "model/w.safetensors"
+    assert same_tensors(tmp_path / "run" / name, tmp_path / "straight" / name)
+
+
+def test_a_parent_that_was_changed_is_refused(tmp_path, train):
+    weights = train(tmp_path / "parent") / "w.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    with pytest.raises(UserError, match="weights_sha256: a file beside this card was changed"):
+        train(tmp_path / "child", init=tmp_path / "parent")
+    assert not (tmp_path / "child").exists()
 
 
 def test_a_dry_run_measures_and_writes_nothing(tmp_path, capsys, train):

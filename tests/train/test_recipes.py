@@ -141,7 +141,9 @@ def test_conditions_are_hidden_in_every_combination():
 def test_export_is_a_pipeline_folder_bound_to_its_card(recipe, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
-    recipe.export(folder, {"preset": "diffusion-debug", "steps": 3})
+    recipe.export(
+        folder, {"preset": "diffusion-debug", "steps": 3, "scores": recipe.score(few=True)}
+    )
     card = json.loads((folder / CARD).read_text())
     assert card["steps"] == 3
     assert card["weights_sha256"] == hash_folder(folder)

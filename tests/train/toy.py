@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from engine.models.card import write_card
 from engine.schema import UserError
 from train.presets import Preset
 from train.settings import Settings
@@ -29,7 +30,7 @@ SETTINGS = Settings(
     clip=1.0,
     checkpoint_every=100,
     model={"width": 16, "poison": -1},
-    data={"sleep": 0.0, "pids": ""},
+    data={"sleep": 0.0, "pids": "", "fails": ""},
 )
 
 
@@ -55,7 +56,8 @@ class ToyRecipe:
     """Rows are drawn from (seed, position).
 
     Settings provoke faults: position `model.poison` is not a number, `data.sleep` seconds slow
-    every batch, and each process that builds the recipe writes its id into the file `data.pids`.
+    every batch, each process that builds the recipe writes its id into the file `data.pids`, and
+    `data.fails` names what raises: rehearsal, sheet, score or export.
     """
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
@@ -83,20 +85,28 @@ class ToyRecipe:
         x = torch.stack(rows)
         return {"x": x, "y": torch.sin(3 * x)}
 
-    def sheet(self) -> Image.Image | None:
+    def sheet(self, few: bool = False) -> Image.Image | None:
+        self._fail("rehearsal" if few else "sheet")
         return Image.new("RGB", (4, 4))
 
     @torch.no_grad()
-    def score(self) -> dict[str, float]:
+    def score(self, few: bool = False) -> dict[str, float]:
+        self._fail("" if few else "score")
         x = torch.linspace(-1, 1, 64)[:, None]
         return {"held_out": float(self.module({"x": x, "y": torch.sin(3 * x)})["loss"].mean())}
 
-    def export(self, folder: Path, facts: dict[str, Any]) -> None:
+    def _fail(self, what: str) -> None:
+        if what and self.settings.data["fails"] == what:
+            raise IndexError(f"{what} fails")
+
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         save_file(
             {k: v.clone() for k, v in self.module.state_dict().items()}, folder / "w.safetensors"
         )
         first = self.module.layers[0].bias[0].item()
-        (folder / "model_card.json").write_text(json.dumps({**facts, "first": first}))
+        write_card(folder, {**facts, "first": first})
+        if not few:
+            self._fail("export")
 
 
 build = ToyRecipe
