@@ -16,6 +16,7 @@ import typer
 
 from engine.schema import UserError
 from serve import bench_kernels, captioncmd, evaluatecmd, gatecmd, lookcmd, servecmd, submitcmd
+from serve.console import steady
 
 app = typer.Typer(
     name="retinaforge",
@@ -99,13 +100,29 @@ def main() -> None:
     """Entry point of the console script."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    steady()
     try:
+        _check_arguments()
         app()
     except UserError as error:
         _say(f"error: {error}")
         sys.exit(2)
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # What the system refuses (a disk, a right, a file that went away) is nobody's bug.
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"error: {where}{os.strerror(error.errno)}")
         sys.exit(1)
+
+
+def _check_arguments() -> None:
+    # Ray, and JSON, hold text: a name of other bytes would end a run in its middle.
+    for text in sys.argv[1:]:
+        if any("\ud800" <= each <= "\udfff" for each in text):
+            raise UserError(
+                f"{text!a} is not UTF-8", expected="a name in UTF-8: rename it, or link to it"
+            )
 
 
 @app.command(
