@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.schema import LABEL_NAMES, LABELS, MASKS, Annotation, UserError
+from engine.kinds import HEAD, kind_of
+from engine.layouts import layout_of
+from engine.schema import LABEL_NAMES, LABELS, MASKS, Annotation, UserError, first_of
 
 COLUMNS: tuple[str, ...] = (
     "file",
@@ -28,6 +31,9 @@ COLUMNS: tuple[str, ...] = (
 SPLITS: tuple[str, ...] = ("train", "val", "test", "all")
 """`all` is what a set without published splits says; like an empty cell, it may teach."""
 _HIGHEST = {label.name: label.highest for label in LABELS}
+_KNOWN = frozenset(COLUMNS)
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "upright strokes"}
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -46,18 +52,28 @@ class LabelRow:
 def read_table(path: Path) -> list[LabelRow]:
     """The rows of a label table in file order.
 
-    UserError with file, line, column and what is allowed: for a file that is missing, empty or not
-    UTF-8, an unknown or repeated column, a line with more or fewer cells than the head, and a value
-    that is not a whole number in range.
+    UserError with file, line, column and what is allowed: for a file that is missing, empty, no
+    UTF-8 text or something else by its first bytes, another separator than the comma, an unknown or
+    repeated column, the table of a published set, a line with more or fewer cells than the head,
+    and a value that is not a whole number in range. Of many wrong lines the first is named and the
+    others are counted.
     """
     path = Path(path)
     lines = _lines(path)
-    head = next(lines, None)
-    if head is None:
+    first, head = next(lines, (0, []))
+    if not head:
         raise UserError("the file is empty", file=path, expected="a head line with column names")
-    columns = [name.strip() for name in head[1]]
-    _check_columns(columns, path, head[0])
-    rows = [_row(columns, cells, path, line) for line, cells in lines if any(cells)]
+    records = [(line, cells) for line, cells in lines if any(cells)]
+    columns = _without_empty_ends(head, [cells for _, cells in records])
+    _check_columns(columns, path, first)
+    rows, wrong = [], []
+    for line, cells in records:
+        try:
+            rows.append(_row(columns, cells, path, line))
+        except UserError as error:
+            wrong.append(error)
+    if wrong:
+        raise first_of(wrong, "lines are wrong")
     if not rows:
         raise UserError("no rows below the head line", file=path, expected="at least one row")
     return rows
@@ -65,17 +81,29 @@ def read_table(path: Path) -> list[LabelRow]:
 
 def read_text(path: Path) -> str:
     """The text of a user's file (UTF-8, with or without a byte order mark). UserError if it cannot
-    be read."""
+    be read, and for what is another kind of file."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        data = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise UserError("no such file", file=path) from error
     except IsADirectoryError as error:
         raise UserError("is a folder", file=path, expected="a file") from error
-    except UnicodeDecodeError as error:
-        raise UserError("is not UTF-8 text", file=path, expected="UTF-8") from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from error
+    kind = kind_of(data[:HEAD])
+    if kind is not None:
+        raise UserError(f"is {kind.words}", file=path, expected=kind.expected)
+    if data.startswith(_UTF_16):
+        raise UserError("is UTF-16 text", file=path, expected="UTF-8, as in Excel's `CSV UTF-8`")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"is not UTF-8 text: byte {data[error.start]:#04x}",
+            file=path,
+            line=data.count(b"\n", 0, error.start) + 1,
+            expected="UTF-8, as in Excel's `CSV UTF-8`",
+        ) from error
 
 
 def label_value(
@@ -121,27 +149,80 @@ def _whole(value: object) -> int | None:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The cells of each record with the number of the line on which it begins."""
-    reader = csv.reader(read_text(path).splitlines(keepends=True), strict=True)
-    begin = 1
+    text = read_text(path)
+    begin = _check_separator(text, path)
+    # Without translation a cell keeps line ends of any kind; nothing else ends a line.
+    source = io.StringIO(text, newline="")
+    for _ in range(begin - 1):
+        source.readline()
+    reader, skipped = csv.reader(source, strict=True), begin - 1
     try:
         for cells in reader:
             if cells:
                 yield begin, [cell.strip() for cell in cells]
-            begin = reader.line_num + 1
+            begin = skipped + reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"broken CSV: {error}", file=path, line=begin) from error
 
 
+def _check_separator(text: str, path: Path) -> int:
+    """The number of the line on which the table begins: after `sep=,`, which tells Excel the
+    separator. UserError where another sign than the comma parts columns that are known."""
+    begin = 1
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        told = line.strip().lower()
+        if told in ("sep=,", "sep="):
+            begin = number + 1
+        elif told.startswith("sep=") and len(told) == len("sep=;"):
+            raise _other_separator(told[-1], path, number)
+        elif told:
+            if not _KNOWN & set(_names(line, ",")):
+                for sign in _SEPARATORS:
+                    names = _names(line, sign)
+                    if len(names) > 1 and (_KNOWN & set(names) or layout_of(names)):
+                        raise _other_separator(sign, path, number)
+            return begin
+    return begin
+
+
+def _names(line: str, sign: str) -> list[str]:
+    return [name.strip().strip("'\"").strip() for name in line.split(sign)]
+
+
+def _other_separator(sign: str, path: Path, line: int) -> UserError:
+    told = f"{_SEPARATORS.get(sign, 'other signs')} ({sign!r})"
+    return UserError(f"its columns are parted by {told}", file=path, line=line, expected="commas")
+
+
+def _without_empty_ends(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+    """The head less the columns at its end that have no name, where no row has anything there:
+    sheets are saved so."""
+    named = len(head)
+    while named and not head[named - 1]:
+        named -= 1
+    blank = all(not any(cells[named:]) for cells in rows)
+    return head[:named] if blank else head
+
+
 def _check_columns(columns: list[str], path: Path, line: int) -> None:
+    unknown = [name for name in columns if name not in COLUMNS]
+    layout = layout_of(columns) if unknown else None
+    if layout is not None:
+        raise UserError(
+            f"this is the table of {layout.name} ({', '.join(layout.columns)})",
+            file=path,
+            line=line,
+            expected=f"our column names: {layout.becomes}",
+        )
+    if unknown:
+        raise UserError(
+            unknown_name(unknown[0], COLUMNS).replace("name", "column", 1),
+            file=path,
+            line=line,
+            field=unknown[0] or "(empty)",
+            expected=", ".join(COLUMNS),
+        )
     for name in columns:
-        if name not in COLUMNS:
-            raise UserError(
-                unknown_name(name, COLUMNS).replace("name", "column", 1),
-                file=path,
-                line=line,
-                field=name or "(empty)",
-                expected=", ".join(COLUMNS),
-            )
         if columns.count(name) > 1:
             raise UserError(
                 "column stands twice", file=path, line=line, field=name, expected="each column once"
@@ -149,6 +230,8 @@ def _check_columns(columns: list[str], path: Path, line: int) -> None:
 
 
 def _row(columns: list[str], cells: list[str], path: Path, line: int) -> LabelRow:
+    while len(cells) > len(columns) and not cells[-1]:
+        cells = cells[:-1]
     if len(cells) != len(columns):
         raise UserError(
             f"{len(cells)} cells", file=path, line=line, expected=f"{len(columns)}, as in the head"

@@ -6,6 +6,7 @@ The fifteen annotations carry the column names of SynFundus-1M (arXiv 2312.00377
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,6 +119,13 @@ class UserError(ValueError):
             ]
         )
         super().__init__(f"{where}{problem}" + (f" (expected {expected})" if expected else ""))
+
+
+def first_of(errors: Sequence[UserError], more: str) -> UserError:
+    """The first of many mistakes of a kind, with how many more there are: thousands of lines would
+    hide what to do."""
+    rest = len(errors) - 1
+    return UserError(f"{errors[0]}; {rest:,} more {more}") if rest else errors[0]
 
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -101,7 +101,8 @@ def make_job(request: Request, manner: Manner) -> Captioning:
     found = find(request.images)
     if found.others:
         why = "by their names, hidden, or links to folders"
-        say(f"{found.others:,} other files there are no images {why}")
+        told = f"; {found.dicom}" if found.dicom else ""
+        say(f"{found.others:,} other files there are no images {why}{told}")
     if request.labels is not None:
         found, strangers = labelled(found, request.labels)
         if strangers:

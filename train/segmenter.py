@@ -88,9 +88,12 @@ class SegmenterRecipe:
         self._size, self._share = settings.data["size"], settings.data["phantoms"]
         require(self._size >= 32 and self._size % 16 == 0, "data.size", self._size, "16 x n")
         require(0 <= self._share <= 1, "data.phantoms", self._share, "0 to 1")
-        examples = [e for e in read_examples(data) if _is_outlined(e)] if data else []
-        self._squares, self.refused = read_squares(splits.teaching(examples), self._size)
-        self._held_out, _ = read_squares(splits.held_out(examples), self._size)
+        examples = read_examples(data) if data else []
+        # An eye may be held out by a photograph that has no mask.
+        teaching = [e for e in splits.teaching(examples) if _is_outlined(e)]
+        self._squares, self.refused = read_squares(teaching, self._size)
+        held_out = [e for e in splits.held_out(examples) if _is_outlined(e)]
+        self._held_out, _ = read_squares(held_out, self._size)
         if not self._squares and self._share < 1:
             raise UserError(
                 "no photograph with masks",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.data.parquet_images import image_of_row
+from engine.kinds import DICOM, HEAD, kind_of
 from engine.schema import Annotation
 from engine.store.identify import maker_of
 
@@ -38,6 +39,17 @@ class Example:
     """Names of `MASKS` with their 1-bit pictures, as large as the photograph."""
     drawn_by: str | None = None
     """The model that drew it, where the folder that it lies in tells."""
+    size: int | None = None
+    """Bytes of the file that it came as, where a listing tells."""
+    content: str | None = None
+    """SHA-256 of the file that it came as, where a listing tells."""
+    photograph: str | None = None
+    """What tells its photograph from others, set by `engine.data.identity.recognised`."""
+
+    @property
+    def place(self) -> str:
+        """Where it lies, in words."""
+        return str(self.path) if self.row is None else f"{self.path}, row {self.row}"
 
     @cached_property
     def maker(self) -> str | None:
@@ -61,7 +73,7 @@ class Example:
                 return self.path.read_bytes()
             except OSError as error:
                 raise UnreadableImage(f"{self.path}: {error.strerror}") from error
-        return _image_of_row(self.path, self.row)
+        return image_of_row(self.path, self.row)
 
     def identity(self) -> bytes:
         """What tells this photograph from every other: its file."""
@@ -89,7 +101,9 @@ def decode(data: bytes, name: str) -> Image.Image:
             raise UnreadableImage(f"{name}: more than 8 bits a pixel, save it as 8-bit")
         return _opaque(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        raise UnreadableImage(f"{name}: not an image") from error
+        kind = kind_of(data[:HEAD])
+        what = kind.words if kind is DICOM else "not an image"
+        raise UnreadableImage(f"{name}: {what}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, UnreadableImage):
             raise
@@ -103,17 +117,3 @@ def _opaque(image: Image.Image) -> Image.Image:
     seen, opaque = image.convert("RGBA"), Image.new("RGB", image.size)
     opaque.paste(seen, mask=seen)
     return opaque
-
-
-@lru_cache(maxsize=8)
-def _open_part(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path)
-
-
-def _image_of_row(path: Path, row: int) -> bytes:
-    """The encoded image of one row; only its row group is read."""
-    part, group = _open_part(path), 0
-    while row >= part.metadata.row_group(group).num_rows:
-        row -= part.metadata.row_group(group).num_rows
-        group += 1
-    return part.read_row_group(group, columns=["image"])["image"][row].as_py()["bytes"]

@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from engine.data.example import Example, UnreadableImage, decode
-from engine.data.sources import IMAGE_ENDINGS
-from engine.labels import LabelRow, label_value, read_table
-from engine.schema import IMAGE_TYPE, LABEL_NAMES, Annotation, UserError
+from engine.data.identity import patient_key
+from engine.data.named import IMAGE_ENDINGS, dicom_among, named_file, same_name, what_is_there
+from engine.data.parquet_images import described_rows
+from engine.labels import LabelRow, read_table
+from engine.schema import UserError
 from engine.store.commits import Folder, read_commits
 from engine.store.identify import marked_again
 from engine.store.listing import Listed
@@ -40,12 +40,14 @@ Tell = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Found:
     """Photographs below `root`, in their order; `others` counts what is passed over there: files
-    that are none by their names, hidden ones, links to folders.
+    that are none by their names, hidden ones, links to folders, and `dicom` says in words if some
+    are DICOM.
     """
 
     root: Path
     listed: list[Listed]
     others: int = 0
+    dicom: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,13 @@ def find(images: str) -> Found:
     files = [path] if path.is_file() else [Path(name) for name in glob.glob(images, recursive=True)]
     files = sorted(file for file in files if file.is_file())
     if not files:
-        raise UserError("no such photographs", file=images, field="--images", expected=_EXPECTED)
+        there = what_is_there(path)
+        raise UserError(
+            f"no such photographs{there}", file=images, field="--images", expected=_EXPECTED
+        )
     root = Path(os.path.commonpath([file.parent.absolute() for file in files]))
     files = [file.absolute() for file in files]
-    if all(file.suffix == ".parquet" for file in files):
+    if all(file.suffix.lower() == ".parquet" for file in files):
         return _some(Found(root, sorted(_rows(root, files), key=_place)), images)
     chosen = files if path.is_file() else [file for file in files if _is_image(file)]
     listed = sorted((_listed(root, file) for file in chosen), key=_place)
@@ -109,20 +114,21 @@ def labelled(found: Found, table: Path) -> tuple[Found, int]:
 
     Raises UserError where two lines name one photograph, and where no line names any.
     """
-    by_path = {str((found.root / e.path).resolve()): e for e in found.listed if e.row is None}
-    names = Counter(Path(path).name for path in by_path)
-    by_name = {Path(path).name: e for path, e in by_path.items() if names[Path(path).name] == 1}
+    files = [each for each in found.listed if each.row is None]
+    by_path = {_path_key(found.root / each.path): each for each in files}
+    names = Counter(_name_key(each.path) for each in files)
+    by_name = {_name_key(e.path): e for e in files if names[_name_key(e.path)] == 1}
     rows = read_table(table)
-    told = Counter(Path(row.file).name for row in rows if row.file)
+    told = Counter(_name_key(row.file) for row in rows if row.file)
     known: dict[str, LabelRow] = {}
     for row in rows:
         if row.file is None:
             raise UserError("names no file", file=table, line=row.line, field="file")
         if "\0" in row.file:
             raise UserError("holds a NUL character", file=table, line=row.line, field="file")
-        match = by_path.get(str((table.parent / row.file).resolve()))
-        if match is None and told[Path(row.file).name] == 1:
-            match = by_name.get(Path(row.file).name)
+        match = by_path.get(_path_key(named_file(table.parent, row.file)[0]))
+        if match is None and told[_name_key(row.file)] == 1:
+            match = by_name.get(_name_key(row.file))
         if match is not None and known.setdefault(match.path, row) is not row:
             raise UserError(
                 f"line {known[match.path].line} names this photograph too",
@@ -183,16 +189,30 @@ def _changed(before: Listed, now: Listed, labels: bool) -> bool:
         return True
     if before.sha256 != now.sha256 and before.sha256 and now.sha256:
         return True
-    told = (before.annotation, before.patient_id) != (now.annotation, now.patient_id)
-    return labels and told
+    if not labels:
+        return False
+    same_patient = patient_key(before.patient_id) == patient_key(now.patient_id)
+    return before.annotation != now.annotation or not same_patient
 
 
 _EXPECTED = "a folder, a pattern in quotes, or Parquet files with an image column"
 
 
+def _path_key(path: Path) -> str:
+    """The file's own path, whatever links and forms of its name lead there."""
+    return same_name(path.resolve())
+
+
+def _name_key(path: str) -> str:
+    return same_name(Path(path).name)
+
+
 def _some(found: Found, images: str) -> Found:
     if not found.listed:
-        raise UserError("no photographs here", file=images, field="--images", expected=_EXPECTED)
+        told = f"; {found.dicom}" if found.dicom else ""
+        raise UserError(
+            f"no photographs here{told}", file=images, field="--images", expected=_EXPECTED
+        )
     _utf8(found.root.absolute())
     return found
 
@@ -211,16 +231,18 @@ def _place(listed: Listed) -> tuple[str, int]:
 
 
 def _below(root: Path) -> Found:
-    images, others = [], 0
+    images, unknown, others = [], [], 0
     for folder, inner, names in os.walk(root, onerror=_locked):
         files = [Path(folder, name) for name in names]
         found = [path for path in files if _is_image(path) and path.is_file()]
         passed = [path for path in files if path.is_file() or path.is_symlink()]
         entered = [name for name in inner if name[0] != "." and not Path(folder, name).is_symlink()]
         images += found
+        unknown += [path for path in files if not _is_image(path)]
         others += len(passed) - len(found) + len(inner) - len(entered)
         inner[:] = entered
-    return Found(root, sorted((_listed(root, path) for path in images), key=_place), others)
+    listed = sorted((_listed(root, path) for path in images), key=_place)
+    return Found(root, listed, others, dicom_among(unknown))
 
 
 def _locked(error: OSError) -> None:
@@ -238,46 +260,15 @@ def _listed(root: Path, file: Path) -> Listed:
 
 def _rows(root: Path, files: Iterable[Path]) -> Iterator[Listed]:
     for file in files:
-        try:
-            with pq.ParquetFile(file) as opened:
-                yield from _rows_of(file, _utf8(file.relative_to(root)), opened)
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise UserError(
-                f"cannot be read: {error}", file=file, expected="Parquet with an `image` column"
-            ) from error
-
-
-def _rows_of(file: Path, name: str, opened: pq.ParquetFile) -> Iterator[Listed]:
-    columns = opened.schema_arrow.names
-    if "image" not in columns or opened.schema_arrow.field("image").type != IMAGE_TYPE:
-        raise KeyError("no image column {bytes, path}")
-    told = [name for name in (*LABEL_NAMES, "source", "patient_id") if name in columns]
-    number = 0
-    for batch in opened.iter_batches(64, columns=["image", *told]):
-        for record in batch.to_pylist():
-            data = (record.pop("image") or {}).get("bytes") or b""
-            where = f"{file}: row {number}"
+        name = _utf8(file.relative_to(root))
+        for row, (image, told) in enumerate(described_rows(file)):
             yield Listed(
                 path=name,
-                bytes=len(data),
-                row=number,
-                annotation=_annotation(record, where),
-                patient_id=_text(record, "patient_id", where),
+                bytes=len(image),
+                row=row,
+                annotation=told["annotation"],
+                patient_id=told["patient_id"],
             )
-            number += 1
-
-
-def _annotation(record: dict[str, Any], where: str) -> Annotation:
-    told = {name: record.get(name) for name in LABEL_NAMES}
-    labels = {name: label_value(name, value, file=where) for name, value in told.items()}
-    return Annotation(**labels, source=_text(record, "source", where))
-
-
-def _text(record: dict[str, Any], name: str, where: str) -> str | None:
-    value = record.get(name)
-    if value is not None and not isinstance(value, str):
-        raise UserError(f"{value!r} is no text", file=where, field=name, expected="text or null")
-    return value
 
 
 def _with_labels(listed: Listed, row: LabelRow | None) -> Listed:

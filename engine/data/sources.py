@@ -1,35 +1,65 @@
-"""Where photographs come from: a CSV, a folder, a data set folder of ours, or phantoms, as one list
-of examples."""
+"""Where photographs come from: a CSV, a Parquet file, a folder, a data set folder of ours, or
+phantoms, as one list of examples."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from engine.data.example import Example
+from engine.data.identity import contradictions, doubtful_patients, recognised
+from engine.data.named import IMAGE_ENDINGS, dicom_among, named_file, what_is_there
+from engine.data.parquet_images import described_rows
 from engine.data.phantoms import NAME, phantom_examples
-from engine.labels import read_table
-from engine.schema import LABEL_NAMES, Annotation, UserError
+from engine.labels import LabelRow, read_table
+from engine.schema import LABEL_NAMES, Annotation, UserError, first_of
 from engine.store.commits import Folder, read_commits
 from engine.store.identify import maker_of
-from engine.store.plan import Plan, read_any_plan
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+from engine.store.listing import Listed, listing_of, pick
+from engine.store.plan import CaptionPlan, Plan, read_any_plan
 
 
 def read_examples(data: list[str]) -> list[Example]:
-    """All examples of `--data`: each a CSV, a folder of images, a data set folder, or phantoms.
+    """All examples of `--data`: each a CSV, a Parquet file, a folder of images, a data set folder,
+    or phantoms; those that are one photograph are known as one.
 
-    Raises UserError where one is missing or holds no image.
+    What may be a slip of the tables is said on standard error, a line for each kind. Raises
+    UserError where one is missing, names what is not there or holds no image.
     """
-    examples = [example for source in data for example in _read_source(source)]
+    examples = recognised([example for source in data for example in _read_source(source)])
     if not examples:
         raise UserError("no photographs", field="--data", expected="a CSV or a folder of images")
+    _tell_slips(examples)
     return examples
+
+
+def _tell_slips(examples: Sequence[Example]) -> None:
+    pairs = doubtful_patients(each.patient_id for each in examples)
+    if pairs:
+        more = len(pairs) - 1
+        print(
+            f"patient_id: {pairs[0][0]!r} and {pairs[0][1]!r} count as two patients; are they one?"
+            + (f" So do {more:,} more pairs." if more else ""),
+            file=sys.stderr,
+        )
+    differing = contradictions(examples)
+    for kind, what in (
+        (True, "of another split too, that is held out: they do not teach"),
+        (False, "twice, with other labels, and are taken as they stand"),
+    ):
+        found = [each for each in differing if (each[0] == "split") is kind]
+        if found:
+            column, one, other = found[0]
+            print(
+                f"{len(found):,} photographs stand in the data {what}. "
+                f"The first: {one.place} and {other.place} ({column})",
+                file=sys.stderr,
+            )
 
 
 def _read_source(source: str) -> Iterator[Example]:
@@ -37,7 +67,10 @@ def _read_source(source: str) -> Iterator[Example]:
     if source.partition(":")[0] == NAME and not path.exists():
         yield from phantom_examples(source)
     elif not path.exists():
-        raise UserError("no such file or folder", file=path, field="--data")
+        there = what_is_there(path)
+        raise UserError(f"no such file or folder{there}", file=path, field="--data")
+    elif path.is_file() and path.suffix.lower() == ".parquet":
+        yield from _read_parquet(path)
     elif path.is_file():
         yield from _read_csv(path)
     elif (path / "plan.json").is_file():
@@ -46,38 +79,62 @@ def _read_source(source: str) -> Iterator[Example]:
         yield from _read_folder(path)
 
 
-def _read_csv(path: Path) -> Iterator[Example]:
+def _read_csv(path: Path) -> list[Example]:
+    """Every file that the table names is there, or the first that is not is told."""
+    examples, wrong = [], []
     for row in read_table(path):
-        if row.file is None:
-            raise UserError("names no file", file=path, line=row.line, field="file")
-        image = path.parent / row.file
-        if not image.is_file():
-            raise UserError(f"no such file: {image}", file=path, line=row.line, field="file")
-        masks = tuple((name, path.parent / mask) for name, mask in row.masks.items())
-        yield Example(
-            path=image,
-            annotation=row.annotation,
-            split=row.split,
-            patient_id=row.patient_id,
-            caption=row.caption,
-            masks=masks,
-        )
+        try:
+            examples.append(_example(row, path))
+        except UserError as error:
+            wrong.append(error)
+    if wrong:
+        raise first_of(wrong, "lines name what cannot be read")
+    return examples
+
+
+def _example(row: LabelRow, table: Path) -> Example:
+    if row.file is None:
+        raise UserError("names no file", file=table, line=row.line, field="file")
+    found = {}
+    for column, name in {"file": row.file, **row.masks}.items():
+        found[column], problem = named_file(table.parent, name)
+        if problem is not None:
+            there = what_is_there(table.parent / name)
+            raise UserError(f"{problem}{there}", file=table, line=row.line, field=column)
+    return Example(
+        path=found.pop("file"),
+        annotation=row.annotation,
+        split=row.split,
+        patient_id=row.patient_id,
+        caption=row.caption,
+        masks=tuple(found.items()),
+    )
+
+
+def _read_parquet(path: Path) -> Iterator[Example]:
+    for row, (image, told) in enumerate(described_rows(path)):
+        maker = maker_of(io.BytesIO(image)) if image else None
+        yield Example(path=path, row=row, size=len(image), drawn_by=maker, **told)
 
 
 def _read_folder(path: Path) -> Iterator[Example]:
-    for image in sorted(path.rglob("*")):
-        if image.suffix.lower() in IMAGE_ENDINGS:
-            yield Example(path=image, annotation=Annotation())
+    files = sorted(path.rglob("*"))
+    images = [file for file in files if file.suffix.lower() in IMAGE_ENDINGS]
+    for image in images:
+        yield Example(path=image, annotation=Annotation())
+    if not images and (told := dicom_among(files)):
+        raise UserError(f"no photographs: {told}", file=path, field="--data")
 
 
 def _read_data_set(path: Path) -> Iterator[Example]:
     """Its committed rows. All of a plan that draws are drawn; of captioned photographs those that
-    their own mark says so of."""
+    their own mark says so of, and of the others it is known which file they were."""
     plan, folder = read_any_plan(path), Folder(path)
     model = plan.model if isinstance(plan, Plan) else None
     for part in map(folder.part_of, read_commits(folder)[0]):
         for row, values in enumerate(_rows(part, with_images=model is None)):
             annotation = Annotation(**{n: values[n] for n in (*LABEL_NAMES, "source")})
+            came_as = _listed(path, plan, values["index"])
             yield Example(
                 path=part,
                 row=row,
@@ -85,12 +142,23 @@ def _read_data_set(path: Path) -> Iterator[Example]:
                 patient_id=values["patient_id"],
                 caption=values["caption"],
                 drawn_by=model or maker_of(io.BytesIO(values["image"]["bytes"])),
+                size=came_as.bytes if came_as else None,
+                content=came_as.sha256 if came_as else None,
             )
+
+
+def _listed(root: Path, plan: Plan | CaptionPlan | None, index: int) -> Listed | None:
+    """The photograph that a row was made of; None for what was drawn, and where a folder was passed
+    on without the list of its photographs."""
+    if not isinstance(plan, CaptionPlan):
+        return None
+    file = listing_of(root, plan.images_sha256)
+    return next(pick(file, [index])) if file.is_file() else None
 
 
 def _rows(part: Path, with_images: bool) -> Iterator[dict[str, Any]]:
     """The rows of a part, one row group at most in memory."""
-    columns = [*LABEL_NAMES, "source", "patient_id", "caption", *(["image"] * with_images)]
+    columns = ["index", *LABEL_NAMES, "source", "patient_id", "caption", *(["image"] * with_images)]
     with pq.ParquetFile(part) as file:
         for group in range(file.num_row_groups):
             yield from file.read_row_group(group, columns=columns).to_pylist()

@@ -6,18 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.data.example import Example
+from engine.data.identity import MAY_TEACH, eyes
 from engine.data.known_eyes import teaches_elsewhere
-
-_TEACHING = (None, "all", "train")
 
 
 def teaching(examples: Sequence[Example]) -> list[Example]:
     """Examples of the train split (or of no split) whose eye is in no other split.
 
-    Eyes are told apart by `patient_id`; where it is unknown each photograph counts as its own eye.
+    All that is known of an eye must be among the examples: choose among those that teach, never
+    before.
     """
-    apart = {eye_of(e) for e in examples if e.split not in _TEACHING}
-    return [e for e in examples if e.split in _TEACHING and eye_of(e) not in apart]
+    seen = list(zip(eyes(examples), examples))
+    apart = {eye for eye, example in seen if example.split not in MAY_TEACH}
+    return [example for eye, example in seen if eye not in apart]
 
 
 def held_out(examples: Sequence[Example]) -> list[Example]:
@@ -27,9 +28,9 @@ def held_out(examples: Sequence[Example]) -> list[Example]:
 
 def one_per_eye(examples: Sequence[Example]) -> list[list[Example]]:
     """Examples grouped by eye, in order of first appearance: an epoch draws one of each group."""
-    groups: dict[str, list[Example]] = {}
-    for example in examples:
-        groups.setdefault(eye_of(example), []).append(example)
+    groups: dict[int, list[Example]] = {}
+    for eye, example in zip(eyes(examples), examples):
+        groups.setdefault(eye, []).append(example)
     return list(groups.values())
 
 
@@ -41,10 +42,3 @@ def drawn_apart(examples: Sequence[Example]) -> tuple[list[Example], list[Exampl
 def positives(examples: Sequence[Example], label: str) -> int:
     """How many examples have the label: any value above 0."""
     return sum((e.annotation.labels()[label] or 0) > 0 for e in examples)
-
-
-def eye_of(example: Example) -> str:
-    """What tells eyes apart: the patient, or the photograph where that is unknown."""
-    if example.patient_id:
-        return example.patient_id
-    return str(example.path) if example.row is None else f"{example.path}, row {example.row}"

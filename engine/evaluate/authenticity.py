@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.data import identity
 from engine.data.example import Example, UnreadableImage
 from engine.data.outlines import read_square
 from engine.phantom.measures import measure
@@ -52,7 +53,7 @@ def authenticity(draw: Draw, examples: Sequence[Example], drawings: int) -> Iter
         raise ValueError(f"{len(pairs)} readable photographs, at least {FOLDS} are needed")
     names = sorted(pairs[0][1])
     real = np.array([[found[name] for name in names] for _, found in pairs])
-    eyes = [each.patient_id or str(each.path) for each, _ in pairs]
+    eyes = identity.eyes([each for each, _ in pairs])
     sources = np.array([each.annotation.source or "unknown" for each, _ in pairs])
     for drawing in range(drawings):
         images = draw([_spec(each, drawing * _NEXT + i) for i, (each, _) in enumerate(pairs)])
@@ -93,7 +94,7 @@ def _classifiers() -> list[tuple[str, Any]]:
     return [("logistic regression", linear), ("random forest", forest)]
 
 
-def _held_out_chances(model: Any, table: np.ndarray, eyes: Sequence[str]) -> np.ndarray:
+def _held_out_chances(model: Any, table: np.ndarray, eyes: Sequence[int]) -> np.ndarray:
     """Chance (2 N,) of being drawn, of rows that the classifier was not fitted to: N photographs,
     then their N samples."""
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage, decode
+from engine.data.identity import eyes, recognised
 from engine.data.planted import copy_of
 from engine.data.sources import read_examples
-from engine.data.splits import eye_of
 from engine.features import Observer, Seen
 from engine.gates import SHIPPED
 from engine.gates.privacy import Privacy, Reference
@@ -44,10 +44,11 @@ PLANTED = 40
 
 @dataclass(frozen=True)
 class Taught:
-    """A photograph: its name, eye and source, the keyed id, and how the gate network sees it."""
+    """A photograph: its name, the number of its eye, its source, the keyed id, and how the gate
+    network sees it."""
 
     name: str
-    eye: str
+    eye: int
     source: str
     id: str
     seen: Seen
@@ -163,9 +164,10 @@ def _sides(data: list[str], held_out: list[str] | None) -> tuple[list[Example], 
             raise UserError("no photographs", field="--held-out", expected="a CSV or a folder")
     else:
         others = splits.held_out(photographs)
-    known = {eye_of(e) for e in teaching}
-    apart = [group[0] for group in splits.one_per_eye(others) if eye_of(group[0]) not in known]
-    return teaching, apart
+    both = recognised([*teaching, *others])
+    groups = splits.one_per_eye(both)
+    taught = set(both[: len(teaching)])
+    return teaching, [group[0] for group in groups if not taught.intersection(group)]
 
 
 def _write(folder: Path, files: dict[Path, Reference], card: dict[str, Any], key: Key) -> None:
@@ -184,7 +186,7 @@ def _look(
 ) -> list[Taught]:
     """The readable ones of these photographs."""
     found = []
-    for number, example in enumerate(examples, 1):
+    for number, (eye, example) in enumerate(zip(eyes(examples), examples), 1):
         try:
             content = example.read_bytes()
             image = np.asarray(decode(content, str(example.path)))
@@ -192,7 +194,7 @@ def _look(
             say(f"left out: {error}")
             continue
         source, seen = example.annotation.source or "unknown", observer.look(image)
-        found.append(Taught(str(example.path), eye_of(example), source, key.id_of(content), seen))
+        found.append(Taught(example.place, eye, source, key.id_of(content), seen))
         if number % 100 == 0 or number == len(examples):
             say(f"{number:,} of {len(examples):,} photographs seen")
     return found

@@ -41,10 +41,29 @@ def test_rows_hold_what_the_cells_hold(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_tables_of_other_programs_are_read(tmp_path, encoding, ending):
     path = write(tmp_path, f"file,dr_grade{ending} a.jpg , 3 {ending}".encode(encoding))
     assert [(row.file, row.annotation.dr_grade) for row in read_table(path)] == [("a.jpg", 3)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=,\nfile,dr_grade\na.jpg,3\n",
+        "file,dr_grade,,\na.jpg,3,,\n,,,\n",
+        "\nfile,dr_grade\n\na.jpg,3,,\n",
+        '"file","dr_grade"\n"a.jpg","3"\n',
+    ],
+)
+def test_what_sheets_leave_round_a_table_is_passed_over(tmp_path, text):
+    rows = read_table(write(tmp_path, text))
+    assert [(row.file, row.annotation.dr_grade) for row in rows] == [("a.jpg", 3)]
+
+
+def test_only_line_ends_end_a_line(tmp_path):
+    (row,) = read_table(write(tmp_path, "file,caption\na,one\u2028two\x85three\n"))
+    assert row.caption == "one\u2028two\x85three"
 
 
 def test_a_quoted_cell_over_two_lines_keeps_the_line_numbers_true(tmp_path):
@@ -72,7 +91,24 @@ def test_a_quoted_cell_over_two_lines_keeps_the_line_numbers_true(tmp_path):
         ('file,is_gc\nx,"1\n', ["line 2", "broken CSV"]),
         ("", ["empty"]),
         ("file,is_gc\n", ["no rows"]),
-        (b"file\n\xff\xfe\x00\n", ["UTF-8"]),
+        (b"file\n\xff\xfe\x00\n", ["line 2", "UTF-8", "0xff"]),
+        ("file,caption\nx,M\xe9\n".encode("latin-1"), ["line 2", "UTF-8", "0xe9"]),
+        ("file\tis_gc\nx\t1\n".encode("utf-16"), ["UTF-16", "CSV UTF-8"]),
+        ("file;dr_grade\nx;2\n", ["line 1", "semicolons (';')", "commas"]),
+        ('"file";"dr_grade"\nx;2\n', ["semicolons (';')"]),
+        ("file\tdr_grade\nx\t2\n", ["tabs"]),
+        ("file|dr_grade\nx|2\n", ["upright strokes"]),
+        ("sep=;\nfile;dr_grade\nx;2\n", ["line 1", "semicolons"]),
+        ("image;level\n1_left;0\n", ["semicolons"]),
+        ("id_code,diagnosis\nx,2\n", ["APTOS 2019", "id_code", "`dr_grade`"]),
+        ("image,level\nx,2\n", ["EyePACS", "`dr_grade`"]),
+        ("Image name,Retinopathy grade,Risk of macular edema \nx,2,0\n", ["IDRiD", "`is_dme`"]),
+        ("ID,Disease_Risk,DR,ARMD\n1,0,0,0\n", ["RFMiD"]),
+        ("challenge_id,class\nx,RG\n", ["AIROGS", "`is_gc`"]),
+        ("file,is_gc\nx,7\ny,1\nz,x\n", ["line 2", "7 is out of range", "1 more lines"]),
+        (b"PK\x03\x04" + b"\0" * 26 + b"[Content_Types].xml", ["Excel workbook", "CSV"]),
+        (b"\0" * 128 + b"DICM", ["DICOM", "not read yet"]),
+        (b"PAR1\0", ["Parquet", ".parquet"]),
     ],
 )
 def test_a_mistake_is_named(tmp_path, text, told):

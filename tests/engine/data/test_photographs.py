@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from engine.data import photographs
 from engine.data.example import UnreadableImage
 from engine.data.photographs import differing, find, hashed, labelled, read
+from engine.data.sources import read_examples
 from engine.schema import IMAGE_TYPE, Annotation, UserError
 from engine.stages.encode import Origin, encode, encode_photograph
 from engine.store.identify import identify
@@ -150,7 +152,8 @@ def test_parquet_without_images_and_broken_parquet_are_refused(tmp_path):
     [
         ({"dr_grade": [1, 9]}, r"a\.parquet: row 1: dr_grade: 9 is out of range"),
         ({"is_gc": ["1", "maybe"]}, r"row 1: is_gc: 'maybe' is not a whole number"),
-        ({"patient_id": [None, 17]}, r"row 1: patient_id: 17 is no text"),
+        ({"patient_id": [[], [17]]}, r"row 0: patient_id: \[\] is no id"),
+        ({"dr_grade": [False, True]}, r"row 0: dr_grade: False is not a whole number"),
         ({"source": [3, 3]}, r"row 0: source: 3 is no text"),
     ],
 )
@@ -158,6 +161,60 @@ def test_wrong_labels_in_parquet_are_told_by_row(tmp_path, column, why):
     file = parquet(tmp_path / "a.parquet", [{"bytes": b"x", "path": None}] * 2, column.items())
     with pytest.raises(UserError, match=why):
         find(str(file))
+
+
+def as_others_write(file):
+    """Image columns of other programs, each with two rows of this file."""
+    values = [{"bytes": file, "path": "a.jpg", "camera": "x"}] * 2
+    binary = [pa.binary(), pa.large_binary(), pa.binary_view()]
+    fields = [("path", pa.string_view()), ("camera", pa.string())]
+    structs = [pa.struct([*fields, ("bytes", kind)]) for kind in binary]
+    columns = [pa.array([file] * 2, kind) for kind in binary]
+    columns += [pa.array(values, kind) for kind in structs]
+    return [*columns, pa.array([file] * 2, pa.binary()).dictionary_encode()]
+
+
+def test_parquet_of_other_programs_is_read_by_caption_and_train_alike(tmp_path):
+    file = io.BytesIO()
+    picture().save(file, "PNG")
+    labels = {
+        "is_gc": pa.array([True, None]),
+        "dr_grade": pa.array([3.0, float("nan")]),
+        "is_amd": pa.array([1, 0], pa.uint64()),
+        "patient_id": pa.array([7.0, None]),
+        "split": pa.array(["train", "test"]).dictionary_encode(),
+    }
+    for column in as_others_write(file.getvalue()):
+        pq.write_table(pa.table({"image": column, **labels}), tmp_path / "a.parquet")
+        found = find(str(tmp_path / "a.parquet"))
+        told = [each.annotation.known() for each in found.listed]
+        assert told == [{"is_gc": 1, "dr_grade": 3, "is_amd": 1}, {"is_amd": 0}], column.type
+        assert [each.patient_id for each in found.listed] == ["7", None]
+        assert np.array_equal(read(found.root, found.listed[1]).image, picture())
+        examples = read_examples([str(tmp_path / "a.parquet")])
+        assert [each.annotation for each in examples] == [e.annotation for e in found.listed]
+        assert [each.split for each in examples] == ["train", "test"]
+        assert np.array_equal(examples[1].read(), picture())
+
+
+def test_dicom_is_named(tmp_path):
+    (tmp_path / "eye").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 90)
+    with pytest.raises(UserError, match="1 of them are DICOM, which is not read yet"):
+        find(str(tmp_path))
+    (tmp_path / "eye").rename(tmp_path / "eye.jpg")
+    (listed,) = hashed(find(str(tmp_path)), quiet)
+    with pytest.raises(UnreadableImage, match="a DICOM file, which is not read yet"):
+        read(tmp_path, listed)
+
+
+def test_labels_find_a_photograph_whose_name_has_another_form(tmp_path):
+    save(tmp_path / unicodedata.normalize("NFD", "é.png"))
+    name = unicodedata.normalize("NFC", "é.png")
+    for table in ("labels.csv", "elsewhere/labels.csv"):
+        (tmp_path / table).parent.mkdir(exist_ok=True)
+        (tmp_path / table).write_text(f"file,is_gc\n{name},1\n")
+        found, strangers = labelled(find(str(tmp_path)), tmp_path / table)
+        assert ([e.annotation.is_gc for e in found.listed], strangers) == ([1], 0)
 
 
 def test_labels_go_by_path_or_by_a_name_that_stands_once(tmp_path):

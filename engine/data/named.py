@@ -1,0 +1,109 @@
+"""A file that a table or a flag names: found though its name is in another Unicode form on disk, or
+said what lies there in its place."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from pathlib import Path
+
+from engine.kinds import DICOM, kind_of_file
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+def same_name(name: str | Path) -> str:
+    """A path's text in one Unicode form: é is one sign on some disks and two on others."""
+    return unicodedata.normalize("NFC", str(name))
+
+
+def named_file(folder: Path, name: str) -> tuple[Path, str | None]:
+    """The file that `name` names below a folder, and what is wrong with it in words; None for a
+    regular file. Nothing is read of a photograph, so thousands are checked within a second."""
+    path = folder / name
+    problem = _problem(path)
+    if problem is None:
+        return path, None
+    twin = _in_other_form(path)
+    if twin is not None and (other := _problem(twin)) is None:
+        return twin, other
+    return path, problem
+
+
+def what_is_there(path: Path) -> str:
+    """What lies where this file was looked for under nearly its name, in words; empty if nothing
+    does."""
+    found = _alike(path)
+    if not found and "\\" in str(path):
+        path = Path(str(path).replace("\\", "/"))
+        found = [path.name] if path.is_file() else []
+    return f"; {' and '.join(found[:3])} {'are' if found[1:] else 'is'} there" if found else ""
+
+
+def dicom_among(files: list[Path]) -> str:
+    """In words, that some of the first of these files are DICOM; empty if none is."""
+    count = sum(kind_of_file(file) is DICOM for file in files[:_LOOKED_AT])
+    if not count:
+        return ""
+    some = "at least " if len(files) > _LOOKED_AT else ""
+    return f"{some}{count} of them are DICOM, which is not read yet: export JPEG, PNG or TIFF"
+
+
+_LOOKED_AT = 50
+
+
+def _problem(path: Path) -> str | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return f"no such file: {path}"
+    except OSError as error:
+        return f"cannot be read: {path}: {error.strerror}"
+    except ValueError:
+        return "holds a NUL character"
+    if stat.S_ISDIR(found.st_mode):
+        return f"is a folder: {path}"
+    if not stat.S_ISREG(found.st_mode):
+        return f"is no regular file: {path}"
+    if not os.access(path, os.R_OK):
+        return f"may not be read: {path}"
+    if path.suffix.lower() not in IMAGE_ENDINGS and (kind := kind_of_file(path)) is DICOM:
+        return f"is {kind.words}: {path}"
+    return None
+
+
+def _in_other_form(path: Path) -> Path | None:
+    """The file whose whole path is the same text in another Unicode form."""
+    if str(path).isascii():
+        return None
+    here = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        if not os.path.lexists(here / part):
+            matches = [name for name in _names(here) if same_name(name) == same_name(part)]
+            if len(matches) != 1:
+                return None
+            part = matches[0]
+        here /= part
+    return here
+
+
+def _alike(path: Path) -> list[str]:
+    """Files beside this one that differ by case or suffix alone."""
+    wanted = same_name(path.name).casefold()
+    stems = {wanted, wanted.rpartition(".")[0]}
+    names = sorted(_names(path.parent))
+    same = [name for name in names if same_name(name).casefold() == wanted]
+    return same or [
+        name
+        for name in names
+        if Path(name).suffix.lower() in (*IMAGE_ENDINGS, ".dcm")
+        and same_name(Path(name).stem).casefold() in stems
+    ]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):
+        return []
