@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from engine.registry import ModelRef
     from engine.specs import Spec
 
+OUTLINED_AT = 256
+"""Pixels of the side at which the embedded segmenter was trained."""
+
 app = typer.Typer(no_args_is_help=True, help="Measure what a model draws.")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")]
@@ -114,6 +117,44 @@ def authenticity(
         rows.append(asdict(row))
     if as_json:
         print(json.dumps({"rows": rows}))
+
+
+@app.command()
+def outlines(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A segmenter: a name or a folder.")],
+    data: Annotated[
+        list[str],
+        typer.Option(help="Photographs with mask_* columns and a test split; repeatable."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """How well vessels, disc and lesions are outlined: mean Dice against the masks of the test
+    split's photographs, with how many have the structure.
+
+    Example: retinaforge evaluate outlines segmenter --data eyes.csv
+    """
+    from engine.data import splits
+    from engine.data.outlines import read_squares
+    from engine.data.sources import read_examples
+    from engine.evaluate.outlines import outlined
+    from train.frozen import load_segmenter
+
+    network = load_segmenter(model, 0)
+    masked = [each for each in splits.held_out(read_examples(data)) if each.masks]
+    squares, refused = read_squares(masked, OUTLINED_AT)
+    for reason in refused:
+        say(f"left out: {reason}")
+    if not squares:
+        raise UserError(
+            "no readable photograph of a test split has a mask",
+            field="--data",
+            expected="a CSV with mask_* columns and split test",
+        )
+    rows = outlined(network, squares)
+    for row in rows:
+        say(f"{row.structure:16} Dice {row.dice:.2f} on {row.photographs} photographs")
+    if as_json:
+        print(json.dumps({"rows": [asdict(row) for row in rows]}))
 
 
 @app.command()

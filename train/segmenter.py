@@ -23,6 +23,7 @@ from engine.data.outlines import read_squares
 from engine.data.phantoms import PhantomExample
 from engine.data.sources import read_examples
 from engine.data.transforms import draw_augmentation, move
+from engine.evaluate.outlines import outlined
 from engine.models.card import write_card
 from engine.models.segmenter import SEGMENTS, Segmenter
 from engine.phantom.render import draw
@@ -152,15 +153,11 @@ class SegmenterRecipe:
         """Mean Dice by structure on the test split's photographs, and on 24 unseen phantoms."""
         phantoms = [self._phantom(_HELD_OUT + i) for i in range(1 if few else 24)]
         groups = {"photographs": self._held_out[: 1 if few else None], "phantoms": phantoms}
-        scores = {}
-        for group, squares in groups.items():
-            found = [(self._masks(image), masks) for image, masks in squares]
-            for name in SEGMENTS:
-                both = [(f[name], m[name]) for f, m in found if name in m and m[name].any()]
-                if both:
-                    dice = [2 * (f & m).sum() / (f.sum() + m.sum()) for f, m in both]
-                    scores[f"dice_{name}_{group}"] = float(np.mean(dice))
-        return scores
+        return {
+            f"dice_{row.structure}_{group}": row.dice
+            for group, squares in groups.items()
+            for row in outlined(self.module.segmenter, squares)
+        }
 
     def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the network in float16, and the card."""

@@ -49,14 +49,14 @@ def _tell_slips(examples: Sequence[Example]) -> None:
         )
     differing = contradictions(examples)
     for kind, what in (
-        (True, "of another split too, that is held out: they do not teach"),
-        (False, "twice, with other labels, and are taken as they stand"),
+        (True, "of a split that teaches are held out by another line, and do not teach"),
+        (False, "stand in the data twice with other labels; each line is taken as it is"),
     ):
         found = [each for each in differing if (each[0] == "split") is kind]
         if found:
             column, one, other = found[0]
             print(
-                f"{len(found):,} photographs stand in the data {what}. "
+                f"{len(found):,} photographs {what}. "
                 f"The first: {one.place} and {other.place} ({column})",
                 file=sys.stderr,
             )

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.data import splits
+from engine import registry
+from engine.data import identity, splits
 from engine.data.example import Example
 from engine.data.known_eyes import SAME_EYE
 from engine.data.sources import read_examples
+from engine.models.card import read_card
 from engine.schema import Annotation
 from engine.stages.encode import Origin, encode, encode_photograph, xmp_packet
 from engine.stages.outcome import as_outcomes, images
@@ -157,3 +159,19 @@ def test_the_known_pairs_are_a_train_and_a_test_photograph_of_the_published_set(
     assert not {e.path.name for e in teaching} & set(SAME_EYE.values())
     left = [e.path.name for e in splits.held_out(examples)]
     assert len(left) == list(split.values()).count("test") - len(SAME_EYE)
+
+
+@pytest.mark.parametrize("model", ["tiny", "dualgan-tiny", "gate", "debug", "segmenter"])
+def test_cards_name_the_test_eyes_that_taught(model):
+    """Each named pair is one eye, and such a photograph teaches no more."""
+    if not (DATA / "labels.csv").is_file():
+        pytest.skip(f"the real photographs are not here ({DATA})")
+    examples = read_examples([str(DATA / "labels.csv")])
+    eye = {e.path.name: number for number, e in zip(identity.eyes(examples), examples)}
+    split = {e.path.name: e.split for e in examples}
+    teaching = {e.path.name for e in splits.teaching(examples)}
+    told = read_card(registry.WEIGHTS / model)["test_eyes"]
+    assert told["photographs"] == len(told["taught"]) > 0
+    for taught, held_out in told["taught"].items():
+        assert (eye[taught], split[held_out]) == (eye[held_out], "test")
+        assert taught not in teaching

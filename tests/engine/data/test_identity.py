@@ -127,7 +127,7 @@ def test_what_stands_there_twice_and_differs_is_told(folder, capsys):
     assert teach(folder, ["a.bmp,train,7", "b.bmp,,007", "copy.bmp,test,"]) == ["b.bmp"]
     said = capsys.readouterr().err
     assert "patient_id: '7' and '007' count as two patients" in said
-    assert "1 photographs stand in the data of another split too" in said
+    assert "1 photographs of a split that teaches are held out by another line" in said
     assert "a.bmp" in said
     assert "copy.bmp" in said
 

@@ -136,6 +136,27 @@ def test_with_the_trainings_key_each_photograph_is_asked_for(model, photographs,
     assert not (model / "private/gate_key.txt").exists()
 
 
+def test_what_taught_before_its_eye_was_found_in_a_test_split_stays_known(
+    model, tmp_path, photographs
+):
+    def id_of(path):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return hmac.digest(bytes.fromhex(KEY), digest.encode(), "sha256").hex()
+
+    write_card(model, {"image_hashes": [id_of(path) for path in photographs[:EYES]]})
+    (model / "private").mkdir()
+    (model / "private/image_key.txt").write_text(KEY + "\n")
+    rows = [(path, "train", path.stem) for path in photographs[:EYES]]
+    rows += [(path, "test", path.stem) for path in photographs[10:12]]
+    file = tmp_path / "corrected.csv"
+    with file.open("w", newline="") as out:
+        lines = [("file", "split", "patient_id"), *rows, (photographs[12], "test", "3.0")]
+        csv.writer(out).writerows(lines)
+    facts = calibrate(model, [str(file)])
+    assert (facts["photographs"], facts["held_out_eyes"]) == (EYES, 2)
+    assert set(Reference.read(model / PRIVACY).ids) == {id_of(p) for p in photographs[:EYES]}
+
+
 def test_a_broken_key_is_named(model, photographs, table):
     (model / "private").mkdir()
     (model / "private/gate_key.txt").write_text("not one")
