@@ -26,7 +26,6 @@ from engine.store.card import write_card
 from engine.store.commits import (
     Attempt,
     Folder,
-    StaleAttempt,
     attempts,
     check_fence,
     close_attempt,
@@ -37,10 +36,11 @@ from engine.store.commits import (
     sweep,
     take_attempt,
 )
-from engine.store.files import remove
+from engine.store.files import StaleAttempt, remove
 from engine.store.parts import dead_files, read_dead
 from engine.store.plan import Plan, write_plan
 from engine.store.ranges import Ranges
+from engine.store.seal import is_sealed
 from engine.store.verify import mend, missing_rows, unsound
 
 __all__ = ["How", "Progress", "RunError", "Tell", "carry_out", "is_whole", "rows_per_part", "run"]
@@ -106,6 +106,9 @@ def carry_out(
         mended = mend(folder, attempt.number)
         if mended.damaged_parts or mended.shared_rows:
             tell(replace(standing(folder), note=_worded(mended.damaged_parts, mended.shared_rows)))
+        if missing_rows(folder, attempt.count):
+            # Whoever looks into the folder before its end must not be told that it is whole.
+            _describe(folder, job, attempt)
         state = _make_missing(folder, job, attempt, how, tell)
         _finish(folder, job, attempt)
     except StaleAttempt as error:
@@ -122,8 +125,8 @@ def carry_out(
 
 
 def is_whole(folder: Folder, count: int | None) -> bool:
-    """Whether a run would have nothing to do: no row missing, no part changed,
-    nothing left over.
+    """Whether a run would have nothing to do: no row missing, no part changed, nothing left over,
+    and a card that was made from just that.
     """
     latest = attempts(folder)[-1:]
     planned = max((attempt.count for attempt in attempts(folder)), default=0)
@@ -136,7 +139,7 @@ def is_whole(folder: Folder, count: int | None) -> bool:
     shared = sum(commit.rows for commit in commits) > ranges.size(distinct)
     untidy = damaged or shared or next(orphans(folder), None)
     untidy = untidy or dead_files(folder)[1] or read_dead(folder)[1]
-    return not untidy and not unsound(folder, commits)
+    return not untidy and not unsound(folder, commits) and is_sealed(folder)
 
 
 def rows_per_part(folder: Folder, job: Job, missing: int, workers: int) -> int:
@@ -224,12 +227,16 @@ def _needs(job: Job, how: How) -> dict[str, float]:
     return {**own, **how.resources}
 
 
+def _describe(folder: Folder, job: Job, attempt: Attempt) -> None:
+    now = standing(folder)
+    write_card(folder, attempt.number, job.plan, now.planned, now.committed, now.dead)
+
+
 def _finish(folder: Folder, job: Job, attempt: Attempt) -> None:
     """Write the data card, close the attempt, and clear what its killed tasks left behind."""
-    now = standing(folder)
     voided = dead_files(folder)[1]
     check_fence(folder, attempt.number)
-    write_card(folder, attempt.number, job.plan, now.planned, now.committed, now.dead)
+    _describe(folder, job, attempt)
     check_fence(folder, attempt.number)
     close_attempt(folder, attempt.number)
     for path in (*leftovers(folder, older_than=attempt.number + 1), *voided):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.schema import UserError
+from serve.progress import say
 
 if TYPE_CHECKING:
     from engine.store.plan import Plan
@@ -33,26 +33,40 @@ def report(
 ) -> None:
     """Write DIR/report/index.html: gallery with filters, label mix, gates, failures, speed, and one
     eye under changed labels."""
+    from engine.store.files import StaleAttempt
     from engine.store.plan import Plan
     from engine.store.report import write_report
     from engine.store.rows import require_plan
 
     plan = require_plan(folder)
-    if one_eye and isinstance(plan, Plan):
-        _draw_one_eye(folder, plan)
     limit = _copy_limit(plan) if isinstance(plan, Plan) else None
-    page = write_report(folder, pictures, limit)
+    eye = _one_eye(plan) if isinstance(plan, Plan) and one_eye else None
+    try:
+        page = write_report(folder, pictures, limit, eye)
+    except StaleAttempt as error:
+        say(f"error: {folder}/report is left as it is: {error}")
+        raise typer.Exit(1) from error
+    _tell_gaps(folder)
     print(json.dumps({"page": str(page)}) if as_json else page)
 
 
-def _draw_one_eye(folder: Path, plan: Plan) -> None:
+def _tell_gaps(folder: Path) -> None:
+    from engine.store.commits import Folder
+    from engine.store.verify import gaps
+
+    if words := gaps(Folder(folder)).words:
+        say(f"{folder}: {words}")
+
+
+def _one_eye(plan: Plan) -> bytes | None:
     """Say so where the model is not on this machine or is another by now; the page does without."""
-    from serve.one_eye import put_into_report
+    from serve.one_eye import draw_for_report
 
     try:
-        put_into_report(folder, plan)
+        return draw_for_report(plan)
     except UserError as error:
-        print(f"no picture of one eye: {error}", file=sys.stderr)
+        say(f"no picture of one eye: {error}")
+        return None
 
 
 def _copy_limit(plan: Plan) -> float | None:
@@ -83,10 +97,13 @@ def export(
     folder: Folder,
     layout: Annotated[str, typer.Option("--format", help="synfundus, webdataset or imagefolder.")],
     out: Annotated[Path, typer.Option(help="The new folder.")],
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Export what is here though rows are missing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the rows in a layout that other programs read. Images stay lossless and marked; nothing
-    private is carried.
+    private is carried. A folder that lacks rows is refused, but for dead letters.
     """
     from engine.stages.failure import disk_trouble
     from engine.store.export import export as write
@@ -98,16 +115,17 @@ def export(
         now = time.monotonic()
         if now - last >= LINE_EVERY:
             pace = done / (now - began)
-            print(f"{done:,} of {total:,} rows, {pace:,.1f} images/s", file=sys.stderr, flush=True)
+            say(f"{done:,} of {total:,} rows, {pace:,.1f} images/s")
             last = now
 
     try:
-        rows = write(folder, layout, out, tell)
+        rows = write(folder, layout, out, tell, incomplete)
     except OSError as error:
         if error.errno is None:
             raise
-        print(f"error: {disk_trouble(error, out)}", file=sys.stderr)
+        say(f"error: {disk_trouble(error, out)}")
         raise typer.Exit(1) from error
+    _tell_gaps(folder)
     if as_json:
         print(json.dumps({"out": str(out), "format": layout, "rows": rows}))
     else:
@@ -130,7 +148,7 @@ def identify(
             found = read(file)
         except UserError as error:
             unreadable += 1
-            print(f"error: {error}", file=sys.stderr)
+            say(f"error: {error}")
             if as_json:
                 print(json.dumps({"file": str(file), "error": str(error)}))
             continue

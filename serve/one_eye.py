@@ -14,7 +14,6 @@ from engine.seeds import row_random
 from engine.specs import Spec
 from engine.stages.encode import Origin, encode
 from engine.store.plan import Plan
-from engine.store.report import add_picture
 
 GRADES = range(5)
 
@@ -42,13 +41,13 @@ def _draw(plan: Plan, ref: ModelRef, specs: list[Spec]) -> list[np.ndarray]:
     return [drawn.image for drawn in registry.load(ref, plan.settings).draw(specs)]
 
 
-def put_into_report(root: Path, plan: Plan) -> None:
-    """Draw the eye and keep it, marked as synthetic, for the folder's report page; the null model
-    draws none. Raises UserError where the model is not here or has other weights than the plan's.
+def draw_for_report(plan: Plan) -> bytes | None:
+    """The eye as a JPEG, marked as synthetic; the null model draws none. Raises UserError where the
+    model is not here or has other weights than the plan's.
     """
     ref = registry.resolve(plan.model_location)
     if ref.kind == "null":
-        return
+        return None
     if ref.weights_sha256 != plan.weights_sha256:
         raise UserError(
             f"{ref.name} has other weights now than those that drew this folder",
@@ -57,4 +56,4 @@ def put_into_report(root: Path, plan: Plan) -> None:
         )
     seed = plan.recipe.spec(0, plan.fingerprint).seed
     origin = Origin(plan.model, plan.weights_sha256, seed, plan.source_type)
-    add_picture(root, encode(draw_grades(plan, ref), "jpeg", origin))
+    return encode(draw_grades(plan, ref), "jpeg", origin)

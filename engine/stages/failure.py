@@ -9,9 +9,10 @@ from pathlib import Path
 
 from engine.schema import UserError
 from engine.stages.call import FatalError
-from engine.store.commits import StaleAttempt
+from engine.store.files import StaleAttempt
 
 FATAL = re.compile(r"^\S*FatalError: (.*)$", re.MULTILINE)
+STALE = re.compile(r"^\S*StaleAttempt: (.*)$", re.MULTILINE)
 USER = re.compile(r"^\S*UserError: (.*)$", re.MULTILINE)
 
 
@@ -32,6 +33,8 @@ def understood(error: BaseException) -> BaseException:
         if told := FATAL.search(str(cause)):
             # An actor that dies while it is made leaves its error as text only.
             return RunError(told.group(1))
+        if told := STALE.search(str(cause)):
+            return StaleAttempt(told.group(1))
         if isinstance(cause, RayError):
             continue
         if isinstance(cause, StaleAttempt | OSError | UserError):

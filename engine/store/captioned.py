@@ -30,7 +30,7 @@ configs:
 ---
 
 # {committed:,} {title}
-
+{standing}
 **These photographs are their owner's and may show patients.** They are stored as they were decoded,
 upright, in {image_format} without loss; what their cameras wrote beside the pixels (EXIF: names,
 dates, places, devices) is not stored. An image that said it was synthetic still does.
@@ -89,6 +89,8 @@ EXPORT = """---
 
 # {rows:,} {title}, as {layout}
 
+{standing}
+
 **{lead}** {labels}
 
 Plan fingerprint `{fingerprint}`, licence {license}.
@@ -114,13 +116,14 @@ def card_text(plan: CaptionPlan, figures: dict[str, str | int]) -> str:
     )
 
 
-def export_text(plan: CaptionPlan, rows: int, layout: str) -> str:
+def export_text(plan: CaptionPlan, rows: int, layout: str, standing: str) -> str:
     """README.md of an exported folder."""
     nature = nature_of(plan)
     return (FRONT + EXPORT).format(
         **_front(plan),
         license=plan.license,
         rows=rows,
+        standing=standing,
         title=nature.title,
         layout=layout,
         lead=nature.lead,

@@ -13,6 +13,7 @@ from engine.store.commits import Folder, put
 from engine.store.croissant import describe
 from engine.store.plan import COMPUTED, PHANTOM, AnyPlan, CaptionPlan, Plan
 from engine.store.rows import common_columns, shares
+from engine.store.seal import LINE, digest
 from engine.store.summary import (
     UNPROVEN,
     Mix,
@@ -24,6 +25,7 @@ from engine.store.summary import (
     without_evidence,
 )
 from engine.store.tables import quoted, table
+from engine.store.verify import Gaps
 
 MOST_REASONS = 12
 
@@ -50,7 +52,7 @@ configs:
 ---
 
 # {committed:,} synthetic retinal fundus photographs
-
+{standing}
 **Every image here is synthetic. None shows a patient.** Each file says so
 itself: its XMP metadata carries the digital source type `{source_type}`, the model, the
 SHA-256 of its {hashed} and the seed; `retinaforge identify FILE` reads it.
@@ -117,6 +119,8 @@ EXPORT = """---
 
 # {rows:,} synthetic retinal fundus photographs, as {layout}
 
+{standing}
+
 **Every image here is synthetic. None shows a patient. Not for diagnosis.** Each image file says so
 in its XMP metadata; `retinaforge identify FILE` reads it. {annotations}
 `seed` is a whole number of 64 bits, more than a float holds: JSON files give it as text, and tables
@@ -126,6 +130,11 @@ Model {model}, {hashed} `{weights}`, plan fingerprint `{fingerprint}`, licence {
 """
 
 
+NOT_WHOLE = """
+**Not whole: {missing:,} of {planned:,} planned rows were missing when this was written**, and the
+run that makes them is under way or was stopped. The same command finishes it and writes this card
+anew.
+"""
 ASKED = """Annotations are what the model was *asked* to show; that an image shows it is not
 guaranteed. An empty annotation means unknown, never healthy."""
 DRAWN = """Annotations, masks and captions are what a program *drew*; that real eyes
@@ -141,16 +150,18 @@ this data set."""
 def write_card(
     folder: Folder, attempt: int, plan: AnyPlan, planned: int, committed: int, dead: int
 ) -> None:
-    """Write README.md and croissant.json, each in one step; only the holder of the latest attempt
-    may.
+    """Write README.md and croissant.json, each in one step and the card last, sealed where no row
+    is missing. Raises StaleAttempt if a newer run has the folder.
     """
     parts = shares(folder)
     mix = mix_of(folder, plan, parts)
+    missing = planned - committed - dead
     figures: dict[str, str | int] = {
         "size_category": _size_category(committed),
         "committed": committed,
         "planned": planned,
         "dead": dead,
+        "standing": NOT_WHOLE.format(missing=missing, planned=planned) if missing else "",
         "mix": mix_table(mix, asked=not isinstance(plan, CaptionPlan)),
     }
     if isinstance(plan, CaptionPlan):
@@ -159,10 +170,13 @@ def write_card(
         text = captioned.card_text(plan, figures)
     else:
         text = _drawn(folder, plan, figures)
-    put(folder, attempt, folder.card, text)
     finished = max((share.commit.finished for share in parts), default=0.0)
-    record = describe(plan, committed, finished, common_columns(folder, parts))
-    put(folder, attempt, folder.croissant, json.dumps(record, indent=1) + "\n")
+    described = describe(plan, committed, finished, common_columns(folder, parts))
+    record = json.dumps(described, indent=1) + "\n"
+    if not missing:
+        text += "\n" + LINE.format(digest=digest(folder, record.encode()))
+    put(folder, attempt, folder.croissant, record)
+    put(folder, attempt, folder.card, text)
 
 
 def _drawn(folder: Folder, plan: Plan, figures: dict[str, str | int]) -> str:
@@ -186,14 +200,18 @@ def _drawn(folder: Folder, plan: Plan, figures: dict[str, str | int]) -> str:
     )
 
 
-def export_card(plan: AnyPlan, rows: int, layout: str) -> str:
-    """README.md of an exported folder."""
+def export_card(plan: AnyPlan, rows: int, layout: str, gaps: Gaps) -> str:
+    """README.md of an exported folder; `gaps` is what the data set folder lacks."""
+    standing = f"{rows:,} of {gaps.planned:,} planned rows."
+    if gaps.words:
+        standing = f"**{standing} Of the folder that was exported, {gaps.words}.**"
     if isinstance(plan, CaptionPlan):
-        return captioned.export_text(plan, rows, layout)
+        return captioned.export_text(plan, rows, layout, standing)
     return (FRONT + EXPORT).format(
         **_front(plan),
         license=plan.license,
         model=plan.model,
+        standing=standing,
         rows=rows,
         layout=layout,
         weights=plan.weights_sha256,

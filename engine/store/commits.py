@@ -38,6 +38,7 @@ from engine.store.files import (
     StaleAttempt,
     flush_folder,
     listed,
+    make_folder,
     number_of,
     publish,
     read_small,
@@ -153,10 +154,7 @@ class Folder:
         something else has the name of one.
         """
         for path in (self.parts, self.commits, self.dead, self.attempts):
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-            except FileExistsError as error:
-                raise UserError("is no folder", file=path, expected="a folder") from error
+            make_folder(path)
 
     def part_of(self, commit: Commit) -> Path:
         return self.parts / commit.part

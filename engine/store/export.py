@@ -30,6 +30,7 @@ from engine.schema import IMAGE_TYPE, LABEL_NAMES, MASKS, UserError, row_schema
 from engine.store.card import export_card
 from engine.store.commits import Folder
 from engine.store.rows import Row, batches, check_sound, require_plan, shares
+from engine.store.verify import gaps
 
 FILES_A_FOLDER = 50_000
 LAST_FOLDER = 19
@@ -44,12 +45,12 @@ Tell = Callable[[int, int], None]
 """Called with the rows written so far and the rows in all."""
 
 
-def export(root: Path, layout: str, out: Path, tell: Tell) -> int:
+def export(root: Path, layout: str, out: Path, tell: Tell, incomplete: bool = False) -> int:
     """Write the committed rows of `root` as `layout` to the new folder `out`; the number of rows.
 
     `out` appears whole or not at all. Raises UserError for an unknown layout, an `out` that holds
-    anything or lies inside `root`, a folder that is not whole, or a layout whose library is
-    missing.
+    anything or lies inside `root`, a folder with damaged parts or (unless `incomplete`) missing
+    rows, or a layout whose library is missing.
     """
     if layout not in LAYOUTS:
         raise UserError(f"{layout!r}", field="--format", expected=" or ".join(LAYOUTS))
@@ -63,12 +64,21 @@ def export(root: Path, layout: str, out: Path, tell: Tell) -> int:
     parts = shares(folder)
     if not parts:
         raise UserError("no committed rows", file=root, expected="a folder with rows to export")
+    lacking = gaps(folder)
+    if lacking.missing and not incomplete:
+        raise UserError(
+            lacking.words,
+            file=root,
+            expected="a whole folder (repeat the command that wrote it), or --incomplete to export "
+            "what is here",
+        )
     check_sound(folder)
     total = sum(share.rows for share in parts)
     with _appearing(out.resolve()) as written:
         rows = _counted(batches(folder, parts, row_schema().names), total, tell)
         LAYOUTS[layout](rows, written, EXTENSIONS[plan.image_format])
-        (written / "README.md").write_text(export_card(plan, total, layout))
+        card = export_card(plan, total, layout, lacking)
+        (written / "README.md").write_text(card, encoding="utf-8")
     return total
 
 

@@ -133,6 +133,14 @@ def flush_folder(path: Path) -> None:
         os.close(handle)
 
 
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """A folder; nothing happens to one that is there. Raises UserError where something else is."""
+    try:
+        path.mkdir(mode, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError("is no folder", file=path, expected="a folder") from error
+
+
 def open_file(path: Path) -> BufferedReader:
     """A plain file, open for reading. Raises FileNotFoundError, NotAFile, and OSError where the
     disk or its rights refuse.

@@ -19,8 +19,6 @@ from engine.store.commits import Folder
 from engine.store.rows import Row, Share, sample
 from engine.store.summary import GRADES, value_words
 
-IMAGES = "images"
-"""The folder beside the page that its pictures lie in."""
 PICTURES = 256
 THUMBNAIL = 256
 """Pixels; a larger photograph gets a small copy for the gallery, marked as it is itself."""
@@ -99,9 +97,7 @@ class Filter:
 def pictures(
     folder: Folder, parts: Sequence[Share], into: Path, extension: str, most: int = PICTURES
 ) -> list[Picture]:
-    """Write up to `most` photographs and their masks into a folder that the page will find as
-    `IMAGES` beside it.
-    """
+    """Write up to `most` photographs and their masks into a folder below the page's."""
     return [_picture(row, into, extension) for row in sample(folder, parts, most, _COLUMNS)]
 
 
@@ -135,8 +131,8 @@ def _picture(row: Row, into: Path, extension: str) -> Picture:
     return Picture(
         index=row["index"],
         seed=str(row["seed"]),
-        file=_linked(file),
-        thumb=_linked(_thumbnail(row, into, name) or file),
+        file=_linked(into, file),
+        thumb=_linked(into, _thumbnail(row, into, name) or file),
         width=row["width"],
         height=row["height"],
         caption=row["caption"] or "",
@@ -147,8 +143,8 @@ def _picture(row: Row, into: Path, extension: str) -> Picture:
     )
 
 
-def _linked(file: str) -> str:
-    return f"{IMAGES}/{file}"
+def _linked(into: Path, file: str) -> str:
+    return f"{into.parent.name}/{into.name}/{file}"
 
 
 def _thumbnail(row: Row, into: Path, name: str) -> str | None:
@@ -175,7 +171,7 @@ def _masks(row: Row, into: Path, name: str) -> list[dict[str, str]]:
         layer.putpalette([0, 0, 0, *colour])
         file = f"{name}-{short}.png"
         layer.save(into / file, "PNG", transparency=bytes([0, OPACITY]))
-        found.append({"name": short, "file": _linked(file), "colour": f"rgb{colour}"})
+        found.append({"name": short, "file": _linked(into, file), "colour": f"rgb{colour}"})
     return found
 
 

@@ -32,7 +32,7 @@ from engine.store.commits import (
     check_fence,
     fenced,
 )
-from engine.store.files import NotAFile, listed, open_file, publish
+from engine.store.files import NotAFile, listed, make_folder, open_file, publish
 
 ROW_GROUP = 128
 
@@ -204,7 +204,7 @@ def _write_private(folder: Folder, attempt: int, table: pa.Table) -> None:
         for neighbour in row["neighbours"]
     ]
     if found:
-        folder.private.mkdir(mode=0o700, exist_ok=True)
+        make_folder(folder.private, 0o700)
         rows = pa.Table.from_pylist(found, private_schema())
         _publish_small(folder, attempt, rows, folder.private)
 

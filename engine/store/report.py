@@ -3,13 +3,11 @@ other machine for anything.
 
 It shows a sample of photographs with filters, the label mix, the gates' scores, what was refused
 and failed, and how fast it went. Written anew each time, aside: the page that was there works until
-the new one takes its place. A picture that `add_picture` put there stays.
+the new one takes its place. Of several that are written at once, the one that began last stays.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,7 +21,8 @@ from engine.schema import DISEASES, READABILITY
 from engine.store import ranges
 from engine.store.commits import Folder, planned_rows
 from engine.store.export import EXTENSIONS
-from engine.store.gallery import IMAGES, PICTURES, Picture, filters, pictures
+from engine.store.files import make_folder
+from engine.store.gallery import PICTURES, Picture, filters, pictures
 from engine.store.identify import identify
 from engine.store.nature import nature_of
 from engine.store.plan import AnyPlan, CaptionPlan
@@ -40,7 +39,8 @@ from engine.store.summary import (
     trust,
     without_evidence,
 )
-from engine.store.verify import dead_indices
+from engine.store.turn import turn
+from engine.store.verify import dead_indices, gaps
 
 TEMPLATES = Path(__file__).parent / "templates"
 STEERING = "steering.jpg"
@@ -72,34 +72,28 @@ class Chart:
     bars: list[Bar] = field(default_factory=list)
 
 
-def write_report(root: Path, most: int = PICTURES, copy_limit: float | None = None) -> Path:
+def write_report(
+    root: Path,
+    most: int = PICTURES,
+    copy_limit: float | None = None,
+    one_eye: bytes | None = None,
+) -> Path:
     """Write the page with at most `most` photographs; its path. `copy_limit` is the distance below
     which the plan's privacy gate refuses an image, None where the gate was off or is not here.
+    `one_eye` is a JPEG of one eye under changed labels; without it the page keeps what it had.
 
-    Raises UserError if `root` is no data set folder.
+    Raises UserError if `root` is no data set folder, StaleAttempt if a newer report was begun.
     """
     plan, folder = require_plan(root), Folder(root)
-    parts, page = shares(folder), root / "report"
-    page.mkdir(exist_ok=True)
-    fresh = _emptied(page / f".{IMAGES}.tmp")
-    shown = pictures(folder, parts, fresh, EXTENSIONS[plan.image_format], most)
-    written = page / ".index.html.tmp"
-    written.write_text(_rendered(plan, folder, parts, shown, copy_limit), encoding="utf-8")
-    gone = _emptied(page / f".{IMAGES}.old.tmp")
-    if (page / IMAGES).exists():
-        os.replace(page / IMAGES, gone)
-    os.replace(fresh, page / IMAGES)
-    os.replace(written, page / "index.html")
-    shutil.rmtree(gone)
-    return page / "index.html"
-
-
-def _emptied(folder: Path) -> Path:
-    """The folder, new; what a run that was killed left there is cleared."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir()
-    return folder
+    page = root / "report"
+    make_folder(page)
+    with turn(page) as mine:
+        parts = shares(folder)
+        shown = pictures(folder, parts, mine.pictures, EXTENSIONS[plan.image_format], most)
+        if one_eye is not None:
+            mine.put(STEERING, one_eye)
+        text = _rendered(plan, folder, parts, shown, copy_limit)
+        return mine.put("index.html", text.encode())
 
 
 def _rendered(
@@ -121,6 +115,7 @@ def _rendered(
     return environment.get_template("report.html").render(
         nature=nature,
         committed=sum(share.rows for share in parts),
+        gaps=gaps(folder),
         tiles=_tiles(folder, parts),
         pictures=[asdict(picture) for picture in shown],
         filters=filters(shown),
@@ -139,20 +134,8 @@ def _rendered(
     )
 
 
-def add_picture(root: Path, picture: bytes) -> Path:
-    """Keep a JPEG of one eye under changed labels for the page, which shows it from its next
-    writing on.
-    """
-    kept = root / "report" / STEERING
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    written = kept.with_name(f".{STEERING}.tmp")
-    written.write_bytes(picture)
-    os.replace(written, kept)
-    return kept
-
-
 def _steering(folder: Folder, plan: AnyPlan) -> str | None:
-    """The picture that was added, if by its mark the folder's own weights drew it."""
+    """The picture of one eye, if by its mark the folder's own weights drew it."""
     picture = folder.root / "report" / STEERING
     if not picture.is_file() or identify(picture).weights_sha256 != plan.weights_sha256:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from engine.schema import UserError, row_schema
 from engine.store import ranges
 from engine.store.commits import Commit, Folder, read_commits
+from engine.store.files import NotAFile, open_file
 from engine.store.parts import ROW_GROUP
 from engine.store.plan import AnyPlan, read_any_plan
 from engine.store.ranges import Ranges
@@ -68,10 +70,30 @@ def check_sound(folder: Folder) -> None:
         )
 
 
+@contextmanager
+def opened(folder: Folder, share: Share) -> Iterator[pq.ParquetFile]:
+    """A committed part to read from. Raises UserError where it is gone, no plain file, or damaged;
+    a run that mends the folder meanwhile may also take it away.
+    """
+    path = folder.part_of(share.commit)
+    try:
+        with open_file(path) as file, pq.ParquetFile(file) as part:
+            yield part
+    except (FileNotFoundError, NotAFile, pa.ArrowException, OSError) as error:
+        is_ours = isinstance(error, FileNotFoundError | NotAFile) and error.filename == str(path)
+        if is_ours or isinstance(error, pa.ArrowException) or not error.errno:
+            raise UserError(
+                "is gone or damaged",
+                file=path,
+                expected="a whole folder: repeat the command that wrote it to mend it",
+            ) from error
+        raise
+
+
 def batches(folder: Folder, parts: Sequence[Share], columns: Sequence[str]) -> Iterator[list[Row]]:
     """The rows of these parts as lists of plain dictionaries, one row group at most in memory."""
     for share in parts:
-        with pq.ParquetFile(folder.part_of(share.commit)) as file:
+        with opened(folder, share) as file:
             keep = set(ranges.to_indices(share.indices))
             for batch in file.iter_batches(ROW_GROUP, columns=["index", *columns]):
                 rows = [row for row in batch.to_pylist() if row["index"] in keep]
@@ -83,14 +105,16 @@ def common_columns(folder: Folder, parts: Sequence[Share]) -> list[str]:
     """The columns of a row that every part holds: parts from before a column came lack it."""
     common = row_schema().names
     for share in parts:
-        here = pq.read_schema(folder.part_of(share.commit)).names
+        with opened(folder, share) as file:
+            here = file.schema_arrow.names
         common = [name for name in common if name in here]
     return common
 
 
 def columns_of(folder: Folder, share: Share, columns: Sequence[str]) -> pa.Table:
     """These (small) columns of a part's rows."""
-    table = pq.ParquetFile(folder.part_of(share.commit)).read(columns=["index", *columns])
+    with opened(folder, share) as file:
+        table = file.read(columns=["index", *columns])
     if table.num_rows == share.rows:
         return table
     wanted = pa.array(list(ranges.to_indices(share.indices)), pa.int64())
@@ -117,7 +141,7 @@ def sample(
 def _rows_at(
     folder: Folder, share: Share, indices: set[int], columns: Sequence[str]
 ) -> Iterator[Row]:
-    with pq.ParquetFile(folder.part_of(share.commit)) as file:
+    with opened(folder, share) as file:
         for group in range(file.num_row_groups):
             here = file.read_row_group(group, columns=["index"])["index"].to_pylist()
             at = [position for position, index in enumerate(here) if index in indices]

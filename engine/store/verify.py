@@ -31,13 +31,16 @@ from engine.store.files import NotAFile, open_file, remove
 from engine.store.parts import Cost, read_dead, sha256_of, write_part
 from engine.store.plan import read_any_plan
 from engine.store.ranges import Ranges
+from engine.store.seal import is_stale
 
 HASHING_THREADS = 4
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verify` counts: rows, except `corrupt` and `orphan`, which are files."""
+    """What `verify` counts: rows, except `corrupt` and `orphan`, which are files. `stale_card` says
+    that one of the corrupt ones is a card that was made from other rows.
+    """
 
     planned: int
     committed: int
@@ -46,6 +49,7 @@ class Verdict:
     corrupt: int
     orphan: int
     dead: int
+    stale_card: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -61,11 +65,19 @@ class Verdict:
         """The verdict in words."""
         if not self.planned:
             return "no run has planned rows here"
+        if self.stale_card:
+            return (
+                "README.md or croissant.json was not made from what is here: repeat the command "
+                "that wrote the folder to make them anew"
+            )
         words = {0: "whole", 3: "whole but for dead letters"}
         return words.get(self.exit_code, "not whole: repeat the command that wrote it to mend it")
 
     def as_dict(self) -> dict[str, int]:
-        return asdict(self)
+        """The counts alone."""
+        counts = asdict(self)
+        del counts["stale_card"]
+        return counts
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,36 @@ def missing_rows(folder: Folder, count: int) -> Ranges:
     return ranges.minus([(0, count)] if count else [], done_rows(folder))
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """What a folder lacks of what was planned, in rows."""
+
+    planned: int
+    missing: int
+    dead: int
+
+    @property
+    def words(self) -> str:
+        """Empty where nothing is lacking."""
+        told = []
+        if self.missing:
+            told.append(
+                f"{self.missing:,} of {self.planned:,} planned rows are missing: the run that "
+                "makes them is under way or was stopped"
+            )
+        if self.dead:
+            told.append(f"{self.dead:,} of {self.planned:,} planned rows failed and are left out")
+        return "; ".join(told)
+
+
+def gaps(folder: Folder) -> Gaps:
+    """By the records alone: no part is read."""
+    planned = planned_rows(folder)
+    committed = (each for commit in read_commits(folder)[0] for each in commit.indices)
+    dead = ranges.minus(dead_indices(folder), ranges.union(committed))
+    return Gaps(planned, ranges.size(missing_rows(folder, planned)), ranges.size(dead))
+
+
 def verify(root: Path) -> Verdict:
     """Recount the folder against its plan and hash every part."""
     folder = Folder(root)
@@ -143,7 +185,7 @@ def verify(root: Path) -> Verdict:
     bad = unsound(folder, commits)
     sound = [commit for commit in commits if commit.name not in bad]
     committed = ranges.union(each for commit in sound for each in commit.indices)
-    planned = planned_rows(folder)
+    planned, stale = planned_rows(folder), is_stale(folder)
     inside = ranges.minus(committed, [(planned, 1 << 62)])
     dead = ranges.minus(dead_indices(folder), committed)
     return Verdict(
@@ -151,9 +193,10 @@ def verify(root: Path) -> Verdict:
         committed=ranges.size(inside),
         missing=ranges.size(ranges.minus([(0, planned)], ranges.union([*inside, *dead]))),
         duplicate=sum(commit.rows for commit in sound) - ranges.size(inside),
-        corrupt=len(bad) + len(damaged) + len(read_dead(folder)[1]),
+        corrupt=len(bad) + len(damaged) + len(read_dead(folder)[1]) + stale,
         orphan=sum(1 for _ in orphans(folder)),
         dead=ranges.size(dead),
+        stale_card=stale,
     )
 
 

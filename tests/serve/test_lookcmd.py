@@ -36,6 +36,7 @@ def call():
         done = CliRunner().invoke(app, list(map(str, arguments)))
         if isinstance(done.exception, UserError):
             raise done.exception
+        run.told = done.stderr
         return done.exit_code, done.stdout
 
     return run
@@ -138,7 +139,7 @@ def test_the_limit_that_is_shown_is_the_one_that_judged(judged, tmp_path):
 def test_a_report_says_why_it_draws_no_eye_and_is_written(call, empty, plan, capsys):
     gone = plan.model_copy(update={"model": "mine", "model_location": "/nowhere/mine"})
     (empty / "plan.json").write_text(gone.sealed().model_dump_json())
-    lookcmd._draw_one_eye(empty, gone)
+    assert lookcmd._one_eye(gone) is None
     assert "no picture of one eye: " in capsys.readouterr().err
     code, text = call("report", empty)
     assert code == 0
@@ -151,3 +152,16 @@ def test_export_refuses_before_it_writes(call, empty, tmp_path):
     with pytest.raises(UserError, match="no committed rows"):
         call("export", empty, "--format", "synfundus", "--out", tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_half_whole_folder_is_told_of_by_report_and_exported_when_asked(call, empty, plan):
+    table = Draw(plan, registry.NullSampler(0)).table([(0, 2)])
+    write_outcomes(Folder(empty), 1, plan.fingerprint, table)
+    missing = f"{empty}: 1 of 3 planned rows are missing"
+    assert call("report", empty)[0] == 0
+    assert missing in call.told
+    out = empty.parent / "x"
+    with pytest.raises(UserError, match="1 of 3 planned rows are missing"):
+        call("export", empty, "--format", "synfundus", "--out", out)
+    assert call("export", empty, "--format", "synfundus", "--out", out, "--incomplete")[0] == 0
+    assert missing in call.told

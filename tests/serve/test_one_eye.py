@@ -13,7 +13,7 @@ from engine import registry
 from engine.models.card import read_card, write_card
 from engine.schema import UserError
 from engine.store.identify import identify
-from serve.one_eye import draw_grades, put_into_report
+from serve.one_eye import draw_for_report, draw_grades
 from serve.planning import Request, make_plan
 
 
@@ -31,8 +31,8 @@ def test_the_eye_stays_and_its_grade_changes(tmp_path):
 
 def test_the_page_gets_its_picture_marked_as_synthetic(tmp_path):
     plan, _ = make_plan(Request(out=tmp_path / "eyes", model="phantom", size=64))
-    put_into_report(tmp_path / "eyes", plan)
-    picture = tmp_path / "eyes/report/steering.jpg"
+    picture = tmp_path / "steering.jpg"
+    picture.write_bytes(draw_for_report(plan))
     assert Image.open(picture).size == (320, 64)
     found = identify(picture)
     assert (found.synthetic, found.model) == (True, "phantom")
@@ -44,21 +44,17 @@ def test_the_page_gets_its_picture_marked_as_synthetic(tmp_path):
 def test_a_model_that_was_trained_on_draws_no_eye_for_a_folder_of_before(tmp_path):
     model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "phantom")
     plan, _ = make_plan(Request(out=tmp_path / "eyes", model=str(model), steps=1, gates="none"))
-    put_into_report(tmp_path / "eyes", plan)
-    drawn = (tmp_path / "eyes/report/steering.jpg").read_bytes()
+    assert draw_for_report(plan)
     index = json.loads((model / "model_index.json").read_text())
     (model / "model_index.json").write_text(json.dumps({**index, "_trained_on": 1}))
     write_card(model, read_card(model))
     with pytest.raises(UserError, match="other weights now than those that drew this folder"):
-        put_into_report(tmp_path / "eyes", plan)
-    assert (tmp_path / "eyes/report/steering.jpg").read_bytes() == drawn
+        draw_for_report(plan)
 
 
 def test_only_the_null_model_draws_no_eye_whatever_a_folder_is_called(tmp_path):
     plan, _ = make_plan(Request(out=tmp_path / "o", model="null"))
-    put_into_report(tmp_path / "o", plan)
-    assert not (tmp_path / "o").exists()
+    assert draw_for_report(plan) is None
     model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "null_model")
     plan, _ = make_plan(Request(out=tmp_path / "o", model=str(model), steps=1, gates="none"))
-    put_into_report(tmp_path / "o", plan)
-    assert (tmp_path / "o/report/steering.jpg").is_file()
+    assert draw_for_report(plan)

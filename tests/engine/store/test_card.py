@@ -24,7 +24,9 @@ from engine.store.summary import (
     rejects,
     without_evidence,
 )
+from engine.store.verify import Gaps
 
+WHOLE = Gaps(3, 0, 0)
 ROWS = 60
 
 
@@ -72,7 +74,9 @@ def test_odd_names_stay_the_texts_that_they_are(filled, attempt, plan, license):
     front, _ = card_of(filled, attempt, odd)
     assert front["license"] == license
     assert front["pretty_name"] == "Synthetic fundus photographs (we: ird #name)"
-    exported = export_card(odd, 3, "imagefolder").removeprefix("---\n").split("\n---\n", 1)[0]
+    exported = (
+        export_card(odd, 3, "imagefolder", WHOLE).removeprefix("---\n").split("\n---\n", 1)[0]
+    )
     assert yaml.safe_load(exported)["license"] == license
 
 
@@ -129,7 +133,8 @@ def test_nothing_was_learned_is_said_of_the_program_and_of_no_folder_called_phan
 
 def test_a_programs_card_speaks_of_no_weights_and_no_learning(filled, attempt, plan):
     drawn = plan.model_copy(update={"model": "phantom", "model_location": "phantom"})
-    for text in (card_of(filled, attempt, drawn)[1], export_card(drawn, 3, "imagefolder")):
+    exported = export_card(drawn, 3, "imagefolder", WHOLE)
+    for text in (card_of(filled, attempt, drawn)[1], exported):
         assert "what a program *drew*" in text
         assert "weights" not in text
         assert "model was" not in text

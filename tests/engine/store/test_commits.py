@@ -6,10 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
+from stopped import wait_until_stopped
 
 from engine.schema import UserError
 from engine.store import commits as protocol
@@ -223,7 +222,7 @@ def test_a_task_of_a_killed_driver_that_finishes_late_commits_nothing(folder, wh
         text=True,
     )
     try:
-        _wait_until_stopped(late.pid)
+        wait_until_stopped(late.pid)
         sweep(folder, take_attempt(folder, 10).number)
         late.send_signal(signal.SIGCONT)
         _, errors = late.communicate(timeout=60)
@@ -232,16 +231,6 @@ def test_a_task_of_a_killed_driver_that_finishes_late_commits_nothing(folder, wh
     assert "StaleAttempt" in errors
     assert not list(folder.commits.iterdir())
     assert not list(folder.parts.iterdir())
-
-
-def _wait_until_stopped(pid: int) -> None:
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
-        pytest.skip("needs /proc to see that a process has stopped")
-    end = time.monotonic() + 60
-    while stat.read_text().rsplit(")", 1)[1].split()[0] != "T":
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_numbers_have_no_holes_so_the_fence_needs_one_look(folder):

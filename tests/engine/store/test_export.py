@@ -51,6 +51,12 @@ def masked(table):
 
 
 @pytest.fixture
+def attempt(folder):
+    """A run that plans no more rows than `filled` holds."""
+    return take_attempt(folder, ROWS)
+
+
+@pytest.fixture
 def filled(folder, attempt, plan, block):
     """Twelve rows in two parts, committed out of order, and a secret."""
     for start, stop in ((6, 12), (0, 6)):
@@ -149,7 +155,7 @@ def test_the_image_folder_loader_reads_rows_masks_and_pixels(filled, pixels, pla
 def test_an_image_folder_without_masks_is_read_too(folder, attempt, plan, block, tmp_path):
     datasets = pytest.importorskip("datasets")
     write_outcomes(folder, attempt.number, plan.fingerprint, block(0, 3))
-    export(folder.root, "imagefolder", tmp_path / "i", quiet)
+    export(folder.root, "imagefolder", tmp_path / "i", quiet, incomplete=True)
     rows = datasets.load_dataset(
         "imagefolder", data_dir=str(tmp_path / "i"), split="train", cache_dir=str(tmp_path / "c")
     )
@@ -172,12 +178,12 @@ def test_no_layout_carries_private_files_or_where_the_model_lay(filled, tmp_path
 
 def test_only_committed_rows_travel_each_once(folder, attempt, plan, block, tmp_path):
     write_outcomes(folder, attempt.number, plan.fingerprint, block(0, 6))
-    second = take_attempt(folder, 100)
+    second = take_attempt(folder, ROWS)
     write_outcomes(folder, second.number, plan.fingerprint, block(4, 9))
     with pytest.raises(StaleAttempt):
         write_outcomes(folder, attempt.number, plan.fingerprint, block(20, 22))
     (folder.parts / "000009-aaaaaaaaaaaaaaaaaaaa.parquet").write_bytes(b"an orphan")
-    export(folder.root, "imagefolder", tmp_path / "i", quiet)
+    export(folder.root, "imagefolder", tmp_path / "i", quiet, incomplete=True)
     lines = (tmp_path / "i" / "metadata.jsonl").read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(9))
 
@@ -188,6 +194,28 @@ def test_a_damaged_part_is_refused_before_anything_is_written(filled, tmp_path):
     with pytest.raises(UserError, match="1 damaged parts"):
         export(filled.root, "synfundus", tmp_path / "s", quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["o"]
+
+
+def test_a_folder_that_lacks_rows_is_refused_unless_asked_for(folder, plan, block, tmp_path):
+    number = take_attempt(folder, 16).number
+    write_outcomes(folder, number, plan.fingerprint, block(0, 12))
+    write_outcomes(folder, number, plan.fingerprint, block(12, 13, dead=True))
+    with pytest.raises(UserError, match=r"3 of 16 planned rows are missing.*--incomplete"):
+        export(folder.root, "imagefolder", tmp_path / "i", quiet)
+    assert not (tmp_path / "i").exists()
+    assert export(folder.root, "imagefolder", tmp_path / "i", quiet, incomplete=True) == 12
+    card = (tmp_path / "i" / "README.md").read_text()
+    assert "12 of 16 planned rows" in card
+    assert "3 of 16 planned rows are missing" in card
+
+
+def test_dead_letters_are_told_and_no_reason_to_refuse(folder, attempt, plan, block, tmp_path):
+    write_outcomes(folder, attempt.number, plan.fingerprint, block(0, 10))
+    write_outcomes(folder, attempt.number, plan.fingerprint, block(10, ROWS, dead=True))
+    assert export(folder.root, "imagefolder", tmp_path / "i", quiet) == 10
+    card = (tmp_path / "i" / "README.md").read_text()
+    assert "10 of 12 planned rows" in card
+    assert "2 of 12 planned rows failed" in card
 
 
 def test_what_cannot_be_exported_is_said(filled, folder, tmp_path):

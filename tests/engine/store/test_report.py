@@ -8,13 +8,17 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from html.parser import HTMLParser
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from stopped import wait_until_stopped
 
 from engine.schema import MASKS, UserError
 from engine.stages.encode import Origin, encode
@@ -22,7 +26,7 @@ from engine.store import gallery
 from engine.store.gallery import COLOURS
 from engine.store.identify import identify
 from engine.store.parts import write_outcomes
-from engine.store.report import STEERING, add_picture, write_report
+from engine.store.report import STEERING, write_report
 
 ROWS = 40
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -99,8 +103,9 @@ def test_every_row_has_a_card_with_its_labels_and_file(filled, plan):
         assert f"dr_grade-{annotation.dr_grade}" in card["data-tokens"].split()
         source = "source:idrid" if index % 2 else "source:my_hospital"
         assert source in card["data-tokens"].split()
-    assert identify(page.parent / "images" / "00000007.webp").synthetic
-    with Image.open(page.parent / "images" / "00000000-disc.png") as layer:
+    images = page.parent / "images" / "000001"
+    assert identify(images / "00000007.webp").synthetic
+    with Image.open(images / "00000000-disc.png") as layer:
         assert np.array_equal(np.asarray(layer.convert("RGBA"))[..., 3] > 0, np.tri(8, dtype=bool))
     assert "6 rows" not in found.text
     assert "ValueError: bad row" in found.text
@@ -138,7 +143,7 @@ def test_the_page_says_what_taught_each_label(filled, plan, tmp_path):
 def test_a_sample_is_spread_evenly_over_the_rows(filled):
     rows = re.findall(r'data-row="(\d+)"', write_report(filled.root, most=8).read_text())
     assert list(map(int, rows)) == list(range(0, ROWS, 5))
-    assert len(list((filled.root / "report" / "images").glob("*.webp"))) == 8
+    assert len(list((filled.root / "report" / "images").rglob("*.webp"))) == 8
 
 
 def strip(weights_sha256):
@@ -146,8 +151,59 @@ def strip(weights_sha256):
 
 
 def test_a_picture_of_other_weights_is_not_the_folders(filled):
-    add_picture(filled.root, strip("ab12"))
-    assert STEERING not in write_report(filled.root).read_text()
+    assert STEERING not in write_report(filled.root, one_eye=strip("ab12")).read_text()
+
+
+LATE_REPORT = """
+import os, signal, sys
+from pathlib import Path
+from engine.store import gallery, turn
+from engine.store.report import write_report
+
+def stop(*_):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+def stopping(place, name, before):
+    real = getattr(place, name)
+    def wrapped(*args, **kwargs):
+        if before:
+            stop()
+        result = real(*args, **kwargs)
+        if not before:
+            stop()
+        return result
+    setattr(place, name, wrapped)
+
+where, = {"pictures": (gallery, "_picture", True), "look": (turn.Turn, "check", True),
+          "name": (turn, "replace", True)}[sys.argv[2]],
+stopping(*where)
+write_report(Path(sys.argv[1]), most=3)
+"""
+
+
+@pytest.mark.parametrize("where", ["pictures", "look", "name"])
+def test_a_report_that_is_paused_and_woken_leaves_the_newer_page(filled, where):
+    call = [sys.executable, "-c", LATE_REPORT, filled.root, where]
+    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as late:
+        wait_until_stopped(late.pid)
+        page = write_report(filled.root, most=2)
+        before = page.read_bytes()
+        while late.poll() is None:  # It may stop again and again.
+            late.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+        assert "StaleAttempt: a newer one was begun" in late.stderr.read()
+    assert page.read_bytes() == before
+    linked = [page.parent / each for each in read(page).addresses if each.startswith("images/")]
+    assert linked
+    assert all(file.is_file() for file in linked)
+    assert [path.name for path in (page.parent / "images").iterdir()] == ["000002"]
+    assert not list(page.parent.glob(".*.tmp"))
+
+
+def test_a_page_says_loudly_that_rows_are_missing(filled):
+    (told,) = re.findall(r'role="alert">(.*)</p>', write_report(filled.root).read_text())
+    assert "54 of 100 planned rows are missing" in told
+    assert "6 of 100 planned rows failed" in told
 
 
 class Killed(BaseException):
@@ -173,21 +229,20 @@ def test_a_report_that_is_killed_leaves_the_page_that_was_there(filled, monkeypa
     assert all(file.is_file() for file in linked)
     monkeypatch.undo()
     write_report(filled.root, most=3)
-    assert len(list((page.parent / "images").glob("*.webp"))) == 3
-    assert sorted(path.name for path in page.parent.iterdir()) == ["images", "index.html"]
+    assert len(list((page.parent / "images").rglob("*.webp"))) == 3
+    names = sorted(path.name for path in page.parent.iterdir())
+    assert names == [".000003.turn", "images", "index.html"]
 
 
 def test_writing_anew_keeps_the_added_picture_and_drops_old_files(filled, plan):
     assert STEERING not in write_report(filled.root).read_text()
-    add_picture(filled.root, strip(plan.weights_sha256))
+    write_report(filled.root, one_eye=strip(plan.weights_sha256))
     page = write_report(filled.root, most=2)
     assert STEERING in page.read_text()
     assert "One eye under changed labels" in read(page).text
-    assert sorted(path.name for path in page.parent.iterdir()) == [
-        "images",
-        "index.html",
-        STEERING,
-    ]
+    names = sorted(path.name for path in page.parent.iterdir())
+    assert names == [".000003.turn", "images", "index.html", STEERING]
+    assert [path.name for path in (page.parent / "images").iterdir()] == ["000003"]
 
 
 def test_large_photographs_get_small_marked_copies(folder, attempt, plan, block):
@@ -197,7 +252,7 @@ def test_large_photographs_get_small_marked_copies(folder, attempt, plan, block)
     )
     write_outcomes(folder, attempt.number, plan.fingerprint, table)
     page = write_report(folder.root)
-    small = page.parent / "images" / "00000000-small.webp"
+    (small,) = page.parent.glob("images/*/00000000-small.webp")
     assert Image.open(small).size == (256, 256)
     assert identify(small).seed == 9
 

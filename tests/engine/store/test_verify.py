@@ -10,6 +10,7 @@ import pytest
 
 from engine.pipeline import is_whole
 from engine.seeds import row_id
+from engine.store.card import write_card
 from engine.store.commits import close_attempt, read_commits, take_attempt
 from engine.store.parts import dead_files, write_outcomes
 from engine.store.verify import mend, missing_rows, unsound, verify
@@ -51,7 +52,55 @@ def test_a_part_cut_by_hand_is_corrupt_and_its_rows_missing_after_mending(filled
     assert counts(filled, committed=80, missing=20) == 1
 
 
-def test_one_changed_byte_is_found_and_mended_though_size_and_time_are_kept(filled):
+def test_a_card_that_was_made_from_other_rows_is_found(filled, plan):
+    cards = {}
+    for planned in (60, 100):  # 60: what a run of before had found here.
+        write_card(filled, 1, plan, planned, planned, 0)
+        cards[planned] = filled.card.read_text(), filled.croissant.read_text()
+    close_attempt(filled, 1)
+    assert counts(filled) == 0
+    assert is_whole(filled, 100)
+
+    filled.croissant.write_text(cards[60][1])
+    assert counts(filled, corrupt=1) == 1
+    assert "croissant.json was not made from what is here" in verify(filled.root).note
+    assert not is_whole(filled, 100)
+    filled.croissant.write_text(cards[100][1])
+    assert is_whole(filled, 100)
+
+    filled.commits.joinpath("hidden").mkdir()
+    one = next(filled.commits.glob("*.json"))
+    one.rename(filled.commits / "hidden" / one.name)
+    assert counts(filled, committed=80, missing=20, corrupt=1, orphan=1) == 1
+    (filled.commits / "hidden" / one.name).rename(one)
+
+    # A user's own words before the last line are the user's.
+    filled.card.write_text("# Ours\n" + cards[100][0])
+    assert is_whole(filled, 100)
+
+
+def test_a_card_of_before_seals_is_sound_and_made_anew_by_the_next_run(filled, plan):
+    write_card(filled, 1, plan, 100, 100, 0)
+    close_attempt(filled, 1)
+    filled.card.write_text(filled.card.read_text().split("<!--")[0])
+    assert counts(filled) == 0
+    assert not is_whole(filled, 100)
+    filled.card.unlink()
+    assert counts(filled) == 0
+    assert not is_whole(filled, 100)
+
+
+def test_a_card_of_a_run_under_way_says_that_rows_are_missing_and_has_no_seal(
+    folder, attempt, plan, block
+):
+    write_outcomes(folder, attempt.number, plan.fingerprint, block(0, 20))
+    write_card(folder, attempt.number, plan, 100, 20, 0)
+    assert "Not whole: 80 of 100 planned rows were missing" in folder.card.read_text()
+    assert "<!--" not in folder.card.read_text()
+
+
+def test_one_changed_byte_is_found_and_mended_though_size_and_time_are_kept(filled, plan):
+    write_card(filled, 1, plan, 100, 100, 0)
     close_attempt(filled, 1)
     assert is_whole(filled, 100)
     part = first_part(filled)
