@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from engine import cpu
 from engine.registry import ModelRef
 from engine.stages.cluster import check, cluster, joins, worker_count
 from engine.stages.failure import RunError, disk_trouble, understood
@@ -200,6 +201,7 @@ def _one_pass(
     limits = Limits(2 * PART_SECONDS, PART_BYTES)
     pool = min(workers, len(chunks))
     needs = _needs(job, how)
+    variables = cpu.environment(job.plan.versions)
     try:
         ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             job.actor,
@@ -212,6 +214,7 @@ def _one_pass(
             num_cpus=needs.pop("CPU", None),
             num_gpus=needs.pop("GPU", None),
             resources=needs or None,
+            runtime_env={"env_vars": variables} if variables else None,
         ).write_datasink(
             PartSink(folder.root.resolve(), attempt.number, job.plan.fingerprint),
             ray_remote_args={"num_cpus": WRITER_CPU},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from engine import caption
+from engine import caption, cpu
 from engine.caption import Backend, Manner, Picture, Refused
 from engine.data.photographs import Found, differing, find, hashed, labelled
 from engine.pipeline import How, carry_out
@@ -23,6 +23,7 @@ from engine.store.plan import (
     library_versions,
     read_any_plan,
     refuse_differences,
+    with_cpu,
 )
 from serve.generating import ended
 from serve.planning import check_licence, check_out
@@ -80,7 +81,7 @@ def redrive(folder: Path, schedule: How, as_json: bool) -> int:
         raise UserError("no plan.json here", file=folder, expected="a data set folder")
     check_listing(folder, existing.images_sha256)
     backend = caption.resolve(existing.backend, existing.allow_plain, existing.ca)
-    refuse_differences(folder, existing, existing.model_copy(update=_who(backend)))
+    refuse_differences(folder, existing, existing.model_copy(update=_who(backend, existing)))
     job = Captioning(existing, Path(existing.images_location), backend, Manner())
     with progress() as tell:
         return _advised(
@@ -97,7 +98,7 @@ def make_job(request: Request, manner: Manner) -> Captioning:
     request.check()
     existing = _existing(request.out)
     backend = _backend(request, existing)
-    who = _who(backend)
+    who = _who(backend, existing)
     found = find(request.images)
     if found.others:
         why = "by their names, hidden, or links to folders"
@@ -146,7 +147,7 @@ def _backend(request: Request, existing: CaptionPlan | None) -> Backend:
     return caption.resolve(request.backend or USUAL_BACKEND, request.allow_plain, request.ca)
 
 
-def _who(backend: Backend) -> dict[str, object]:
+def _who(backend: Backend, existing: CaptionPlan | None) -> dict[str, object]:
     """The plan's fields of who words the photographs: on a server, what it says of itself."""
     if backend.address is not None:
         from engine.caption.triton import TritonCaptioner
@@ -159,7 +160,7 @@ def _who(backend: Backend) -> dict[str, object]:
         return {
             "captioner": f"triton:{backend.address.model}@{versions}",
             "weights_sha256": "",
-            "versions": _versions(()),
+            "versions": _versions((), existing),
         }
     from engine.caption.local import LIBRARIES, weights_sha256
 
@@ -167,14 +168,14 @@ def _who(backend: Backend) -> dict[str, object]:
     return {
         "weights_sha256": weights_sha256(folder),
         "captioner": folder.resolve().name,
-        "versions": _versions(LIBRARIES),
+        "versions": _versions((cpu.NAME, *LIBRARIES), existing),
     }
 
 
-def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+def _versions(libraries: tuple[str, ...], existing: CaptionPlan | None) -> dict[str, str]:
     found = library_versions(("captioning", *libraries))
     del found["drawing"]
-    return found
+    return with_cpu(found, existing)
 
 
 def _resumed(

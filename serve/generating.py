@@ -15,7 +15,8 @@ from engine.pipeline import How, Progress, RunError, run
 from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.store.plan import CaptionPlan, Plan, read_any_plan
-from serve.planning import Request, make_plan, why_off
+from serve.gating import unguarded, why_off
+from serve.planning import Request, make_plan
 from serve.progress import duration, line, progress, say
 
 
@@ -99,7 +100,7 @@ def _warn(request: Request, plan: Plan, ref: ModelRef) -> None:
     """Say what the user did not ask for and should know before the first image."""
     off = [name for name in gates.NAMES if name not in plan.gates]
     if request.gates is None and off:
-        say(f"gates off: {', '.join(off)} ({why_off(ref)})")
+        say(unguarded(plan, ref) or f"gates off: {', '.join(off)} ({why_off(ref)})")
     if request.prompts is not None and not ref.reads_prompts:
         say(f"{ref.name} reads no prompt: of these only the labels that they state are used")
     if alone := sorted(plan.recipe.labels() & {*ref.phantom_only}):

@@ -11,13 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import device, gates, registry
+from engine import cpu, device, gates, registry
 from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.specs import Recipe, recipe_from
+from engine.specs.read import line_of_source
 from engine.stages.retry import GATE_LIBRARIES
 from engine.store.commits import Folder, planned_rows
-from engine.store.plan import Plan, Settings, library_versions, read_plan, refuse_differences
+from engine.store.plan import (
+    Plan,
+    Settings,
+    library_versions,
+    read_plan,
+    refuse_differences,
+    with_cpu,
+)
+from serve.gating import gates_of, reference_of, weights_of
 
 FORMATS = ("webp", "png", "jpeg")
 LICENCE = "cc-by-4.0"
@@ -39,6 +48,7 @@ class Request:
     spec: Path | None = None
     model: str | None = None
     size: int | None = None
+    source: str | None = None
     steps: int | None = None
     solver: str | None = None
     guidance: float | None = None
@@ -51,6 +61,7 @@ class Request:
     gates: str | None = None
     reference: Path | None = None
     licence: str | None = None
+    cpu: str | None = None
     address: str | None = None
     elsewhere: bool = False
     """Other machines will draw: an existing folder's libraries are theirs, not this one's."""
@@ -86,10 +97,10 @@ def make_plan(request: Request) -> tuple[Plan, ModelRef]:
         _refuse_fewer(request)
     recipe = _recipe(request, existing, ref)
     recipe.check_wording()
-    ref.check_sources(recipe.sources(), request.spec or request.prompts or request.labels)
+    ref.check_sources(recipe.sources(), _table(request))
     settings = _settings(request, existing, ref)
-    reference = _reference(request, existing)
-    names = _gates(request, existing, ref, reference)
+    reference = reference_of(request, existing)
+    names = gates_of(request, existing, ref, reference)
     plan = Plan(
         recipe=recipe,
         model=ref.name,
@@ -98,7 +109,7 @@ def make_plan(request: Request) -> tuple[Plan, ModelRef]:
         settings=settings,
         image_format=request.image_format or (existing.image_format if existing else FORMATS[0]),
         gates=names,
-        gates_sha256=gates.digest(names, _weights(ref), reference),
+        gates_sha256=gates.digest(names, weights_of(ref), reference),
         gates_reference=str(reference) if reference else None,
         versions=_versions(request, existing, ref, settings, names),
         license=_licence(request, existing),
@@ -115,10 +126,19 @@ def _versions(
     settings: Settings,
     names: tuple[str, ...],
 ) -> dict[str, str]:
-    """Of the libraries that decide pixels."""
+    """Of the libraries that decide pixels, and the processor's instructions."""
     if existing is not None and request.elsewhere:
         return existing.versions
-    return library_versions((*ref.pixel_libraries(settings), *(GATE_LIBRARIES if names else ())))
+    libraries = (*ref.pixel_libraries(settings), *(GATE_LIBRARIES if names else ()))
+    found = with_cpu(library_versions(libraries), existing, request.cpu)
+    if cpu.NAME not in found:
+        if request.cpu is not None:
+            raise UserError(f"{ref.name} computes nothing", field="--cpu", expected="no such flag")
+    elif not (request.elsewhere or request.address or os.environ.get("RAY_ADDRESS")):
+        # The nodes of a cluster speak for themselves.
+        planned = request.cpu is None and existing is not None
+        cpu.check(found[cpu.NAME], Folder(request.out).plan if planned else None)
+    return found
 
 
 def within(field: str, value: int | None, least: int, most: int | None = None) -> None:
@@ -156,83 +176,6 @@ def _refuse_fewer(request: Request) -> None:
         )
 
 
-def why_off(ref: ModelRef) -> str:
-    """Why the gates that are off by default are off."""
-    if not ref.learned:
-        return f"{ref.name} has learned from nobody"
-    return f"{ref.name} keeps nothing to judge with; see `retinaforge calibrate`"
-
-
-def _reference(request: Request, existing: Plan | None) -> Path | None:
-    """The file that the privacy gate reads in place of the model's own: the one that was given, or
-    the folder's. UserError where a folder that was judged with one has it no longer, and where one
-    is given to a folder that was judged without."""
-    planned = existing.gates_reference if existing else None
-    if planned is not None and not Path(planned).is_file():
-        raise UserError(
-            "the file that this folder's rows are judged with is not there",
-            file=planned,
-            field="--reference",
-            expected="the file where plan.json names it: every worker reads it there",
-        )
-    if request.reference is None:
-        return Path(planned) if planned else None
-    if not request.reference.is_file():
-        raise UserError("no such file", file=request.reference, field="--reference")
-    if existing is not None and planned is None:
-        raise UserError(
-            f"this folder's plan differs: reference: none → {request.reference}",
-            file=Folder(request.out).plan,
-            expected="no --reference, or another --out",
-        )
-    return request.reference.resolve()
-
-
-def _gates(
-    request: Request, existing: Plan | None, ref: ModelRef, reference: Path | None
-) -> tuple[str, ...]:
-    """The gates that were asked for, those of the folder, or all that the model carries. A
-    reference that no gate reads is a mistake."""
-    names = _named(request, existing, ref, reference)
-    if request.reference is not None and "privacy" not in names:
-        raise UserError(
-            "no privacy gate reads it", field="--reference", expected="--gates quality,privacy"
-        )
-    return names
-
-
-def _named(
-    request: Request, existing: Plan | None, ref: ModelRef, reference: Path | None
-) -> tuple[str, ...]:
-    if request.gates is None:
-        if existing is not None:
-            return existing.gates
-        if reference is not None and ref.learned:
-            return gates.NAMES
-        return tuple(name for name in gates.NAMES if ref.learned and _carries(ref, name))
-    named = {name.strip() for name in request.gates.split(",")}
-    if named == {"none"}:
-        return ()
-    if unknown := sorted(named - {*gates.NAMES}):
-        allowed = f"{', '.join(gates.NAMES)} (with commas) or none"
-        raise UserError(f"{unknown[0]!r}", field="--gates", expected=allowed)
-    if not ref.learned:
-        raise UserError(f"{ref.name} is drawn without gates", field="--gates", expected="none")
-    return tuple(name for name in gates.NAMES if name in named)
-
-
-def _carries(ref: ModelRef, name: str) -> bool:
-    try:
-        gates.digest((name,), _weights(ref))
-    except UserError:
-        return False
-    return True
-
-
-def _weights(ref: ModelRef) -> Path | None:
-    return registry.folder_of(ref) if ref.learned else None
-
-
 def _licence(request: Request, existing: Plan | None) -> str:
     """It decides no pixel and so is no part of the fingerprint, but a folder has one for all."""
     usual = existing.license if existing else LICENCE
@@ -259,7 +202,29 @@ def _model(request: Request, existing: Plan | None) -> ModelRef:
     return registry.resolve(existing.model_location if existing else registry.DEFAULT_MODEL)
 
 
+def _table(request: Request) -> Path | None:
+    """The file that decides the rows."""
+    return request.spec or request.prompts or request.labels
+
+
 def _recipe(request: Request, existing: Plan | None, ref: ModelRef) -> Recipe:
+    recipe = _as_read(request, existing, ref)
+    if request.source is None:
+        return recipe
+    ref.check_source(request.source)
+    file = _table(request)
+    if file is not None and (others := sorted(recipe.sources() - {request.source})):
+        raise UserError(
+            f"names the source {others[0]!r}, and --source {request.source!r}",
+            file=file,
+            line=line_of_source(file, others[0]),
+            field="source",
+            expected="one of them",
+        )
+    return recipe.of_source(request.source)
+
+
+def _as_read(request: Request, existing: Plan | None, ref: ModelRef) -> Recipe:
     files = (request.spec, request.prompts, request.labels)
     size = request.size or (existing.recipe.size if existing else ref.size)
     ref.check_size(size)

@@ -163,10 +163,11 @@ def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> 
 def _tell_gates(plan: Plan, ref: ModelRef, asked: bool) -> None:
     """Say which images nobody judges."""
     from engine import gates
-    from serve.planning import why_off
+    from serve.gating import unguarded, why_off
 
     if off := [name for name in gates.NAMES if name not in plan.gates]:
-        say(f"gates off: {', '.join(off)} ({'as asked' if asked else why_off(ref)})")
+        loud = None if asked else unguarded(plan, ref)
+        say(loud or f"gates off: {', '.join(off)} ({'as asked' if asked else why_off(ref)})")
 
 
 def _tell_token(token: Token | None, file: Path | None) -> None:

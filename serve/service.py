@@ -27,9 +27,10 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from engine import registry
+from engine import cpu, registry
 from engine.registry import ModelRef
 from engine.schema import UserError
+from engine.stages.node import check_cpu
 from engine.store.plan import Plan
 from serve.auth import of_environment
 from serve.contract import MOST_IMAGES
@@ -90,6 +91,7 @@ class Sampler:
 
     def __init__(self, plan: str) -> None:
         planned = Plan.model_validate_json(plan)
+        check_cpu(planned)
         self._studio = Studio(lambda: painter_of(planned), rows_of(planned))
 
     async def draw(self, item: Item) -> Picture:
@@ -148,7 +150,11 @@ def application(setting: Setting, plan: Plan) -> serve.Application:
     sampler = serve.deployment(
         Sampler,
         num_replicas=setting.replicas,
-        ray_actor_options={"num_cpus": 1, "num_gpus": int(on_gpu)},
+        ray_actor_options={
+            "num_cpus": 1,
+            "num_gpus": int(on_gpu),
+            "runtime_env": {"env_vars": cpu.environment(plan.versions)},
+        },
         max_ongoing_requests=(1 + CALLS_AHEAD) * rows_of(plan),
         max_queued_requests=setting.queue,
         graceful_shutdown_timeout_s=DRAIN_SECONDS,

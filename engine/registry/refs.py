@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from engine import cpu
 from engine.schema import Annotation, UserError
 from engine.specs import Spec
 from engine.specs.read import line_of_source
@@ -65,10 +66,12 @@ class ModelRef:
         return self.kind not in ("null", "phantom")
 
     def pixel_libraries(self, settings: Settings) -> tuple[str, ...]:
-        """The libraries whose versions decide pixels under these settings."""
+        """The libraries whose versions decide pixels under these settings, and the processor's
+        instructions where there is anything to compute."""
         on_phantoms = settings.geometry or settings.t0 > 0
         own = (settings.attention,) if settings.attention in ATTENTION_LIBRARIES else ()
-        return (*self.libraries, *own, *(PHANTOM_LIBRARIES if on_phantoms else ()))
+        computed = (cpu.NAME,) if self.libraries else ()
+        return (*computed, *self.libraries, *own, *(PHANTOM_LIBRARIES if on_phantoms else ()))
 
     def check_start(self, geometry: bool, t0: float) -> None:
         """Raise UserError where the model cannot draw on a phantom, or cannot do without."""
@@ -118,6 +121,15 @@ class ModelRef:
                         field=field,
                         expected=f"nothing, or {own:g}",
                     )
+
+    def check_source(self, source: str) -> None:
+        """Raise UserError for a source of a flag that the model does not know."""
+        if not source.strip() or (self.sources is not None and source not in self.sources):
+            raise UserError(
+                f"{self.name} does not know the source {source!r}",
+                field="--source",
+                expected=" or ".join(self.sources or ("a camera's name",)),
+            )
 
     def check_sources(self, named: Iterable[str], file: Path | None = None) -> None:
         """Raise UserError for a source of `file` that the model does not know."""

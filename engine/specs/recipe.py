@@ -113,6 +113,19 @@ class Recipe(BaseModel):
         drawn = self.mix.source if self.mix is not None else ()
         return {*drawn, *(row.annotation.source for row in self.rows)} - {None}
 
+    def of_source(self, source: str) -> Self:
+        """The same rows, each in the manner of this camera."""
+        if self.mix is not None:
+            mix = self.mix.model_copy(update={"source": {source: 1.0}})
+            return self.model_copy(update={"mix": mix})
+        rows = tuple(
+            row.model_copy(
+                update={"annotation": row.annotation.model_copy(update={"source": source})}
+            )
+            for row in self.rows
+        )
+        return self.model_copy(update={"rows": rows})
+
     def labels(self) -> set[str]:
         """The labels that rows of this recipe may state."""
         drawn = {n for n in LABEL_NAMES if self.mix and self.mix.unknown.get(n, 0.0) < 1}

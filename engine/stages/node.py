@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine import cpu
 from engine.stages.call import FatalError
 from engine.store.plan import AnyPlan, library_versions, read_any_plan
 
@@ -15,8 +16,21 @@ def plan_here(root: Path) -> AnyPlan:
     plan = read_any_plan(root)
     if plan is None:
         raise FatalError(f"this node does not see {root}: --out must lie on shared storage")
-    here = library_versions(tuple(name for name in plan.versions if name != "drawing"))
-    other = [f"{k} {here[k]} (plan: {v})" for k, v in plan.versions.items() if here[k] != v]
+    libraries = {k: v for k, v in plan.versions.items() if k != cpu.NAME}
+    here = library_versions(tuple(name for name in libraries if name != "drawing"))
+    other = [f"{k} {here[k]} (plan: {v})" for k, v in libraries.items() if here[k] != v]
     if other:
         raise FatalError(f"this node's libraries would make other rows: {', '.join(other)}")
+    check_cpu(plan)
     return plan
+
+
+def check_cpu(plan: AnyPlan) -> None:
+    """Raise FatalError unless this process computes with the instructions that the plan names."""
+    planned = plan.versions.get(cpu.NAME)
+    if planned is None:
+        return
+    if reason := cpu.why_not(planned):
+        raise FatalError(f"the plan computes with {planned}: {reason}")
+    if not cpu.is_set(planned):
+        raise FatalError(f"this process was not started to compute with {planned}, as the plan is")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from engine.store import captioned
 from engine.store.commits import Folder, put
 from engine.store.croissant import describe
+from engine.store.nature import warning_of
 from engine.store.plan import COMPUTED, PHANTOM, AnyPlan, CaptionPlan, Plan
 from engine.store.rows import common_columns, shares
 from engine.store.seal import LINE, digest
@@ -273,6 +274,8 @@ def _number(count: int | None) -> str:
 
 def _gates(plan: Plan, refused: Counter[str], failed: Counter[str]) -> str:
     words = [f"Gates that judged every image: {', '.join(plan.gates) or 'none'}."]
+    if warning := warning_of(plan):
+        words.append(f"**{warning}**")
     if refused:
         words.append(
             "Images that they refused were never stored: the row was drawn anew from another seed, "

@@ -6,7 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.store.plan import COMPUTED, PHANTOM, AnyPlan, CaptionPlan, Plan
+from engine.store.plan import COMPUTED, PHANTOM, TRAINED, AnyPlan, CaptionPlan, Plan
+
+UNGUARDED = (
+    "NO PRIVACY GATE: nothing compares these images with the photographs that the model learned "
+    "from. One of them may be a near copy of a patient's."
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,14 @@ class Nature:
 def nature_of(plan: AnyPlan) -> Nature:
     """Of a folder, by its plan."""
     return _captioned(plan) if isinstance(plan, CaptionPlan) else _drawn(plan)
+
+
+def warning_of(plan: AnyPlan) -> str | None:
+    """What a card and a page say loudly of a folder, with the command that mends it; None where
+    there is nothing to say."""
+    if isinstance(plan, CaptionPlan) or plan.source_type != TRAINED or "privacy" in plan.gates:
+        return None
+    return f"{UNGUARDED} `retinaforge calibrate` sets the gate of a model; draw anew behind it."
 
 
 def _drawn(plan: Plan) -> Nature:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from engine import cpu
 from engine.phantom import VERSION
 from engine.schema import UserError
 from engine.specs import Recipe
@@ -168,15 +169,33 @@ def _unchanged(values: BaseModel, since: dict[str, Any]) -> set[str]:
 
 def library_versions(names: tuple[str, ...]) -> dict[str, str]:
     """The installed versions of the libraries that a model's pixels depend on, without importing
-    them; `phantom` among the names is the version of our own phantom.
+    them; `phantom` among the names is the version of our own phantom, `cpu` this machine's usual
+    set of instructions.
     """
     found = {"drawing": DRAWING}
     for name in ("pillow", "numpy", *names):
+        if name == cpu.NAME:
+            found[name] = cpu.usual()
+            continue
         try:
             found[name] = OWN_VERSIONS.get(name) or version(name)
         except PackageNotFoundError:
             found[name] = "absent"
     return found
+
+
+def with_cpu(
+    found: dict[str, str], existing: Sealed | None = None, wanted: str | None = None
+) -> dict[str, str]:
+    """Versions found here, with the set of instructions that was asked for, else the folder's own
+    (none where it was planned before plans named one).
+    """
+    if cpu.NAME not in found:
+        return found
+    planned = existing.versions.get(cpu.NAME) if existing else found[cpu.NAME]
+    rest = {name: each for name, each in found.items() if name != cpu.NAME}
+    chosen = wanted or planned
+    return {**rest, cpu.NAME: chosen} if chosen else rest
 
 
 def read_plan(root: Path) -> Plan | None:

@@ -24,7 +24,7 @@ from engine.store.export import EXTENSIONS
 from engine.store.files import make_folder
 from engine.store.gallery import PICTURES, Picture, filters, pictures
 from engine.store.identify import identify
-from engine.store.nature import nature_of
+from engine.store.nature import nature_of, warning_of
 from engine.store.plan import AnyPlan, CaptionPlan
 from engine.store.rows import Share, columns_of, require_plan, shares
 from engine.store.summary import (
@@ -114,6 +114,7 @@ def _rendered(
     )
     return environment.get_template("report.html").render(
         nature=nature,
+        warning=warning_of(plan),
         committed=sum(share.rows for share in parts),
         gaps=gaps(folder),
         tiles=_tiles(folder, parts),
