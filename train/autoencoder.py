@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from engine.data.transforms import augment, draw_augmentation, to_uint8
 from engine.models import autoencoder
 from engine.models.card import write_card
 from engine.schema import UserError
+from train.census import told
+from train.frozen import loaded
 from train.settings import Settings, require
 
 _FINE, _TOKEN = 0.03, 2
@@ -67,21 +69,39 @@ class AutoencoderRecipe:
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
         _check(settings)
-        examples = read_examples(data)
+        self._examples = read_examples(data)
+        self._teaching = splits.teaching(self._examples)
+        self.counts = told(self._teaching, self._examples)
         self._size, self._crop = settings.data["size"], settings.data["crop"]
-        self._images, self.refused = load_squares(splits.teaching(examples), self._size)
-        if len(self._images) < 2:
-            raise UserError("fewer than two readable training photographs", field="--data")
-        self._held_out = load_squares(splits.held_out(examples)[:60], self._size)[0]
-        self.module = Reconstruction(self._build())
+        self.refused: list[str] = []
+        self._enough(self._teaching)
 
-    def _build(self) -> AutoencoderDC:
+    def _enough(self, photographs: Sequence[Any]) -> None:
+        if len(photographs) < 2:
+            raise UserError(
+                f"{len(photographs)} readable training photographs",
+                field="--data",
+                expected="at least two",
+            )
+
+    def sketch(self) -> Reconstruction:
+        """See `Recipe`."""
         if self.settings.init:
-            return AutoencoderDC.from_pretrained(Path(self.settings.init) / "vae")
+            init = Path(self.settings.init) / "vae"
+            return Reconstruction(loaded(AutoencoderDC.from_pretrained, init).float())
         torch.manual_seed(self.settings.seed)
-        vae = autoencoder.build(self.settings.model["preset"])
-        autoencoder.start_from_components(vae, torch.stack(self._images))
-        return vae
+        return Reconstruction(autoencoder.build(self.settings.model["preset"]))
+
+    def prepare(self) -> Self:
+        """See `Recipe`: read the photographs and find their components."""
+        self._images, self.refused = load_squares(self._teaching, self._size)
+        self._enough(self._images)
+        held_out = splits.held_out(self._examples)[:60]
+        self._held_out, _ = load_squares(held_out, self._size)
+        self.module = self.sketch()
+        if not self.settings.init:
+            autoencoder.start_from_components(self.module.vae, torch.stack(self._images))
+        return self
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Random augmented crops, drawn from (seed, position)."""
@@ -150,9 +170,12 @@ def vessels_kept(image: torch.Tensor, made: torch.Tensor) -> float:
     return float(np.corrcoef(*ridges)[0, 1])
 
 
+plan = AutoencoderRecipe
+
+
 def build(settings: Settings, data: list[str]) -> AutoencoderRecipe:
-    """The recipe of a preset's settings on `--data`."""
-    return AutoencoderRecipe(settings, data)
+    """The recipe of a preset's settings on `--data`, prepared."""
+    return AutoencoderRecipe(settings, data).prepare()
 
 
 def _check(settings: Settings) -> None:

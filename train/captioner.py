@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -35,8 +35,8 @@ from engine.prose.statements import WORDING, state
 from engine.schema import DISEASES, LABELS, Annotation, UserError
 from engine.specs.mix import Mix, default_mix, prevalence
 from train.autoencoder import generator_at
-from train.census import census
-from train.frozen import EMBEDDED, folder_of, load_segmenter
+from train.census import census, told
+from train.frozen import EMBEDDED, folder_of, load_segmenter, loaded
 from train.journal import counted
 from train.segmenter import relit
 from train.settings import Settings, require
@@ -113,8 +113,11 @@ class CaptionerRecipe:
             settings.data["phantoms"] >= 1, "data.phantoms", settings.data["phantoms"], "1 or more"
         )
         examples = read_examples(data) if data else []
-        teaching = [e for e in splits.teaching(examples) if _is_graded(e.annotation)]
-        if not teaching and share < 1:
+        self._teaching = [e for e in splits.teaching(examples) if _is_graded(e.annotation)]
+        self._tested = [e for e in splits.held_out(examples) if _is_graded(e.annotation)]
+        self.counts = told(self._teaching, examples)
+        self.refused: list[str] = []
+        if not self._teaching and share < 1:
             raise UserError(
                 "no photograph of which a disease is known to be there or not",
                 field="--data",
@@ -122,29 +125,42 @@ class CaptionerRecipe:
             )
         name = settings.model["segmenter"]
         require((EMBEDDED / name).is_dir(), "model.segmenter", name, "a segmenter in this checkout")
-        self._outliner = load_segmenter(name, settings.seed)
-        self._photographs, self.refused = self._read(teaching)
-        self._phantoms = self._drawn(range(settings.data["phantoms"]))
-        held_out = [e for e in splits.held_out(examples) if _is_graded(e.annotation)]
-        self._held_out = {
-            "photographs": self._read(held_out)[0],
-            "phantoms": self._drawn(range(_HELD_OUT, _HELD_OUT + settings.data["scored"])),
-        }
+
+    def sketch(self) -> Captioning:
+        """See `Recipe`."""
+        if self.settings.init:
+            folder = Path(self.settings.init)
+            return Captioning(loaded(Captioner.from_pretrained, folder).float())
+        return Captioning(self._network(self.settings.data["vocabulary"]))
+
+    def _network(self, words: int) -> Captioner:
+        torch.manual_seed(self.settings.seed)
+        preset, name = self.settings.model["preset"], self.settings.model["segmenter"]
+        return captioner.build(preset, words, name, hash_folder(folder_of(name)))
+
+    def prepare(self) -> Self:
+        """See `Recipe`: outline the photographs, draw the phantoms, learn the words."""
+        self._outliner = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
+        self._photographs, self.refused = self._read(self._teaching)
+        if not self._photographs and self.settings.data["share"] < 1:
+            raise UserError("no readable training photograph", field="--data")
+        self._phantoms = self._drawn(range(self.settings.data["phantoms"]))
+        scored = range(_HELD_OUT, _HELD_OUT + self.settings.data["scored"])
+        photographs, _ = self._read(self._tested)
+        self._held_out = {"photographs": photographs, "phantoms": self._drawn(scored)}
         self._start()
+        return self
 
     def _start(self) -> None:
         """The tokenizer and the network, of a finished captioner or new."""
-        name = self.settings.model["segmenter"]
         if self.settings.init:
-            folder = Path(self.settings.init)
-            self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-            self.module = Captioning(Captioner.from_pretrained(folder).float())
+            tokenizer = Path(self.settings.init) / "tokenizer"
+            self.tokenizer = loaded(PreTrainedTokenizerFast.from_pretrained, tokenizer)
+            self.module = self.sketch()
             return
         corpus = [state(random_annotation(seeds.row_random(0, i, "captions"))) for i in range(4000)]
         self.tokenizer = learn_tokens(corpus, self.settings.data["vocabulary"])
-        torch.manual_seed(self.settings.seed)
-        preset, digest = self.settings.model["preset"], hash_folder(folder_of(name))
-        network = captioner.build(preset, len(self.tokenizer), name, digest)
+        network = self._network(len(self.tokenizer))
         outlines = [each.layers[3:] for each in (*self._photographs, *self._phantoms)[::4]]
         network.usual.copy_(usual_measures(outlines))
         self.module = Captioning(network)
@@ -236,9 +252,12 @@ class CaptionerRecipe:
         return Shown(layers_of(phantom.image, self._outliner), known)
 
 
+plan = CaptionerRecipe
+
+
 def build(settings: Settings, data: list[str]) -> CaptionerRecipe:
-    """The recipe of a preset's settings on `--data`."""
-    return CaptionerRecipe(settings, data)
+    """The recipe of a preset's settings on `--data`, prepared."""
+    return CaptionerRecipe(settings, data).prepare()
 
 
 def usual_measures(outlines: Sequence[np.ndarray]) -> torch.Tensor:

@@ -17,6 +17,14 @@ from engine.data.splits import positives
 from engine.schema import LABEL_NAMES
 
 
+def told(teaching: Sequence[Example], examples: Sequence[Example]) -> str:
+    """How many of the photographs teach, in words."""
+    return (
+        f"{len(teaching)} of {len(examples)} photographs teach; the others are held out, "
+        "or of an eye that is"
+    )
+
+
 def census(examples: Sequence[Example], size: int) -> dict[str, Any]:
     """The card's `size`, `data`, and `real_`, `phantom_` and `synthetic_examples_per_label`: of how
     many photographs, phantoms, and images that another model drew each label is known. So many

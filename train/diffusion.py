@@ -11,78 +11,48 @@ import copy
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from diffusers import AutoencoderDC
 from PIL import Image
 from torch import nn
-from transformers import BertModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from engine import seeds
 from engine.data import splits
 from engine.data.example import Example
-from engine.data.latents import Encoded, LatentSettings, encode_examples
+from engine.data.latents import Encoded, LatentSettings, encode_examples, writable_cache
 from engine.data.sources import read_examples
 from engine.data.squares import load_squares
-from engine.diffusion.loss import logit_normal_times, rectified_flow_loss
+from engine.diffusion.loss import logit_normal_times
 from engine.diffusion.pipeline import RetinaForgePipeline
 from engine.diffusion.pipeline import Settings as SampleSettings
 from engine.models import autoencoder, conditioning, transformer
 from engine.models.card import read_card, write_card
-from engine.models.conditioning import LabelEncoder
-from engine.models.geometry import GeometryEncoder, Outlines, geometry_map
+from engine.models.geometry import Outlines, geometry_map
 from engine.models.patches import encoder_of
 from engine.phantom.render import draw
 from engine.prose.template import caption
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from train.autoencoder import generator_at
-from train.census import census, image_hashes
+from train.census import census, image_hashes, told
 from train.conditions import as_seen, hide
-from train.frozen import EMBEDDED, folder_of, latent_spread, load_segmenter
+from train.denoising import Denoising, going_on, new
+from train.frozen import (
+    EMBEDDED,
+    folder_of,
+    latent_spread,
+    load_segmenter,
+    loaded,
+    loaded_text,
+)
 from train.settings import Settings, require
 from train.text import random_annotation
 
 _GIVEN = 0.85
 """Share of rows whose geometry is given; the others teach its null."""
-
-
-class Denoising(nn.Module):
-    """What is trained: denoiser, label encoder and geometry encoder.
-
-    Caption states and geometry latents come with the batch.
-    """
-
-    def __init__(
-        self,
-        denoiser: nn.Module,
-        label_encoder: LabelEncoder,
-        geometry_encoder: GeometryEncoder,
-        spread: list[float] | None,
-    ) -> None:
-        super().__init__()
-        self.spread = spread
-        self.transformer = denoiser
-        self.label_encoder = label_encoder
-        self.geometry_encoder = geometry_encoder
-
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Latents, noise (B, C, h, w), times (B,), states (B, T, width), mask (B, T), labels
-        (B, L + 1), geometry (B, 5 C, h, w), given (B,)."""
-        labels = self.label_encoder(batch["labels"])
-        attended = torch.ones(labels.shape[:2], dtype=torch.bool, device=labels.device)
-        context = torch.cat([batch["states"].to(labels.dtype), labels], 1)
-        mask = torch.cat([batch["mask"], attended], 1)
-        patches = self.geometry_encoder(batch["geometry"], batch["given"])
-
-        def velocity(latents: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-            return transformer.velocity(
-                self.transformer, latents, times, context, mask, patches, self.spread
-            )
-
-        loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
-        return {"loss": loss}
 
 
 class DiffusionRecipe:
@@ -97,40 +67,54 @@ class DiffusionRecipe:
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
         _check(settings)
-        examples = read_examples(data)
-        teaching = splits.teaching(examples)
-        print(
-            f"{len(teaching)} of {len(examples)} photographs teach; the others are held out, "
-            "or of an eye that is",
-            flush=True,
-        )
-        self._load_frozen(teaching)
+        self._cache = writable_cache(settings.data["cache"])
+        self._examples = read_examples(data)
+        self._teaching = splits.teaching(self._examples)
+        self.counts = told(self._teaching, self._examples)
+        self.refused: list[str] = []
         self._variants = settings.data["variants"]
-        self._train, self.refused = self._encode(teaching, self._variants)
-        self._held_out, _ = self._encode(splits.held_out(examples)[:64], 1)
-        if not self._train:
-            raise UserError("no readable training photograph", field="--data")
+        _enough(self._teaching)
+
+    def prepare(self) -> Self:
+        """See `Recipe`: encode what the cache lacks."""
+        self._load_frozen(self._teaching)
+        self._train, self.refused = self._encode(self._teaching, self._variants)
+        self._held_out, _ = self._encode(splits.held_out(self._examples)[:64], 1)
+        _enough(self._train)
         self._encoded = {e.example: e for e in self._train}
         drawn, taken = splits.drawn_apart([e.example for e in self._train])
         self._eyes, self._phantoms = splits.one_per_eye(taken), drawn
         known = {name for e in self._train for name in e.example.annotation.known()}
         self._untaught = [name for name in LABEL_NAMES if name not in known]
         self._order: tuple[int, list[int]] = (-1, [])
-        self.module = self._build()
+        some = torch.stack([each.variant(0).latent for each in self._train[:512]])
+        spread = latent_spread(self.settings.init, some)
+        self.module = self._denoising([each.example for each in self._train], spread)
+        return self
+
+    def sketch(self) -> nn.Module:
+        """See `Recipe`."""
+        return self._denoising(self._teaching, None)
+
+    def _denoising(self, examples: Sequence[Example], spread: list[float] | None) -> Denoising:
+        named = {example.annotation.source for example in examples}
+        sources = tuple(sorted(source for source in named if source))
+        torch.manual_seed(self.settings.seed)
+        if self.settings.init:
+            return going_on(Path(self.settings.init), sources, spread)
+        return new(self.settings.model["preset"], sources, spread)
 
     def _load_frozen(self, teaching: list[Example]) -> None:
         base = self.settings.init or self.settings.model["base"]
         if base:
             folder = folder_of(base)
-            self._vae = AutoencoderDC.from_pretrained(folder / "vae")
-            self._text = BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False)
-            self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+            self._vae = loaded(AutoencoderDC.from_pretrained, folder / "vae")
+            self._text, self._tokenizer = loaded_text(folder)
         else:
             torch.manual_seed(self.settings.seed)
             self._vae = autoencoder.build(self.settings.model["preset"])
             some, _ = load_squares(teaching[:32], self.settings.data["size"])
-            if not some:
-                raise UserError("no readable training photograph", field="--data")
+            _enough(some)
             autoencoder.start_from_components(self._vae, torch.stack(some))
             self._tokenizer = PreTrainedTokenizerFast.from_pretrained(EMBEDDED / "tiny/tokenizer")
             torch.manual_seed(self.settings.seed)
@@ -149,30 +133,10 @@ class DiffusionRecipe:
             examples,
             self._encoder,
             LatentSettings(options["size"], variants, strength),
-            Path(options["cache"]).expanduser(),
+            self._cache,
             _say_encoded,
             Outlines(self._segmenter, self._encoder),
         )
-
-    def _build(self) -> Denoising:
-        named = {e.example.annotation.source for e in self._train}
-        sources = tuple(sorted(source for source in named if source))
-        some = torch.stack([each.variant(0).latent for each in self._train[:512]])
-        spread = latent_spread(self.settings.init, some)
-        if self.settings.init:
-            folder = Path(self.settings.init)
-            denoiser = transformer.read(folder / "transformer")
-            labels = LabelEncoder.from_pretrained(folder / "label_encoder").knowing(sources)
-            if (folder / "geometry_encoder").is_dir():
-                geometry = GeometryEncoder.from_pretrained(folder / "geometry_encoder")
-                return Denoising(denoiser.float(), labels.float(), geometry.float(), spread)
-        torch.manual_seed(self.settings.seed)
-        if not self.settings.init:
-            denoiser = transformer.build(self.settings.model["preset"])
-            labels = LabelEncoder(width=denoiser.config.cross_attention_dim, sources=sources)
-        config = denoiser.config
-        geometry = GeometryEncoder(config.in_channels, config.patch_size, config.hidden_size)
-        return Denoising(denoiser.float(), labels.float(), geometry, spread)
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Latents, noise, times and conditions of these positions, padded to the longest
@@ -330,9 +294,12 @@ class DiffusionRecipe:
         return [{"preset": card.get("preset"), "weights_sha256": card.get("weights_sha256")}]
 
 
+plan = DiffusionRecipe
+
+
 def build(settings: Settings, data: list[str]) -> DiffusionRecipe:
-    """The recipe of a preset's settings on `--data`."""
-    return DiffusionRecipe(settings, data)
+    """The recipe of a preset's settings on `--data`, prepared."""
+    return DiffusionRecipe(settings, data).prepare()
 
 
 def _check(settings: Settings) -> None:
@@ -340,8 +307,14 @@ def _check(settings: Settings) -> None:
     preset = settings.model["preset"]
     require(preset in presets, "model.preset", preset, " or ".join(presets))
     require(size >= 32 and size % 32 == 0, "data.size", size, "a multiple of 32")
-    variants = settings.data["variants"]
+    variants, share = settings.data["variants"], settings.data["phantoms"]
     require(variants >= 1, "data.variants", variants, "at least 1")
+    require(0 <= share <= 1, "data.phantoms", share, "0 to 1")
+
+
+def _enough(photographs: Sequence[Any]) -> None:
+    if not photographs:
+        raise UserError("no readable training photograph", field="--data")
 
 
 def _say_encoded(done: int, of: int) -> None:

@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
+from transformers import BertModel, PreTrainedTokenizerFast
 
+from engine.models.card import CARD, verified_card
 from engine.models.segmenter import Segmenter
 from engine.schema import UserError
 
+T = TypeVar("T")
 EMBEDDED = Path(__file__).parent.parent / "engine" / "weights"
 
 
 def folder_of(base: str) -> Path:
-    """The folder of an embedded model's name, or of a path; UserError where there is none."""
+    """The folder of an embedded model's name, or of a path; UserError where there is none, or it is
+    not what its card says."""
     folder = EMBEDDED / base if (EMBEDDED / base).is_dir() else Path(base)
     if not folder.is_dir():
         raise UserError(f"no such model: {base!r}", expected="an embedded model or a folder")
+    if (folder / CARD).exists():
+        verified_card(folder)
     return folder
+
+
+def loaded(make: Callable[..., T], folder: Path, **how: Any) -> T:
+    """What `make` (a class's `from_pretrained`) reads from a folder; UserError where the folder
+    holds no such thing."""
+    try:
+        return make(folder, **how)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        first = str(error).strip().partition("\n")[0]
+        owner = getattr(make, "__self__", make)
+        kind = getattr(owner, "__name__", str(owner))
+        raise UserError(f"holds no {kind} that can be read: {first}", file=folder) from error
+
+
+def loaded_text(folder: Path) -> tuple[BertModel, PreTrainedTokenizerFast]:
+    """Text encoder and tokenizer of a finished folder."""
+    encoder = loaded(BertModel.from_pretrained, folder / "text_encoder", add_pooling_layer=False)
+    return encoder, loaded(PreTrainedTokenizerFast.from_pretrained, folder / "tokenizer")
 
 
 def load_segmenter(name: str, seed: int) -> Segmenter:
     """The segmenter of this name or folder; a small untrained one where the name is empty, which
     is enough to test with."""
     if name:
-        return Segmenter.from_pretrained(folder_of(name)).float().eval()
+        return loaded(Segmenter.from_pretrained, folder_of(name)).float().eval()
     torch.manual_seed(seed)
     return Segmenter(features=(8, 8, 8, 8, 8, 8)).eval()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -33,8 +33,8 @@ from engine.phantom.render import draw
 from engine.schema import UserError
 from engine.specs.mix import default_mix
 from train.autoencoder import generator_at
-from train.census import census, image_hashes
-from train.frozen import load_segmenter
+from train.census import census, image_hashes, told
+from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
 
@@ -84,12 +84,21 @@ class GanRecipe:
         self._size = settings.data["size"]
         require(self._size >= 32 and self._size % 32 == 0, "data.size", self._size, "32 x n")
         self._segmenter = load_segmenter(settings.model["segmenter"], settings.seed)
-        examples = read_examples(data)
+        self._examples = read_examples(data)
+        self._teaching = splits.teaching(self._examples)
+        self.counts = told(self._teaching, self._examples)
         self.refused: list[str] = []
-        self._train = self._outline(splits.teaching(examples))
-        self._held_out = self._outline(splits.held_out(examples)[::12])
-        if not self._train:
-            raise UserError("no readable training photograph", field="--data")
+        _enough(self._teaching)
+
+    def sketch(self) -> nn.Module:
+        """See `Recipe`."""
+        return self._painting({"unknown": (0.0,) * (COLOURS + COLOURS**2)})
+
+    def prepare(self) -> Self:
+        """See `Recipe`: outline the photographs."""
+        self._train = self._outline(self._teaching)
+        self._held_out = self._outline(splits.held_out(self._examples)[::12])
+        _enough(self._train)
         eyes = splits.one_per_eye([example for example, _, _ in self._train])
         place = {example: i for i, (example, _, _) in enumerate(self._train)}
         # Now, as the files may be gone when training ends.
@@ -97,15 +106,16 @@ class GanRecipe:
             hashlib.sha256(e.identity()).hexdigest() for e, _, _ in self._train if not e.synthetic
         ]
         self._eyes = [[place[example] for example in eye] for eye in eyes]
-        self.module = self._build()
+        shown = [(e.annotation.source, image) for e, image, _ in self._train]
+        self.module = self._painting(_colours(shown))
+        return self
 
-    def _build(self) -> Painting:
+    def _painting(self, colours: dict[str, tuple[float, ...]]) -> Painting:
         options = self.settings.model
         torch.manual_seed(self.settings.seed)
         if self.settings.init:
-            generator = GeometryGan.from_pretrained(Path(self.settings.init)).float()
+            generator = loaded(GeometryGan.from_pretrained, Path(self.settings.init)).float()
         else:
-            colours = _colours([(e.annotation.source, image) for e, image, _ in self._train])
             generator = GeometryGan(
                 widths=tuple(options["widths"]),
                 fine=options["fine"],
@@ -197,9 +207,17 @@ class GanRecipe:
         write_card(folder, {**facts, **counted, "image_hashes": hashes})
 
 
+plan = GanRecipe
+
+
 def build(settings: Settings, data: list[str]) -> GanRecipe:
-    """The recipe of a preset's settings on `--data`."""
-    return GanRecipe(settings, data)
+    """The recipe of a preset's settings on `--data`, prepared."""
+    return GanRecipe(settings, data).prepare()
+
+
+def _enough(photographs: Sequence[Any]) -> None:
+    if not photographs:
+        raise UserError("no readable training photograph", field="--data")
 
 
 def mean_colour(image: torch.Tensor, field: torch.Tensor) -> torch.Tensor:

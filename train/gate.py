@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -37,7 +37,8 @@ from engine.schema import READABILITY, Annotation, UserError
 from engine.specs.mix import default_mix
 from engine.specs.recipe import Recipe
 from train.autoencoder import generator_at
-from train.frozen import folder_of
+from train.census import told
+from train.frozen import folder_of, loaded
 from train.settings import Settings, require
 
 SIZE = 144
@@ -46,6 +47,7 @@ TEMPERATURE = 0.1
 _UNKNOWN = -1.0
 _DISC_RADIUS = 0.065
 """Of a disc on its map, as a share of the side: a little less than a disc's own."""
+_NONE_GOOD = "no photograph is labelled readable, and none can set the limits"
 _SPOILT = 0.55
 """Share of second pictures that carry a fault."""
 
@@ -110,27 +112,42 @@ class GateRecipe:
         require(settings.micro == 0, "micro", settings.micro, "0: eyes are told apart in one pass")
         examples = read_examples(data)
         self._teaching = splits.teaching(examples)
-        if next(_good(self._teaching), None) is None:
-            raise UserError("no photograph is labelled readable, and none can set the limits")
-        self._eyes, self.refused = _load(splits.one_per_eye(self._teaching))
-        if len(self._eyes) < settings.batch:
-            raise UserError(
-                f"{len(self._eyes)} readable eyes to learn from",
-                field="--data",
-                expected=f"at least {settings.batch}, as many as a batch has rows",
-            )
-        self._eyes += _phantoms(settings.data["phantoms"], settings.seed)
-        self._held_out = _load(splits.one_per_eye(splits.held_out(examples)))[0]
-        self._order: tuple[int, list[int]] = (-1, [])
-        self.module = Judging(self._build())
+        self._tested = splits.one_per_eye(splits.held_out(examples))
+        self.counts = told(self._teaching, examples)
+        self.refused: list[str] = []
+        if all(0 in _readability(e.annotation) for e in self._teaching):
+            raise UserError(_NONE_GOOD, field="--data")
+        self._enough(splits.one_per_eye(self._teaching))
 
-    def _build(self) -> gate.GateNetwork:
+    def _enough(self, eyes: Sequence[Any]) -> None:
+        if len(eyes) < self.settings.batch:
+            raise UserError(
+                f"{len(eyes)} readable eyes to learn from",
+                field="--data",
+                expected=f"at least {self.settings.batch}, as many as a batch has rows",
+            )
+
+    def sketch(self) -> Judging:
+        """See `Recipe`."""
         if self.settings.init:
-            return gate.GateNetwork.from_pretrained(Path(self.settings.init)).float()
+            init = Path(self.settings.init)
+            return Judging(loaded(gate.GateNetwork.from_pretrained, init).float())
         torch.manual_seed(self.settings.seed)
         network = gate.build(self.settings.model["preset"])
         # Convolutions of few channels are a quarter faster in this order on a CPU.
-        return network.to(memory_format=torch.channels_last)
+        return Judging(network.to(memory_format=torch.channels_last))
+
+    def prepare(self) -> Self:
+        """See `Recipe`: read the photographs and draw the phantoms."""
+        self._eyes, self.refused = _load(splits.one_per_eye(self._teaching))
+        self._enough(self._eyes)
+        if next(_good(self._teaching), None) is None:
+            raise UserError(_NONE_GOOD, field="--data")
+        self._eyes += _phantoms(self.settings.data["phantoms"], self.settings.seed)
+        self._held_out, _ = _load(self._tested)
+        self._order: tuple[int, list[int]] = (-1, [])
+        self.module = self.sketch()
+        return self
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Two pictures of each position's eye, with what is true of them."""
@@ -196,9 +213,12 @@ class GateRecipe:
         write_card(folder, {**facts, "data": learned})
 
 
+plan = GateRecipe
+
+
 def build(settings: Settings, data: list[str]) -> GateRecipe:
-    """The recipe of a preset's settings on `--data`."""
-    return GateRecipe(settings, data)
+    """The recipe of a preset's settings on `--data`, prepared."""
+    return GateRecipe(settings, data).prepare()
 
 
 def _load(groups: list[list[Example]]) -> tuple[list[list[Shown]], list[str]]:

@@ -45,6 +45,11 @@ class Job:
         """A file or folder of this run's own in the run folder, which no later run meets."""
         return self.root / f".{name}.{self.claim}.tmp"
 
+    def plan(self) -> Recipe:
+        """The recipe before any photograph is read; UserError for settings and tables."""
+        torch.manual_seed(self.settings.seed)
+        return self.preset.plan(self.settings, self.data)
+
     def build(self) -> Recipe:
         """The recipe, the same on every worker and in every process: what it draws is seeded."""
         torch.manual_seed(self.settings.seed)

@@ -22,10 +22,10 @@ import torch
 
 from engine.schema import UserError
 from engine.stages.cluster import NOT_SHIPPED, ROOT
+from train.forecast import forecast
 from train.job import Job, make_job, nothing_left, take_up
 from train.journal import EventFile, Journal
 from train.loop import Emit, Outcome, Session, TrainingError
-from train.rehearsal import rehearse
 from train.stepper import OneProcess, Stepper
 
 MAX_FAILURES = 3
@@ -50,8 +50,9 @@ def run_training(
     job = make_job(preset, data, workers, overrides, out or Path("runs") / preset)
     folder = job.folder
     folder.check(job.settings, job.data)
+    recipe = job.plan()
     if dry_run:
-        rehearse(job)
+        forecast(job, recipe)
         return folder.model
     steps = job.settings.steps
     with folder.claimed(job.settings, job.data) as claim:
@@ -61,6 +62,7 @@ def run_training(
             _say(f"already at step {steps} of {steps}: nothing to do ({folder.model})")
             return folder.model
         _say(job.announcement())
+        _say(recipe.counts)
         if latest:
             _say(f"resuming at step {latest.step} of {steps}")
         outcome, signum = _train(job, latest.step if latest else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named run: its settings, and the module whose `build(settings, data)` makes its recipe.
+    """A named run: its settings, and the module whose `plan(settings, data)` makes its recipe and
+    whose `build(settings, data)` prepares it too.
 
-    The module is imported when a recipe is built: naming presets must not wait for torch.
+    The module is imported when a recipe is made: naming presets must not wait for torch.
     """
 
     settings: Settings
     recipe: str
 
+    def plan(self, settings: Settings, data: list[str]) -> Recipe:
+        """The recipe of these settings on `--data`, before any photograph is read."""
+        return import_module(self.recipe).plan(settings, data)
+
     def build(self, settings: Settings, data: list[str]) -> Recipe:
         """The recipe of these settings on `--data`."""
         return import_module(self.recipe).build(settings, data)
 
-
-_CACHE = "~/.cache/retinaforge/latents"
 
 PRESETS: dict[str, Preset] = {
     "text-tiny": Preset(
@@ -230,5 +234,9 @@ PRESETS: dict[str, Preset] = {
 def find(name: str) -> Preset:
     """The preset called `name`; UserError naming all of them if there is none."""
     if name not in PRESETS:
-        raise UserError(f"no preset {name!r}", expected="one of " + ", ".join(sorted(PRESETS)))
+        close = get_close_matches(name, PRESETS, n=1)
+        meant = f", did you mean {close[0]!r}?" if close else ""
+        raise UserError(
+            f"no preset {name!r}{meant}", expected="one of " + ", ".join(sorted(PRESETS))
+        )
     return PRESETS[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from PIL import Image
 from torch import Tensor, nn
@@ -17,11 +17,24 @@ from train.settings import Settings
 
 
 class Recipe(Protocol):
-    """One thing to train. B is the number of rows asked for."""
+    """One thing to train. B is the number of rows asked for.
+
+    Making one checks settings and tables and opens no photograph: it raises UserError within
+    seconds or not at all. What takes longer (decoding, outlining, encoding) is `prepare`'s, and
+    only then is there a `module`.
+    """
 
     settings: Settings
+    counts: str
+    """How many photographs of how many teach, in words."""
     refused: list[str]
     """Why files of the data were left out, one line each."""
+
+    def sketch(self) -> nn.Module:
+        """A module as large as the one that will be trained."""
+
+    def prepare(self) -> Self:
+        """Read the photographs and build the module; UserError where none can be read."""
 
     @property
     def module(self) -> nn.Module:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from engine.phantom.render import draw
 from engine.schema import UserError
 from engine.specs.mix import default_mix
 from train.autoencoder import generator_at
+from train.census import told
+from train.frozen import loaded
 from train.settings import Settings, require
 
 ARTERY, VEIN = SEGMENTS.index("artery"), SEGMENTS.index("vein")
@@ -91,23 +93,34 @@ class SegmenterRecipe:
         require(0 <= self._share <= 1, "data.phantoms", self._share, "0 to 1")
         examples = read_examples(data) if data else []
         # An eye may be held out by a photograph that has no mask.
-        teaching = [e for e in splits.teaching(examples) if _is_outlined(e)]
-        self._squares, self.refused = read_squares(teaching, self._size)
-        held_out = [e for e in splits.held_out(examples) if _is_outlined(e)]
-        self._held_out, _ = read_squares(held_out, self._size)
-        if not self._squares and self._share < 1:
+        self._teaching = [e for e in splits.teaching(examples) if _is_outlined(e)]
+        self._tested = [e for e in splits.held_out(examples) if _is_outlined(e)]
+        self.counts = told(self._teaching, [e for e in examples if _is_outlined(e)])
+        self.refused: list[str] = []
+        self._enough(self._teaching)
+
+    def _enough(self, photographs: Sequence[Any]) -> None:
+        if not photographs and self._share < 1:
             raise UserError(
-                "no photograph with masks",
+                "no photograph with masks that can be read",
                 field="--data",
                 expected="mask_* columns, or data.phantoms=1",
             )
-        torch.manual_seed(settings.seed)
-        features = settings.model["features"]
-        self.module = Outlining(
-            Segmenter.from_pretrained(Path(settings.init)).float()
-            if settings.init
-            else Segmenter(features=tuple(features))
-        )
+
+    def sketch(self) -> Outlining:
+        """See `Recipe`."""
+        if self.settings.init:
+            return Outlining(loaded(Segmenter.from_pretrained, Path(self.settings.init)).float())
+        torch.manual_seed(self.settings.seed)
+        return Outlining(Segmenter(features=tuple(self.settings.model["features"])))
+
+    def prepare(self) -> Self:
+        """See `Recipe`: read photographs and masks."""
+        self._squares, self.refused = read_squares(self._teaching, self._size)
+        self._held_out, _ = read_squares(self._tested, self._size)
+        self._enough(self._squares)
+        self.module = self.sketch()
+        return self
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Augmented squares, drawn from (seed, position)."""
@@ -170,9 +183,12 @@ class SegmenterRecipe:
         return self.module.segmenter.masks(image)
 
 
+plan = SegmenterRecipe
+
+
 def build(settings: Settings, data: list[str]) -> SegmenterRecipe:
-    """The recipe of a preset's settings on `--data`."""
-    return SegmenterRecipe(settings, data)
+    """The recipe of a preset's settings on `--data`, prepared."""
+    return SegmenterRecipe(settings, data).prepare()
 
 
 def _is_outlined(example: Example) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -30,6 +30,7 @@ from engine.models.conditioning import tokenize
 from engine.prose.parse import parse
 from engine.prose.template import caption
 from engine.schema import LABELS, MAX_CAPTION_TOKENS, Annotation
+from train.frozen import loaded_text
 from train.settings import Settings, require
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -79,7 +80,9 @@ class Reading(nn.Module):
 class TextRecipe:
     """See the module; `data`: `vocabulary` tokens, `corpus` captions to learn them from."""
 
-    def __init__(self, settings: Settings) -> None:
+    counts = "no photograph teaches: captions are drawn"
+
+    def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
         presets, preset = conditioning.TEXT_PRESETS, settings.model["preset"]
         require(preset in presets, "model.preset", preset, " or ".join(presets))
@@ -87,16 +90,27 @@ class TextRecipe:
         require(vocabulary >= 300, "data.vocabulary", vocabulary, "at least 300")
         require(corpus >= 1, "data.corpus", corpus, "at least 1")
         self.refused: list[str] = []
-        if settings.init:
-            folder = Path(settings.init)
-            self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-            encoder = BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False)
+        self._parent = loaded_text(Path(settings.init)) if settings.init else None
+
+    def sketch(self) -> nn.Module:
+        """See `Recipe`."""
+        return Reading(self._parent[0] if self._parent else self._encoder())
+
+    def prepare(self) -> Self:
+        """See `Recipe`: draw the captions and learn their words."""
+        if self._parent:
+            encoder, self.tokenizer = self._parent
         else:
-            captions = [self._drawn(i)[0] for i in range(corpus)]
-            self.tokenizer = learn_tokens(captions, vocabulary)
-            torch.manual_seed(settings.seed)
-            encoder = conditioning.build_text_encoder(preset, len(self.tokenizer))
+            captions = [self._drawn(i)[0] for i in range(self.settings.data["corpus"])]
+            self.tokenizer = learn_tokens(captions, self.settings.data["vocabulary"])
+            encoder = self._encoder(len(self.tokenizer))
         self.module = Reading(encoder)
+        return self
+
+    def _encoder(self, words: int | None = None) -> BertModel:
+        torch.manual_seed(self.settings.seed)
+        words = words or self.settings.data["vocabulary"]
+        return conditioning.build_text_encoder(self.settings.model["preset"], words)
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Captions of random annotations with a fifth of their words hidden."""
@@ -141,9 +155,12 @@ class TextRecipe:
         return text, [stated.get(label.name, label.highest + 1) for label in LABELS]
 
 
+plan = TextRecipe
+
+
 def build(settings: Settings, data: list[str]) -> TextRecipe:
-    """The recipe of a preset's settings; it needs no data."""
-    return TextRecipe(settings)
+    """The recipe of a preset's settings, prepared; it needs no data."""
+    return TextRecipe(settings, data).prepare()
 
 
 def random_annotation(rng: random.Random) -> Annotation:

@@ -8,16 +8,18 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from engine.data.example import Example, UnreadableImage
 from engine.data.outlines import read_square
 from engine.data.transforms import Augmentation, augment, draw_augmentation
+from engine.schema import UserError
 
 _RULES = "crop and augmentation 2"
 """Part of every key: raise the number when crops or augmentations change."""
@@ -87,6 +89,28 @@ class Encoded:
             )
 
 
+def writable_cache(named: str) -> Path:
+    """The folder of latents; UserError where it cannot be written. Nothing is left in it."""
+    try:
+        folder = Path(named).expanduser().absolute()
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        with TemporaryDirectory(dir=there):
+            return folder
+    except (OSError, RuntimeError) as error:
+        raise _no_cache(named, error) from error
+
+
+def _no_cache(folder: str | Path, error: Exception) -> UserError:
+    """In words what keeps latents from being written. A home that nobody has is a RuntimeError."""
+    return UserError(
+        f"the cache of encoded photographs cannot be written: "
+        f"{getattr(error, 'strerror', None) or error}",
+        file=folder,
+        field="data.cache",
+        expected="a folder with room, as --set data.cache=DIR",
+    )
+
+
 def encode_examples(
     examples: Sequence[Example],
     encode: Encoder,
@@ -100,7 +124,10 @@ def encode_examples(
     Gives the encoded examples, and why others could not be read.
         progress: called with (seen, of) after each photograph that had to be encoded.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_cache(folder, error) from error
     outlined = geometry.key if geometry else None
     rules = json.dumps([_RULES, encode.key, asdict(settings), outlined])
     encoded, refused = [], []
@@ -112,7 +139,7 @@ def encode_examples(
             ]
             key = hashlib.sha256(f"{rules}{image_key}{masks}".encode()).hexdigest()[:40]
             path = folder / f"{key}.safetensors"
-            if not path.exists():
+            if not _is_whole(path):
                 _encode(example, encode, settings, path, geometry)
                 progress(i + 1, len(examples))
             encoded.append(Encoded(example, image_key, path))
@@ -142,8 +169,21 @@ def _encode(
         tensors["geometry"] = geometry.encode(square, masks, changes).half()
     # Workers that start together encode the same photographs: each writes its own file.
     partial = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, partial)
-    partial.replace(path)
+    try:
+        save_file(tensors, partial)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise _no_cache(path.parent, error) from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Opening compares the header with the length of the file: what a full disk cut is no hit."""
+    try:
+        with safe_open(path, "pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def hash_weights(module: torch.nn.Module) -> str:

@@ -193,12 +193,14 @@ def test_a_parent_that_was_changed_is_refused(tmp_path, train):
     assert not (tmp_path / "child").exists()
 
 
-def test_a_dry_run_measures_and_writes_nothing(tmp_path, capsys, train):
+def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path, capsys, monkeypatch, train):
+    monkeypatch.delattr(ToyRecipe, "prepare")
     train(tmp_path / "run", workers=2, dry_run=True, lr=0.5)
     said = capsys.readouterr().out
+    assert said.startswith("no photograph teaches")
     assert "lr = 0.5" in said
     assert "parameters: 52 trained, 1 frozen" in said
-    assert "steps/s" in said
+    assert "10 steps of 8 rows, 80 in all, over 2 worker(s)" in said
     assert not (tmp_path / "run").exists()
 
 
@@ -220,7 +222,7 @@ def test_passes_of_a_few_rows_give_the_step_of_the_whole_batch():
 
 
 def _one_step(settings):
-    recipe = ToyRecipe(settings, [])
+    recipe = ToyRecipe(settings, []).prepare()
     stepper = OneProcess(recipe.module, settings, torch.device("cpu"))
     values = stepper.step(recipe.batch(range(8)), 0.01)
     return values, stepper.read("model")

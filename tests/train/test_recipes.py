@@ -15,7 +15,7 @@ from PIL import Image
 from transformers import BertModel, PreTrainedTokenizerFast
 
 from engine.diffusion.pipeline import RetinaForgePipeline, Settings
-from engine.models.card import CARD, hash_folder
+from engine.models.card import CARD, hash_folder, read_card, write_card
 from engine.prose.mirror import mirror
 from engine.prose.parse import parse
 from engine.schema import LABEL_NAMES, Annotation, UserError
@@ -194,6 +194,7 @@ def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, 
     plain = json.loads((folder / "model_index.json").read_text())
     del plain["latent_spread"]
     (folder / "model_index.json").write_text(json.dumps(plain))
+    write_card(folder, read_card(folder))
     older = diffusion.build(settings("diffusion-debug", tmp_path, init=folder), [str(photographs)])
     assert older.module.spread is None, "a model that predicts velocities goes on doing so"
 

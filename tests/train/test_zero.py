@@ -36,7 +36,7 @@ def read(stepper):
 
 
 def one_process():
-    recipe = ToyRecipe(SETTINGS, [])
+    recipe = ToyRecipe(SETTINGS, []).prepare()
     stepper = OneProcess(recipe.module, SETTINGS, CPU)
     values = train(stepper, recipe, range(STEPS))
     middle = read(stepper)
@@ -47,7 +47,7 @@ def worker(rank, answer, middle):
     """Train from the start in each stage, then go on in each stage from the one-process state."""
     for stage in STAGES:
         settings = replace(SETTINGS, zero=stage, micro=2 if stage == 2 else 0)
-        recipe = in_turn(lambda s=settings: ToyRecipe(s, []), first=rank == 0)
+        recipe = in_turn(lambda s=settings: ToyRecipe(s, []).prepare(), first=rank == 0)
         stepper = Sharded(recipe.module, settings, CPU)
         values, state = train(stepper, recipe, range(STEPS)), read(stepper)
         stepper.show()

@@ -63,16 +63,24 @@ class ToyRecipe:
     def __init__(self, settings: Settings, data: list[str]) -> None:
         if data == ["wrong"]:
             raise UserError("no such data", field="--data")
+        self.settings = settings
+        self.counts = "no photograph teaches: sines are drawn"
+        self.refused: list[str] = []
+
+    def sketch(self):
+        return Regression(self.settings.model["width"])
+
+    def prepare(self):
+        settings = self.settings
         if settings.data["pids"]:
             with open(settings.data["pids"], "a") as file:
                 file.write(f"{os.getpid()}\n")
-        self.settings = settings
-        self.refused: list[str] = []
         torch.manual_seed(settings.seed)
         self.module = Regression(settings.model["width"])
         if settings.init:
             weights = json.loads((Path(settings.init) / "model_card.json").read_text())["first"]
             nn.init.constant_(self.module.layers[0].bias, weights)
+        return self
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         time.sleep(self.settings.data["sleep"])
@@ -109,5 +117,11 @@ class ToyRecipe:
             self._fail("export")
 
 
-build = ToyRecipe
+plan = ToyRecipe
+
+
+def build(settings: Settings, data: list[str]) -> ToyRecipe:
+    return ToyRecipe(settings, data).prepare()
+
+
 PRESET = Preset(SETTINGS, "toy")

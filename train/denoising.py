@@ -1,0 +1,79 @@
+"""What the diffusion recipe trains: denoiser, label encoder and geometry encoder, new or going on
+from a finished model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from engine.diffusion.loss import rectified_flow_loss
+from engine.models import transformer
+from engine.models.conditioning import LabelEncoder
+from engine.models.geometry import GeometryEncoder
+from train.frozen import loaded
+
+
+class Denoising(nn.Module):
+    """What is trained: denoiser, label encoder and geometry encoder.
+
+    Caption states and geometry latents come with the batch.
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        label_encoder: LabelEncoder,
+        geometry_encoder: GeometryEncoder,
+        spread: list[float] | None,
+    ) -> None:
+        super().__init__()
+        self.spread = spread
+        self.transformer = denoiser
+        self.label_encoder = label_encoder
+        self.geometry_encoder = geometry_encoder
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Latents, noise (B, C, h, w), times (B,), states (B, T, width), mask (B, T), labels
+        (B, L + 1), geometry (B, 5 C, h, w), given (B,)."""
+        labels = self.label_encoder(batch["labels"])
+        attended = torch.ones(labels.shape[:2], dtype=torch.bool, device=labels.device)
+        context = torch.cat([batch["states"].to(labels.dtype), labels], 1)
+        mask = torch.cat([batch["mask"], attended], 1)
+        patches = self.geometry_encoder(batch["geometry"], batch["given"])
+
+        def velocity(latents: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+            return transformer.velocity(
+                self.transformer, latents, times, context, mask, patches, self.spread
+            )
+
+        loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
+        return {"loss": loss}
+
+
+def new(preset: str, sources: tuple[str, ...], spread: list[float] | None) -> Denoising:
+    """Untrained; sources are the cameras that its labels know."""
+    denoiser = transformer.build(preset)
+    labels = LabelEncoder(width=denoiser.config.cross_attention_dim, sources=sources)
+    return _with_new_geometry(denoiser, labels, spread)
+
+
+def going_on(folder: Path, sources: tuple[str, ...], spread: list[float] | None) -> Denoising:
+    """As the finished model in the folder is, with the labels of more sources; UserError where it
+    is no such model."""
+    denoiser = loaded(transformer.read, folder / "transformer").float()
+    labels = loaded(LabelEncoder.from_pretrained, folder / "label_encoder")
+    labels = labels.knowing(sources).float()
+    if not (folder / "geometry_encoder").is_dir():
+        return _with_new_geometry(denoiser, labels, spread)
+    geometry = loaded(GeometryEncoder.from_pretrained, folder / "geometry_encoder").float()
+    return Denoising(denoiser, labels, geometry, spread)
+
+
+def _with_new_geometry(
+    denoiser: nn.Module, labels: LabelEncoder, spread: list[float] | None
+) -> Denoising:
+    config = denoiser.config
+    geometry = GeometryEncoder(config.in_channels, config.patch_size, config.hidden_size)
+    return Denoising(denoiser.float(), labels.float(), geometry, spread)
