@@ -25,8 +25,7 @@ from engine.data.squares import load_squares
 from engine.data.transforms import augment, draw_augmentation, to_uint8
 from engine.models import autoencoder
 from engine.models.card import write_card
-from engine.schema import UserError
-from train.census import told
+from train.census import enough, told
 from train.frozen import loaded
 from train.settings import Settings, require
 
@@ -74,15 +73,7 @@ class AutoencoderRecipe:
         self.counts = told(self._teaching, self._examples)
         self._size, self._crop = settings.data["size"], settings.data["crop"]
         self.refused: list[str] = []
-        self._enough(self._teaching)
-
-    def _enough(self, photographs: Sequence[Any]) -> None:
-        if len(photographs) < 2:
-            raise UserError(
-                f"{len(photographs)} readable training photographs",
-                field="--data",
-                expected="at least two",
-            )
+        enough(self._teaching, self.counts, least=2)
 
     def sketch(self) -> Reconstruction:
         """See `Recipe`."""
@@ -95,7 +86,7 @@ class AutoencoderRecipe:
     def prepare(self) -> Self:
         """See `Recipe`: read the photographs and find their components."""
         self._images, self.refused = load_squares(self._teaching, self._size)
-        self._enough(self._images)
+        enough(self._images, self.counts, self.refused, least=2)
         held_out = splits.held_out(self._examples)[:60]
         self._held_out, _ = load_squares(held_out, self._size)
         self.module = self.sketch()

@@ -35,7 +35,7 @@ from engine.prose.statements import WORDING, state
 from engine.schema import DISEASES, LABELS, Annotation, UserError
 from engine.specs.mix import Mix, default_mix, prevalence
 from train.autoencoder import generator_at
-from train.census import census, told
+from train.census import census, enough, told
 from train.frozen import EMBEDDED, folder_of, load_segmenter, loaded
 from train.journal import counted
 from train.segmenter import relit
@@ -142,8 +142,8 @@ class CaptionerRecipe:
         """See `Recipe`: outline the photographs, draw the phantoms, learn the words."""
         self._outliner = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
         self._photographs, self.refused = self._read(self._teaching)
-        if not self._photographs and self.settings.data["share"] < 1:
-            raise UserError("no readable training photograph", field="--data")
+        if self.settings.data["share"] < 1:
+            enough(self._photographs, self.counts, self.refused)
         self._phantoms = self._drawn(range(self.settings.data["phantoms"]))
         scored = range(_HELD_OUT, _HELD_OUT + self.settings.data["scored"])
         photographs, _ = self._read(self._tested)

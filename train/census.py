@@ -14,15 +14,26 @@ from engine.data import splits
 from engine.data.example import Example
 from engine.data.phantoms import NAME
 from engine.data.splits import positives
-from engine.schema import LABEL_NAMES
+from engine.schema import LABEL_NAMES, UserError
 
 
 def told(teaching: Sequence[Example], examples: Sequence[Example]) -> str:
     """How many of the photographs teach, in words."""
-    return (
-        f"{len(teaching)} of {len(examples)} photographs teach; the others are held out, "
-        "or of an eye that is"
+    rest = (
+        "; the others are held out, or of an eye that is" if len(teaching) < len(examples) else ""
     )
+    return f"{len(teaching)} of {len(examples)} photographs teach{rest}"
+
+
+def enough(read: Sequence[Any], counts: str, refused: Sequence[str] = (), least: int = 1) -> None:
+    """Raise UserError, with what is known of the reasons, where too few photographs are left."""
+    if len(read) < least:
+        why = f"; the first that was left out: {refused[0]}" if refused else ""
+        raise UserError(
+            f"{len(read)} readable training photographs: {counts}{why}",
+            field="--data",
+            expected=f"at least {least}",
+        )
 
 
 def census(examples: Sequence[Example], size: int) -> dict[str, Any]:

@@ -35,9 +35,9 @@ from engine.models.geometry import Outlines, geometry_map
 from engine.models.patches import encoder_of
 from engine.phantom.render import draw
 from engine.prose.template import caption
-from engine.schema import LABEL_NAMES, Annotation, UserError
+from engine.schema import LABEL_NAMES, Annotation
 from train.autoencoder import generator_at
-from train.census import census, image_hashes, told
+from train.census import census, enough, image_hashes, told
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, new
 from train.frozen import (
@@ -73,14 +73,14 @@ class DiffusionRecipe:
         self.counts = told(self._teaching, self._examples)
         self.refused: list[str] = []
         self._variants = settings.data["variants"]
-        _enough(self._teaching)
+        enough(self._teaching, self.counts)
 
     def prepare(self) -> Self:
         """See `Recipe`: encode what the cache lacks."""
         self._load_frozen(self._teaching)
         self._train, self.refused = self._encode(self._teaching, self._variants)
         self._held_out, _ = self._encode(splits.held_out(self._examples)[:64], 1)
-        _enough(self._train)
+        enough(self._train, self.counts, self.refused)
         self._encoded = {e.example: e for e in self._train}
         drawn, taken = splits.drawn_apart([e.example for e in self._train])
         self._eyes, self._phantoms = splits.one_per_eye(taken), drawn
@@ -113,8 +113,8 @@ class DiffusionRecipe:
         else:
             torch.manual_seed(self.settings.seed)
             self._vae = autoencoder.build(self.settings.model["preset"])
-            some, _ = load_squares(teaching[:32], self.settings.data["size"])
-            _enough(some)
+            some, refused = load_squares(teaching[:32], self.settings.data["size"])
+            enough(some, self.counts, refused)
             autoencoder.start_from_components(self._vae, torch.stack(some))
             self._tokenizer = PreTrainedTokenizerFast.from_pretrained(EMBEDDED / "tiny/tokenizer")
             torch.manual_seed(self.settings.seed)
@@ -310,11 +310,6 @@ def _check(settings: Settings) -> None:
     variants, share = settings.data["variants"], settings.data["phantoms"]
     require(variants >= 1, "data.variants", variants, "at least 1")
     require(0 <= share <= 1, "data.phantoms", share, "0 to 1")
-
-
-def _enough(photographs: Sequence[Any]) -> None:
-    if not photographs:
-        raise UserError("no readable training photograph", field="--data")
 
 
 def _say_encoded(done: int, of: int) -> None:

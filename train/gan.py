@@ -30,10 +30,9 @@ from engine.models.card import write_card
 from engine.models.gan import CODES, COLOURS, GeometryGan
 from engine.models.geometry import GEOMETRY, geometry_map, to_layers
 from engine.phantom.render import draw
-from engine.schema import UserError
 from engine.specs.mix import default_mix
 from train.autoencoder import generator_at
-from train.census import census, image_hashes, told
+from train.census import census, enough, image_hashes, told
 from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
@@ -88,7 +87,7 @@ class GanRecipe:
         self._teaching = splits.teaching(self._examples)
         self.counts = told(self._teaching, self._examples)
         self.refused: list[str] = []
-        _enough(self._teaching)
+        enough(self._teaching, self.counts)
 
     def sketch(self) -> nn.Module:
         """See `Recipe`."""
@@ -98,7 +97,7 @@ class GanRecipe:
         """See `Recipe`: outline the photographs."""
         self._train = self._outline(self._teaching)
         self._held_out = self._outline(splits.held_out(self._examples)[::12])
-        _enough(self._train)
+        enough(self._train, self.counts, self.refused)
         eyes = splits.one_per_eye([example for example, _, _ in self._train])
         place = {example: i for i, (example, _, _) in enumerate(self._train)}
         # Now, as the files may be gone when training ends.
@@ -213,11 +212,6 @@ plan = GanRecipe
 def build(settings: Settings, data: list[str]) -> GanRecipe:
     """The recipe of a preset's settings on `--data`, prepared."""
     return GanRecipe(settings, data).prepare()
-
-
-def _enough(photographs: Sequence[Any]) -> None:
-    if not photographs:
-        raise UserError("no readable training photograph", field="--data")
 
 
 def mean_colour(image: torch.Tensor, field: torch.Tensor) -> torch.Tensor:

@@ -30,7 +30,7 @@ from engine.phantom.render import draw
 from engine.schema import UserError
 from engine.specs.mix import default_mix
 from train.autoencoder import generator_at
-from train.census import told
+from train.census import enough, told
 from train.frozen import loaded
 from train.settings import Settings, require
 
@@ -97,12 +97,9 @@ class SegmenterRecipe:
         self._tested = [e for e in splits.held_out(examples) if _is_outlined(e)]
         self.counts = told(self._teaching, [e for e in examples if _is_outlined(e)])
         self.refused: list[str] = []
-        self._enough(self._teaching)
-
-    def _enough(self, photographs: Sequence[Any]) -> None:
-        if not photographs and self._share < 1:
+        if not self._teaching and self._share < 1:
             raise UserError(
-                "no photograph with masks that can be read",
+                "no photograph with masks",
                 field="--data",
                 expected="mask_* columns, or data.phantoms=1",
             )
@@ -118,7 +115,8 @@ class SegmenterRecipe:
         """See `Recipe`: read photographs and masks."""
         self._squares, self.refused = read_squares(self._teaching, self._size)
         self._held_out, _ = read_squares(self._tested, self._size)
-        self._enough(self._squares)
+        if self._share < 1:
+            enough(self._squares, self.counts, self.refused)
         self.module = self.sketch()
         return self
 

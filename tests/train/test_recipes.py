@@ -233,7 +233,9 @@ def test_the_hash_of_a_folder_covers_all_that_decides_pixels(recipe, tmp_path):
 
 def test_no_readable_photograph_is_the_users_error(tmp_path):
     (tmp_path / "a.png").write_bytes(b"broken")
-    with pytest.raises(UserError, match="no readable"):
+    with pytest.raises(
+        UserError, match=r"0 readable training photographs: 1 of 1 .* left out: .*a.png"
+    ):
         diffusion.build(settings("diffusion-debug", tmp_path), [str(tmp_path)])
 
 
