@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.files import open_regular
+
 HEAD = 256
 """So many bytes are enough to tell."""
 
@@ -52,9 +54,7 @@ def kind_of(head: bytes) -> Kind | None:
 def kind_of_file(file: Path) -> Kind | None:
     """The kind of a regular file; None where it says nothing or cannot be read."""
     try:
-        if not file.is_file():
-            return None
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return kind_of(opened.read(HEAD))
     except OSError:
         return None

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.files import NotAFile, read_regular
 from engine.kinds import HEAD, kind_of
 from engine.layouts import layout_of
 from engine.schema import LABEL_NAMES, LABELS, MASKS, Annotation, UserError, first_of
@@ -83,11 +84,11 @@ def read_text(path: Path) -> str:
     """The text of a user's file (UTF-8, with or without a byte order mark). UserError if it cannot
     be read, and for what is another kind of file."""
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as error:
         raise UserError("no such file", file=path) from error
-    except IsADirectoryError as error:
-        raise UserError("is a folder", file=path, expected="a file") from error
+    except NotAFile as error:
+        raise UserError(str(error.strerror), file=path, expected="a file") from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from error
     kind = kind_of(data[:HEAD])

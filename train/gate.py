@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from engine.data import splits
 from engine.data.discs import find_disc, masked_disc
-from engine.data.example import Example, UnreadableImage
+from engine.data.example import Example
+from engine.data.outlines import read_mask
 from engine.data.planted import FAULTS, LOCAL, Point, Shown, disguise, move, spoil
 from engine.data.sources import read_examples
 from engine.data.transforms import crop_to_field
@@ -33,6 +34,7 @@ from engine.gates.quality import measure_limits
 from engine.models import gate
 from engine.models.card import write_card
 from engine.phantom.render import draw
+from engine.pixels.door import Picture, UnreadableImage
 from engine.schema import READABILITY, Annotation, UserError
 from engine.specs.mix import default_mix
 from engine.specs.recipe import Recipe
@@ -228,19 +230,25 @@ def _load(groups: list[list[Example]]) -> tuple[list[list[Shown]], list[str]]:
         shown = []
         for example in group:
             try:
-                photograph = example.read()
+                photograph = example.picture()
+                disc = _masked_disc(example, photograph)
             except UnreadableImage as error:
                 refused.append(str(error))
                 continue
-            square = np.asarray(crop_to_field(photograph, SIZE))
-            disc = masked_disc(photograph, dict(example.masks).get("mask_disc")) or find_disc(
-                square
-            )
+            square = np.asarray(crop_to_field(photograph.image, SIZE))
+            disc = disc or find_disc(square)
             readable = tuple(1 if v is None else v for v in _readability(example.annotation))
             shown.append(Shown(square, readable, (disc,) if disc and all(readable) else None))
         if shown:
             eyes.append(shown)
     return eyes, refused
+
+
+def _masked_disc(example: Example, photograph: Picture) -> Point | None:
+    path = dict(example.masks).get("mask_disc")
+    if path is None:
+        return None
+    return masked_disc(photograph.image, read_mask("mask_disc", path, photograph))
 
 
 def _phantoms(count: int, seed: int) -> list[list[Shown]]:

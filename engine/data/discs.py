@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from PIL import Image
@@ -15,13 +13,11 @@ _SURE = 1.5
 81 IDRiD photographs with disc masks this keeps 93 %, and 98.7 % of those are right."""
 
 
-def masked_disc(photograph: Image.Image, mask: Path | None) -> tuple[float, float] | None:
-    """The centre of a disc's mask as shares (x, y) of the field's square; None without a disc."""
-    if mask is None:
-        return None
-    with Image.open(mask) as file:
-        square = crop_to_field(file.convert("RGB"), 192, find_field(photograph))
-    rows, columns = np.nonzero(np.asarray(square)[..., 0] > 127)
+def masked_disc(photograph: Image.Image, mask: Image.Image) -> tuple[float, float] | None:
+    """The centre of a disc's mask, grey, as shares (x, y) of the field's square; None without a
+    disc."""
+    square = crop_to_field(mask, 192, find_field(photograph))
+    rows, columns = np.nonzero(np.asarray(square) > 127)
     if not len(rows):
         return None
     return float(columns.mean() + 0.5) / 192, float(rows.mean() + 0.5) / 192

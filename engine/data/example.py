@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from engine.data.parquet_images import image_of_row
-from engine.kinds import DICOM, HEAD, kind_of
+from engine.files import read_regular
+from engine.pixels.door import MOST_BYTES, Picture, UnreadableImage, decode, picture
 from engine.schema import Annotation
 from engine.store.identify import maker_of
 
 PHANTOM = "phantom"
 """The source, and the maker, of what the phantom's program drew."""
-MOST_PIXELS = 120_000_000
-"""Larger images are refused before they are decoded: no fundus camera makes them, bombs do."""
-
-
-class UnreadableImage(ValueError):
-    """A file among the images that is corrupt, huge or no image; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class Example:
     patient_id: str | None = None
     caption: str | None = None
     masks: tuple[tuple[str, Path], ...] = ()
-    """Names of `MASKS` with their 1-bit pictures, as large as the photograph."""
+    """Names of `MASKS` with their pictures, as large as the photograph is shown."""
     drawn_by: str | None = None
     """The model that drew it, where the folder that it lies in tells."""
     size: int | None = None
@@ -70,7 +63,7 @@ class Example:
         """The encoded file, from disk or from row `row` of a Parquet part."""
         if self.row is None:
             try:
-                return self.path.read_bytes()
+                return read_regular(self.path, MOST_BYTES)
             except OSError as error:
                 raise UnreadableImage(f"{self.path}: {error.strerror}") from error
         return image_of_row(self.path, self.row)
@@ -83,37 +76,6 @@ class Example:
         """The decoded RGB image."""
         return decode(self.read_bytes(), str(self.path))
 
-
-def decode(data: bytes, name: str) -> Image.Image:
-    """Decode one image to RGB, upright as its camera noted; raises UnreadableImage for what is
-    corrupt, too large or no image."""
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of sizes that the next line judges.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-        if image.width * image.height > MOST_PIXELS:
-            raise UnreadableImage(
-                f"{name}: {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}"
-            )
-        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            # Converted they would be cut off at 255: white where there was an eye.
-            raise UnreadableImage(f"{name}: more than 8 bits a pixel, save it as 8-bit")
-        return _opaque(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        kind = kind_of(data[:HEAD])
-        what = kind.words if kind is DICOM else "not an image"
-        raise UnreadableImage(f"{name}: {what}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, UnreadableImage):
-            raise
-        raise UnreadableImage(f"{name}: not a readable image ({error})") from error
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """As RGB over black: what was transparent stays unseen."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    seen, opaque = image.convert("RGBA"), Image.new("RGB", image.size)
-    opaque.paste(seen, mask=seen)
-    return opaque
+    def picture(self) -> Picture:
+        """The decoded image with what its file says of it."""
+        return picture(self.read_bytes(), str(self.path))

@@ -19,9 +19,11 @@ from safetensors.torch import save_file
 from engine.data.example import Example, UnreadableImage
 from engine.data.outlines import read_square
 from engine.data.transforms import Augmentation, augment, draw_augmentation
+from engine.files import read_regular
+from engine.pixels.door import RULES
 from engine.schema import UserError
 
-_RULES = "crop and augmentation 2"
+_RULES = f"crop and augmentation 2, pixels {RULES}"
 """Part of every key: raise the number when crops or augmentations change."""
 
 
@@ -134,9 +136,7 @@ def encode_examples(
     for i, example in enumerate(examples):
         try:
             image_key = hashlib.sha256(example.identity()).hexdigest()
-            masks = [
-                (name, hashlib.sha256(p.read_bytes()).hexdigest()) for name, p in example.masks
-            ]
+            masks = [(name, hashlib.sha256(_bytes(p)).hexdigest()) for name, p in example.masks]
             key = hashlib.sha256(f"{rules}{image_key}{masks}".encode()).hexdigest()[:40]
             path = folder / f"{key}.safetensors"
             if not _is_whole(path):
@@ -146,6 +146,13 @@ def encode_examples(
         except UnreadableImage as error:
             refused.append(str(error))
     return encoded, refused
+
+
+def _bytes(mask: Path) -> bytes:
+    try:
+        return read_regular(mask)
+    except OSError as error:
+        raise UnreadableImage(f"{mask}: {error.strerror}") from error
 
 
 def _encode(

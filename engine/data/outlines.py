@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from engine.data.example import Example, UnreadableImage
+from engine.data.example import Example
 from engine.data.phantoms import PhantomExample
 from engine.data.transforms import crop_to_field, find_field
+from engine.files import read_regular
+from engine.pixels.door import MOST_BYTES, Picture, UnreadableImage, mask
 
+PARTS = ("mask_artery", "mask_vein", "mask_cup")
+"""Masks of what stands beside other structures of its kind: in a picture of three values it is not
+clear which is meant."""
 _RING = 3
 """Pixels round a lesion that tell whether it is darker or brighter than the retina."""
 
@@ -26,22 +32,38 @@ def read_square(example: Example, size: int) -> tuple[np.ndarray, dict[str, np.n
     if isinstance(example, PhantomExample):
         phantom = example.draw(size)
         return phantom.image, phantom.masks
-    photograph = example.read()
-    field = find_field(photograph)
-    square = np.asarray(crop_to_field(photograph, size, field))
+    photograph = example.picture()
+    field = find_field(photograph.image)
+    square = np.asarray(crop_to_field(photograph.image, size, field))
     masks = {}
     for column, path in example.masks:
-        try:
-            mask = Image.open(path).convert("L")
-        except OSError as error:
-            raise UnreadableImage(f"{path}: not a readable mask ({error})") from error
-        if mask.size != photograph.size:
-            raise UnreadableImage(f"{path}: {mask.size}, its photograph has {photograph.size}")
+        shape = read_mask(column, path, photograph)
         name = column.removeprefix("mask_")
-        masks[name] = np.asarray(crop_to_field(mask, size, field)) >= 128
+        masks[name] = np.asarray(crop_to_field(shape, size, field)) >= 128
     if "lesion" in masks:
         masks.update(by_light(square, masks.pop("lesion")))
     return square, masks
+
+
+def read_mask(column: str, path: Path, photograph: Picture) -> Image.Image:
+    """The mask of a column as a grey image of 0 and 255 that lies over its photograph as that is
+    shown. Raises UnreadableImage."""
+    try:
+        found = mask(read_regular(path, MOST_BYTES), str(path), whole=column not in PARTS)
+    except OSError as error:
+        raise UnreadableImage(f"{path}: {error.strerror}") from error
+    width, height = photograph.image.size
+    if found.image.size != (width, height):
+        raise UnreadableImage(
+            f"{path}: {found.image.size}, its photograph is shown as {photograph.image.size}"
+        )
+    sideways = photograph.orientation > 4 and width != height
+    if found.orientation == 1 and photograph.orientation != 1 and not sideways:
+        raise UnreadableImage(
+            f"{path}: its photograph is turned when it is shown (EXIF orientation "
+            f"{photograph.orientation}), and nothing says whether the mask is: save both upright"
+        )
+    return found.image
 
 
 def read_squares(

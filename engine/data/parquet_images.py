@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from engine.files import require_regular
 from engine.labels import SPLITS, label_value
 from engine.schema import LABEL_NAMES, LABELS, Annotation, UserError
 
@@ -36,6 +37,7 @@ def described_rows(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
     Raises UserError, by row, for a file that is no such Parquet file and for wrong values.
     """
     try:
+        require_regular(file)
         with pq.ParquetFile(file) as opened:
             _check(opened.schema_arrow)
             known = [name for name in _READ if name in opened.schema_arrow.names]

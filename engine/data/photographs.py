@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import io
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +16,18 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from engine.data.example import Example, UnreadableImage, decode
+from engine.data.example import Example
 from engine.data.identity import patient_key
 from engine.data.named import IMAGE_ENDINGS, dicom_among, named_file, same_name, what_is_there
 from engine.data.parquet_images import described_rows
+from engine.files import read_regular
 from engine.labels import LabelRow, read_table
+from engine.pixels.door import MOST_BYTES, UnreadableImage, picture
 from engine.schema import UserError
 from engine.store.commits import Folder, read_commits
 from engine.store.identify import marked_again
 from engine.store.listing import Listed
 
-MOST_BYTES = 256 << 20
-"""Larger files are refused unread: no camera writes them."""
 HASHING_THREADS = 4
 HASHED_AT_ONCE = 256
 
@@ -76,7 +74,7 @@ def find(images: str) -> Found:
             return _some(Found(path, sorted(_rows(path, parts), key=_place)), images)
         return _some(_below(path), images)
     files = [path] if path.is_file() else [Path(name) for name in glob.glob(images, recursive=True)]
-    files = sorted(file for file in files if file.is_file())
+    files = sorted(file for file in files if file.exists() and not file.is_dir())
     if not files:
         there = what_is_there(path)
         raise UserError(
@@ -154,12 +152,8 @@ def read(root: Path, listed: Listed) -> Photograph:
     data = _bytes(root, listed)
     if listed.sha256 not in (None, hashlib.sha256(data).hexdigest()):
         raise UnreadableImage("the file has changed since it was listed")
-    image = decode(data, "the file")
-    with Image.open(io.BytesIO(data)) as opened:
-        if opened.format == "PNG":
-            # Some writers put metadata behind the pixels.
-            opened.load()
-        return Photograph(image, marked_again(opened))
+    found = picture(data, "the file")
+    return Photograph(found.image, marked_again(found.packet))
 
 
 def differing(listed: Iterable[Listed], found: Sequence[Listed], labels: bool) -> str:
@@ -234,12 +228,11 @@ def _below(root: Path) -> Found:
     images, unknown, others = [], [], 0
     for folder, inner, names in os.walk(root, onerror=_locked):
         files = [Path(folder, name) for name in names]
-        found = [path for path in files if _is_image(path) and path.is_file()]
-        passed = [path for path in files if path.is_file() or path.is_symlink()]
+        found = [path for path in files if _is_image(path) and path.exists()]
         entered = [name for name in inner if name[0] != "." and not Path(folder, name).is_symlink()]
         images += found
         unknown += [path for path in files if not _is_image(path)]
-        others += len(passed) - len(found) + len(inner) - len(entered)
+        others += len(files) - len(found) + len(inner) - len(entered)
         inner[:] = entered
     listed = sorted((_listed(root, path) for path in images), key=_place)
     return Found(root, listed, others, dicom_among(unknown))
@@ -282,12 +275,7 @@ def _bytes(root: Path, listed: Listed) -> bytes:
         return _bytes_of_row(root / listed.path, listed)
     path = root / listed.path
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise UnreadableImage("no file")
-        if found.st_size > MOST_BYTES:
-            raise UnreadableImage(f"the file has {found.st_size:,} bytes, over {MOST_BYTES:,}")
-        return path.read_bytes()
+        return read_regular(path, MOST_BYTES)
     except OSError as error:
         raise UnreadableImage(f"the file: {error.strerror}") from error
 

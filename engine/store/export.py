@@ -23,9 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from engine.pixels.door import picture
 from engine.schema import IMAGE_TYPE, LABEL_NAMES, MASKS, UserError, row_schema
 from engine.store.card import export_card
 from engine.store.commits import Folder
@@ -38,6 +38,7 @@ SHARD_ROWS = 10_000
 SHARD_BYTES = 1 << 30
 CSV = "SynFundus-1M_gen_cond.csv"
 PROVENANCE = ("index", "id", "seed", "model", "weights_sha256", "source", "caption")
+_PNG = b"\x89PNG\r\n\x1a\n"
 EXTENSIONS = {"webp": "webp", "png": "png", "jpeg": "jpg"}
 PLAIN = [field.name for field in row_schema() if field.type != IMAGE_TYPE]
 
@@ -231,17 +232,16 @@ def _masks(row: Row) -> Iterator[tuple[str, bytes]]:
 def _as_png(row: Row) -> bytes:
     """The row's image as PNG, its pixels and its mark unchanged."""
     data: bytes = row["image"]["bytes"]
-    with Image.open(io.BytesIO(data)) as image:
-        if image.format == "PNG":
-            return data
-        packet = image.info.get("xmp")
-        if not packet and row["model"] is not None:
-            raise UserError(f"the image of row {row['index']} carries no mark as synthetic")
-        info, file = PngInfo(), io.BytesIO()
-        if packet:
-            info.add_itxt("XML:com.adobe.xmp", packet.decode())
-        image.save(file, "PNG", compress_level=1, pnginfo=info)
-        return file.getvalue()
+    if data.startswith(_PNG):
+        return data
+    stored = picture(data, f"row {row['index']}")
+    if not stored.packet and row["model"] is not None:
+        raise UserError(f"the image of row {row['index']} carries no mark as synthetic")
+    info, file = PngInfo(), io.BytesIO()
+    if stored.packet:
+        info.add_itxt("XML:com.adobe.xmp", stored.packet.decode())
+    stored.image.save(file, "PNG", compress_level=1, pnginfo=info)
+    return file.getvalue()
 
 
 def _write(path: Path, data: bytes) -> None:

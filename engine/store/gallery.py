@@ -4,7 +4,6 @@ each and how it can be filtered.
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from engine.pixels.door import decode, picture
 from engine.schema import DISEASES, LABELS, MASKS, READABILITY
 from engine.store.commits import Folder
 from engine.store.rows import Row, Share, sample
@@ -150,10 +150,9 @@ def _linked(into: Path, file: str) -> str:
 def _thumbnail(row: Row, into: Path, name: str) -> str | None:
     if max(row["width"], row["height"]) <= THUMBNAIL:
         return None
-    with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
-        packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp", "").encode()
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-        image.save(into / f"{name}-small.webp", "WEBP", quality=85, xmp=packet)
+    shown = picture(row["image"]["bytes"], name)
+    shown.image.thumbnail((THUMBNAIL, THUMBNAIL))
+    shown.image.save(into / f"{name}-small.webp", "WEBP", quality=85, xmp=shown.packet)
     return f"{name}-small.webp"
 
 
@@ -163,10 +162,10 @@ def _masks(row: Row, into: Path, name: str) -> list[dict[str, str]]:
     for column in COLOURS:
         if not row.get(column):
             continue
-        mask = np.asarray(Image.open(io.BytesIO(row[column]["bytes"])).convert("1"))
-        if not mask.any():
+        shape = np.asarray(decode(row[column]["bytes"], column).convert("1"))
+        if not shape.any():
             continue
-        layer = Image.fromarray(mask.astype(np.uint8), "P")
+        layer = Image.fromarray(shape.astype(np.uint8), "P")
         colour, short = COLOURS[column], column.removeprefix("mask_")
         layer.putpalette([0, 0, 0, *colour])
         file = f"{name}-{short}.png"

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import codecs
 import re
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
-from PIL import Image
-
+from engine.files import read_regular
+from engine.pixels import door
 from engine.schema import UserError
 from engine.store.plan import COMPUTED, TRAINED
 
@@ -115,11 +114,11 @@ def packet_of(source_type: str, ours: dict[str, str]) -> bytes:
     return PACKET.format(told=attributes).encode()
 
 
-def marked_again(image: Image.Image) -> bytes:
-    """A fresh packet for an image that says it is synthetic, empty for any other: a stranger's may
-    name people and places, so of it no more than the kind is kept; of ours, all.
+def marked_again(packet: bytes) -> bytes:
+    """A fresh packet for an image whose own says that it is synthetic, empty for any other: a
+    stranger's may name people and places, so of it no more than the kind is kept; of ours, all.
     """
-    found = _properties(_packet_in(image))
+    found = _properties(packet)
     kind = _kind(found)
     if kind not in SYNTHETIC:
         return b""
@@ -132,12 +131,8 @@ def maker_of(file: Path | IO[bytes]) -> str | None:
     None for an image without a mark, and for what is none. Of the file only the head is read.
     """
     try:
-        with warnings.catch_warnings():
-            # Nothing is decoded here: how large it is judges who decodes it.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                found = _properties(_packet_in(image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        found = _properties(door.packet_at_head(file if isinstance(file, Path) else file.read()))
+    except door.UnreadableImage:
         return None
     return (found.get("model") or "unknown") if _kind(found) in SYNTHETIC else None
 
@@ -159,23 +154,14 @@ def _seed(text: str) -> int | None:
 def _packet(file: Path) -> bytes:
     """The XMP packet of an image; empty where it has none."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                # Some writers put metadata behind the pixels, so these are read too.
-                image.load()
-                return _packet_in(image)
+        return door.packet(read_regular(file, door.MOST_BYTES), str(file))
     except FileNotFoundError as error:
         raise UserError("no such file", file=file) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError("more pixels than an image here may have", file=file) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError("cannot be read as an image", file=file) from error
-
-
-def _packet_in(image: Image.Image) -> bytes:
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    return packet.encode() if isinstance(packet, str) else packet
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=file) from error
+    except door.UnreadableImage as error:
+        why = str(error).removeprefix(f"{file}: ")
+        raise UserError(f"cannot be read as an image: {why}", file=file) from error
 
 
 def _properties(packet: bytes) -> dict[str, str]:

@@ -42,7 +42,7 @@ SINCE: dict[str, Any] = {"gates": (), "gates_sha256": ""}
 SETTINGS_SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0}
 """Fields that came later, with what they are where they change nothing: then they are left out of
 the fingerprint, so that folders from before them stay open."""
-CAPTIONING = "2"
+CAPTIONING = "3"
 """The same of the code that turns photographs into words."""
 OWN_VERSIONS = {"drawing": DRAWING, "phantom": VERSION, "captioning": CAPTIONING}
 DIFFERENCES_SHOWN = 8

@@ -1,0 +1,66 @@
+"""The one opener of files that a user names: regular files only.
+
+A pipe without a writer, a terminal or a device would hold whoever opens it, or never end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+class NotAFile(OSError):
+    """What a path leads to is no regular file; `strerror` says what it is."""
+
+
+class TooLarge(OSError):
+    """A file has more bytes than its reader takes."""
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """The file, opened for reading. Raises NotAFile before a device or a pipe is touched, and
+    OSError as `open` does."""
+    _require(path, os.stat(path).st_mode)
+    # What the path leads to may have been exchanged since: without O_NONBLOCK a pipe would wait.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _require(path, os.fstat(handle).st_mode)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: str | Path, most: int | None = None) -> bytes:
+    """The file's bytes; TooLarge where there are more than `most`, also where it grows while it is
+    read."""
+    with open_regular(path) as file:
+        if most is None:
+            return file.read()
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(most + 1) if size <= most else b""
+    if size > most or len(data) > most:
+        raise TooLarge(errno.EFBIG, f"{max(size, len(data)):,} bytes, over {most:,}", str(path))
+    return data
+
+
+def require_regular(path: str | Path) -> None:
+    """Raise NotAFile for a device, a pipe or a folder, for readers that open by name themselves."""
+    open_regular(path).close()
+
+
+def _require(path: str | Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise NotAFile(errno.EINVAL, f"is {kind}, not a file", str(path))
