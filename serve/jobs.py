@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import os
-import re
 import shlex
 import shutil
 import tempfile
@@ -27,7 +24,7 @@ import typer
 
 from engine.labels import unknown_name
 from engine.schema import UserError
-from engine.stages.cluster import CODE, ROOT, TOKEN
+from engine.stages.cluster import CODE, ROOT
 from serve import generating
 from serve.planning import Request, make_plan
 
@@ -39,14 +36,7 @@ BUSY = ("PENDING", "RUNNING")
 POLL = 1.0
 PATIENCE = 60.0
 """Seconds that a cluster may not answer while its job is followed."""
-HERE = "http://127.0.0.1:8265"
 SHARED = "an absolute path on a file system that all nodes share"
-CHATTY = (
-    "ray.dashboard.modules.dashboard_sdk",
-    "ray.dashboard.modules.job.sdk",
-    "ray._private.runtime_env.packaging",
-)
-"""Loggers that tell of every step of a submission, and advise to leave our weights behind."""
 
 
 @dataclass(frozen=True)
@@ -197,34 +187,6 @@ def _planned(request: Request) -> str:
     address = "the cluster's" if request.device else None
     plan, _ = make_plan(replace(request, address=address, elsewhere=True))
     return plan.fingerprint
-
-
-def client_of(address: str | None) -> Any:
-    """Ray's client of the job server at http://HOST:8265. Raises UserError if none answers."""
-    from ray.exceptions import AuthenticationError
-    from ray.job_submission import JobSubmissionClient
-
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    address = address or os.environ.get("RAY_ADDRESS") or HERE
-    expected = "http://HOST:8265, the head's dashboard (perhaps through a tunnel)"
-    if not re.match("https?://.", address):
-        raise UserError(f"{address!r} is no job server's", field="--address", expected=expected)
-    try:
-        return JobSubmissionClient(address)
-    except ConnectionError as error:
-        raise UserError(
-            f"no job server answers at {address}",
-            field="--address",
-            expected=expected,
-        ) from error
-    except AuthenticationError as error:
-        refused = "Forbidden" in str(error)
-        raise UserError(
-            f"{address} {'refuses this token' if refused else 'wants a token'}", expected=TOKEN
-        ) from error
-    except RuntimeError as error:
-        raise UserError(str(error).strip().split("\n")[0], field="--address") from error
 
 
 def submit(client: Any, work: Work, tell: Callable[[str], None]) -> str:

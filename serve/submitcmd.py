@@ -17,6 +17,9 @@ Address = Annotated[
     str | None,
     typer.Option(help="The head's dashboard, http://HOST:8265; RAY_ADDRESS by default."),
 ]
+AllowPlain = Annotated[
+    bool, typer.Option("--allow-plain", help="Let the token leave this machine unencrypted.")
+]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to its end.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check the command and tell its id; send nothing.")
@@ -31,6 +34,7 @@ EXAMPLE = (
 def submit(
     command: Command,
     address: Address = None,
+    allow_plain: AllowPlain = False,
     wait: Wait = True,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -44,7 +48,9 @@ def submit(
     if dry_run:
         _name(work.identity, as_json)
         return
-    client = jobs.client_of(address)
+    from serve.jobserver import client_of
+
+    client = client_of(address, allow_plain)
     name = jobs.submit(client, work, say)
     if not wait:
         _name(name, as_json)

@@ -15,6 +15,7 @@ import pytest
 from ray_head import RAY, Head, wait_for
 
 from serve import jobs
+from serve.jobserver import client_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -170,7 +171,7 @@ def test_a_head_that_is_lost_is_told_of(tmp_path, monkeypatch):
             head.end()
 
     try:
-        client = jobs.client_of(head.url)
+        client = client_of(head.url)
         words = generate(tmp_path / "o", 3, "--model", "null", "--workers", "1")
         name = jobs.submit(client, jobs.checked(words), told.append)
         with pytest.raises(jobs.Unreachable, match="answers no more"):

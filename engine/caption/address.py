@@ -4,11 +4,10 @@ alone."""
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from engine.loopback import IP, addresses, names_here
 from engine.schema import UserError
 
 _FORM = "triton://HOST:PORT/MODEL"
@@ -57,15 +56,19 @@ def target(address: Address, allow_plain: bool) -> str:
     return _joined(str(nearest), address.port)
 
 
-def _addresses(address: Address) -> set[IPv4Address | IPv6Address]:
+def is_proxied(address: Address, allow_plain: bool) -> bool:
+    """Whether a proxy of the environment may carry the photographs: never on this machine, nor
+    where they may not leave it in the clear."""
+    return (address.tls or allow_plain) and not names_here(address.host, address.port)
+
+
+def _addresses(address: Address) -> set[IP]:
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        return addresses(address.host, address.port)
     except (OSError, UnicodeError) as error:
         raise UserError(
             f"no host of that name: {address.host}", field="--backend", expected=_FORM
         ) from error
-    each = {ip_address(str(entry[4][0])) for entry in found}
-    return {getattr(one, "ipv4_mapped", None) or one for one in each}
 
 
 def _joined(host: str, port: int) -> str:

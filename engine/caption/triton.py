@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from engine.caption import Backend, CaptionerLost, Manner, Picture, Refused, Words
-from engine.caption.address import Address, target
+from engine.caption.address import Address, is_proxied, target
 from engine.caption.answers import OUTPUT, Nonsense, caption_of
 from engine.caption.breaker import Breaker, pause
 from engine.schema import UserError
@@ -200,7 +200,7 @@ async def _connect(backend: Backend) -> tuple[Any, Any]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", MOST_ANSWER_BYTES),
         # A proxy of the environment would be handed photographs that are to stay here.
-        ("grpc.enable_http_proxy", int(backend.allow_plain or backend.address.tls)),
+        ("grpc.enable_http_proxy", int(is_proxied(backend.address, backend.allow_plain))),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 2000),

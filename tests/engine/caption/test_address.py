@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.caption import resolve
-from engine.caption.address import Address, read_address, target
+from engine.caption.address import Address, is_proxied, read_address, target
 from engine.schema import UserError
 
 WRONG = [
@@ -71,3 +71,17 @@ def test_a_name_that_leads_elsewhere_needs_it_too(monkeypatch):
 def test_a_host_that_is_unknown_is_told():
     with pytest.raises(UserError, match="no host of that name"):
         target(read_address("triton://no.such.host.invalid:8001/captioner"), allow_plain=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost", "[::1]", "0.0.0.0"])
+def test_no_proxy_carries_what_stays_on_this_machine(host):
+    for scheme in ("triton", "tritons"):
+        for allow_plain in (False, True):
+            assert not is_proxied(read_address(f"{scheme}://{host}:8001/captioner"), allow_plain)
+
+
+def test_a_proxy_carries_what_may_leave_alone():
+    away = read_address("triton://192.0.2.7:8001/captioner")
+    assert (is_proxied(away, False), is_proxied(away, True)) == (False, True)
+    # Only the proxy may know the name.
+    assert is_proxied(read_address("tritons://no.such.host.invalid:443/captioner"), False)
