@@ -19,7 +19,7 @@ from typing import Any
 from engine import device
 from engine.pipeline import How, run
 from engine.registry import ModelRef
-from engine.stages.cluster import default_workers
+from engine.stages.cluster import check, default_workers
 from engine.stages.draw import loaded
 from engine.store import ranges
 from engine.store.commits import Folder, read_commits, take_attempt
@@ -43,6 +43,7 @@ def measure(
         ("--null-rows", null_rows, 0),
     ):
         within(field, value, least)
+    check(None)
     pool = workers or default_workers(gpu=False)
     with tempfile.TemporaryDirectory(prefix="retinaforge-bench-") as place:
         table = _compare(Path(place), model, rows, steps, pool)

@@ -15,6 +15,7 @@ from engine.data.photographs import Found, differing, find, hashed, labelled
 from engine.pipeline import How, carry_out
 from engine.schema import UserError
 from engine.stages.caption import Captioning
+from engine.stages.cluster import check
 from engine.stages.encode import LOSSLESS, encode_photograph
 from engine.store.listing import check_listing, read_listing, write_listing
 from engine.store.plan import (
@@ -63,6 +64,7 @@ class Request:
 
 def run(request: Request, manner: Manner, schedule: How, as_json: bool) -> int:
     """Caption; the exit code."""
+    check(schedule.address)
     job = make_job(request, manner)
     with progress() as tell:
         return _advised(

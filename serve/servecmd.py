@@ -84,6 +84,7 @@ def serve(
     if not math.isfinite(timeout):
         raise UserError(f"{timeout}", field="--timeout", expected="a number of seconds")
     from engine.registry import DEFAULT_MODEL
+    from engine.stages.cluster import check
     from serve import auth
 
     try:
@@ -102,6 +103,7 @@ def serve(
         timeout=timeout,
         token_sha256=OPEN,
     )
+    check(address)
     plan, ref = setting.plan(address)
     # Only now: a token that is made is shown once, so nothing may be refused in between.
     token = None if open_ else auth.token(token_file)

@@ -90,6 +90,7 @@ class Sampler:
     """The deployment that draws: one model on one processor or GPU."""
 
     def __init__(self, plan: str) -> None:
+        _open_no_port()
         planned = Plan.model_validate_json(plan)
         check_cpu(planned)
         self._studio = Studio(lambda: painter_of(planned), rows_of(planned))
@@ -112,6 +113,7 @@ class Ingress:
     """The deployment that speaks HTTP: it holds no model."""
 
     def __init__(self, sampler: DeploymentHandle, plan: str, setting: str) -> None:
+        _open_no_port()
         self._draw = sampler.draw
         self._plan = Plan.model_validate_json(plan)
         self._setting = Setting.model_validate_json(setting)
@@ -141,6 +143,18 @@ class Ingress:
             raise Busy from error
         except (RayError, RayServeException, DeploymentUnavailableError) as error:
             raise Lost from error
+
+
+def _open_no_port() -> None:
+    """Keep the replica that this is called in from listening for other replicas.
+
+    Ray Serve has it take pickled calls from whoever reaches any address of the machine, without a
+    token; calls come through Ray itself unless a cluster is set to the other way.
+    """
+    from ray.serve._private import constants, replica
+
+    if not (constants.RAY_SERVE_USE_GRPC_BY_DEFAULT or constants.RAY_SERVE_PROXY_USE_GRPC):
+        replica.add_port_to_grpc_server = lambda server, address: 0
 
 
 def application(setting: Setting, plan: Plan) -> serve.Application:

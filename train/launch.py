@@ -7,26 +7,29 @@ stop.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from engine.schema import UserError
-from engine.stages.cluster import NOT_SHIPPED, ROOT
+from engine.stages.cluster import check, cluster, joins
 from train.forecast import forecast
 from train.job import Job, make_job, nothing_left, take_up
 from train.journal import EventFile, Journal
 from train.loop import Emit, Outcome, Session, TrainingError
 from train.stepper import OneProcess, Stepper
+
+if TYPE_CHECKING:
+    from ray.train.torch import TorchConfig
 
 MAX_FAILURES = 3
 """Times that lost workers are replaced; nodes taken back by a cloud are not counted."""
@@ -44,9 +47,11 @@ def run_training(
 
     workers: 0 trains in this process without Ray, more under Ray Train with DeepSpeed. `out` is
     `runs/PRESET` if None. A dry run writes nothing and gives the folder that would be written.
-    Raises UserError for wrong input, TrainingError where training cannot go on, and SystemExit
-    (128 + signal) after SIGTERM or Ctrl-C, with a checkpoint written.
+    Raises UserError for wrong input, TrainingError where training cannot go on, and SystemExit(1)
+    after a signal that ends, with a checkpoint written.
     """
+    if workers:
+        check(None)
     job = make_job(preset, data, workers, overrides, out or Path("runs") / preset)
     folder = job.folder
     folder.check(job.settings, job.data)
@@ -65,28 +70,26 @@ def run_training(
         _say(recipe.counts)
         if latest:
             _say(f"resuming at step {latest.step} of {steps}")
-        outcome, signum = _train(job, latest.step if latest else 0)
+        outcome = _train(job, latest.step if latest else 0)
     if outcome.stopped:
         _say(
             f"stopped at step {outcome.step} of {steps}, checkpoint written: "
             "the same command goes on from here"
         )
-        raise SystemExit(128 + signum)
+        raise SystemExit(1)
     _say(f"step {outcome.step} of {steps} done: {folder.model}")
     return folder.model
 
 
-def _train(job: Job, start: int) -> tuple[Outcome, int]:
-    """Run the loop here or on workers; gives its outcome and the signal received (or 0)."""
+def _train(job: Job, start: int) -> Outcome:
+    """Run the loop here or on workers."""
     journal = Journal(job.folder.tensorboard, start, job.settings.steps, job.settings.batch)
     try:
-        if job.workers:
-            with _cluster(job.workers) as resources, noticed_signals() as received:
-                outcome = _on_workers(job, resources, journal, received)
-        else:
+        if not job.workers:
             with noticed_signals() as received:
-                outcome = _in_process(job, journal, received)
-        return outcome, received[0] if received else 0
+                return _in_process(job, journal, received)
+        with _cluster(job.workers) as place, noticed_signals() as received:
+            return _on_workers(job, place, journal, received)
     finally:
         journal.close()
 
@@ -122,9 +125,11 @@ def _session(
 
 @contextmanager
 def noticed_signals() -> Iterator[list[int]]:
-    """SIGTERM and Ctrl-C go into the list instead of ending the process; a second one ends it."""
+    """Signals go into the list instead of ending the process; a second one ends it."""
     received: list[int] = []
-    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
+    every = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    # What is ignored, as under nohup, stays so.
+    before = {each: was for each in every if (was := signal.getsignal(each)) != signal.SIG_IGN}
 
     def note(signum: int, frame: object) -> None:
         received.append(signum)
@@ -141,61 +146,42 @@ def noticed_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where workers run: what each takes, and whether they are all on this machine."""
+
+    resources: dict[str, float]
+    here: bool
+
+
 @contextmanager
-def _cluster(workers: int) -> Iterator[dict[str, float]]:
-    """Ray, embedded unless RAY_ADDRESS or a Ray job names a cluster; gives a worker's resources."""
+def _cluster(workers: int) -> Iterator[Place]:
+    """Ray, embedded unless RAY_ADDRESS or a Ray job names a cluster."""
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     import ray
 
-    if ray.is_initialized():
-        yield _resources(1, ray.cluster_resources())
-        return
-    address = os.environ.get("RAY_ADDRESS")
-    cpus = 1 if address else max(1, (os.cpu_count() or 1) // workers)
-    if address:
-        # A submitted job has its runtime environment from the submission; naming one twice fails.
-        job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-        code = {} if job else {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(address=address, runtime_env=code, **quiet)
-    else:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        # More workers than cores still start: they share them.
-        ray.init(
-            address="local",
-            num_cpus=workers * cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    try:
-        cluster = ray.cluster_resources()
-        gpus = cluster.get("GPU", 0)
-        if not address and 0 < gpus < workers:
+    joined, shared = joins(None), ray.is_initialized()
+    with cluster(None, workers):
+        found = ray.cluster_resources()
+        cpus = 1 if joined or shared else max(1, int(found["CPU"]) // workers)
+        gpus = found.get("GPU", 0)
+        if not (joined or shared) and 0 < gpus < workers:
             # A cluster may add machines; this one will not.
             asked = f"{workers} workers, but {gpus:.0f} GPUs"
             raise UserError(asked, field="--workers", expected=f"1 to {gpus:.0f}")
-        yield _resources(cpus, cluster)
-    finally:
-        ray.shutdown()
+        resources: dict[str, float] = {"CPU": cpus, "GPU": 1} if gpus else {"CPU": cpus}
+        yield Place(resources, here=not joined and len(ray.nodes()) == 1)
 
 
-def _resources(cpus: int, cluster: dict[str, float]) -> dict[str, float]:
-    """What each worker takes: a GPU where the cluster has any."""
-    return {"CPU": cpus, "GPU": 1} if cluster.get("GPU", 0) else {"CPU": cpus}
-
-
-def _on_workers(
-    job: Job, resources: dict[str, float], journal: Journal, received: list[int]
-) -> Outcome:
+def _on_workers(job: Job, place: Place, journal: Journal, received: list[int]) -> Outcome:
     """Follow Ray Train from this thread, which alone gets signals, while `fit` blocks another."""
     stop, events = job.private("stop"), EventFile(job.private("events"))
     events.clear()
-    how = "bf16 over NCCL" if "GPU" in resources else "float32 over gloo"
-    journal.say(f"each worker has {_listed(resources)}; {how}")
+    how = "bf16 over NCCL" if "GPU" in place.resources else "float32 over gloo"
+    journal.say(f"each worker has {_listed(place.resources)}; {how}")
     ended: list[Any] = []
-    thread = threading.Thread(target=lambda: ended.append(_fit(job, resources)), daemon=True)
+    thread = threading.Thread(target=lambda: ended.append(_fit(job, place)), daemon=True)
     thread.start()
     try:
         while thread.is_alive():
@@ -212,17 +198,32 @@ def _on_workers(
     return ended[0]
 
 
-def _fit(job: Job, resources: dict[str, float]) -> Outcome | Exception:
+def _fit(job: Job, place: Place) -> Outcome | Exception:
     """Ray Train's `fit`: the outcome of rank 0, or what should be raised."""
+    with tempfile.TemporaryDirectory() as meeting:
+        return _trained(job, place.resources, _torch(place, meeting))
+
+
+def _torch(place: Place, meeting: str) -> TorchConfig:
+    """How the workers' torch finds together."""
+    from ray.train.torch import TorchConfig
+
+    from train.meeting import OneMachine
+
+    backend = "nccl" if "GPU" in place.resources else "gloo"
+    return OneMachine(backend, folder=meeting) if place.here else TorchConfig(backend)
+
+
+def _trained(job: Job, resources: dict[str, float], torch: TorchConfig) -> Outcome | Exception:
     from ray import train
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchTrainer
 
     # The same (storage_path, name) would be Ray's own resume; ours reads the run folder's
     # checkpoints.
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"job": job},
-        torch_config=TorchConfig(backend="nccl" if "GPU" in resources else "gloo"),
+        torch_config=torch,
         scaling_config=train.ScalingConfig(
             num_workers=job.workers,
             use_gpu="GPU" in resources,

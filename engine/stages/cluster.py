@@ -14,6 +14,7 @@ from typing import Any
 
 from engine import device
 from engine.schema import UserError
+from engine.stages import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "RAY_AUTH_MODE=token and its token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
@@ -26,10 +27,6 @@ spot machines are scarce.
 """
 LISTEN_WAIT = 10.0
 """Seconds in which a head's port must take a connection."""
-STORE_MEMORY = (512 << 20, 4 << 30)
-"""Least and most bytes of the embedded Ray's object store; parts pass through it one block at a
-time.
-"""
 
 
 @contextmanager
@@ -37,31 +34,30 @@ def cluster(address: str | None, workers: int | None) -> Iterator[None]:
     """Ray for the time of a run: the one that this process has, that of `address` or RAY_ADDRESS,
     or one of its own.
 
-    Raises UserError if no cluster answers at the address.
+    Raises UserError if no cluster answers at the address, or nothing can be started here.
     """
-    address = address or os.environ.get("RAY_ADDRESS")
-    embedded = address is None or address in ("", "local")
-    _quieten(embedded)
+    _quieten(joins(address))
     import ray
 
     if ray.is_initialized():
         yield
-        return
-    if embedded:
-        _start(ray, workers)
+    elif joins(address):
+        _join(ray, _wanted(address))
+        try:
+            yield
+        finally:
+            ray.shutdown()
     else:
-        _join(ray, str(address))
-    try:
-        yield
-    finally:
-        ray.shutdown()
+        with embedded.embedded(workers):
+            yield
 
 
 def check(address: str | None) -> None:
-    """Raise UserError for an address (or RAY_ADDRESS) where no cluster can be joined: before
-    anything is written for a run there."""
-    address = address or os.environ.get("RAY_ADDRESS")
-    if not address or address == "local":
+    """Raise UserError where no Ray can be joined (at an address or RAY_ADDRESS) or started: before
+    anything else is done for a run there."""
+    address = _wanted(address)
+    if not address:
+        embedded.check()
         return
     if address.startswith("http"):
         raise UserError(
@@ -73,12 +69,17 @@ def check(address: str | None) -> None:
         raise _silent(address)
 
 
+def _wanted(address: str | None) -> str:
+    """The address of the cluster to join, or nothing."""
+    address = address or os.environ.get("RAY_ADDRESS") or ""
+    return "" if address == "local" else address
+
+
 def joins(address: str | None) -> bool:
     """Whether a run at this address joins a cluster that others started (and may scale)."""
     import ray
 
-    address = address or os.environ.get("RAY_ADDRESS")
-    return not ray.is_initialized() and bool(address) and address != "local"
+    return not ray.is_initialized() and bool(_wanted(address))
 
 
 def worker_count(wanted: int | None, needs: Mapping[str, float], joined: bool) -> int:
@@ -121,13 +122,10 @@ def default_workers(gpu: bool) -> int:
     return max(1, min(device.cpu_count(), device.free_memory() // device.WORKER_MEMORY))
 
 
-def _quieten(embedded: bool) -> None:
-    # Hospitals' machines report to nobody. The embedded cluster listens on loopback only and needs
-    # no token in ~/.ray; whether another wants one is its own to say.
+def _quieten(joined: bool) -> None:
+    # Hospitals' machines report to nobody.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if embedded:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    else:
+    if joined:
         os.environ.setdefault("RAY_DATA_EXECUTION_NO_PROGRESS_TIMEOUT_S", str(NODES_WAIT))
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray.data  # noqa: F401  (sets up the loggers that are quietened here)
@@ -135,26 +133,12 @@ def _quieten(embedded: bool) -> None:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 
 
-def _start(ray: Any, workers: int | None) -> None:
-    least, most = STORE_MEMORY
-    with _no_greeting():
-        ray.init(
-            address="local",
-            # More workers than processors were asked for: they take turns.
-            num_cpus=max(device.cpu_count(), workers or 1),
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            object_store_memory=max(least, min(most, device.free_memory() * 3 // 10)),
-        )
-
-
 def _join(ray: Any, address: str) -> None:
     """Connect, and ship this checkout only to a cluster whose nodes do not have it."""
     check(address)
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
-        with _no_greeting():
+        with embedded.quiet_start():
             ray.init(address=address, **quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise _silent(address) from error
@@ -165,14 +149,19 @@ def _join(ray: Any, address: str) -> None:
 
 
 def _answers(address: str) -> bool:
-    """Whether anything listens at HOST:PORT: Ray itself would try in silence for minutes. Other
-    forms (`auto`, `ray://`) are Ray's own to judge."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in host:
+    """Whether anything listens at HOST:PORT: Ray itself would try in silence for minutes. Which
+    cluster `auto` is, is Ray's own to find. Raises UserError for what is no address.
+    """
+    if address == "auto":
         return True
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        raise UserError(
+            f"{address!r} is no address of a cluster", field="--address", expected="HOST:6379"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=LISTEN_WAIT).close()
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return True
 
@@ -183,19 +172,6 @@ def _silent(address: str) -> UserError:
         field="--address",
         expected=f"HOST:6379 of a running head; if it wants a token, {TOKEN}",
     )
-
-
-@contextmanager
-def _no_greeting() -> Iterator[None]:
-    """Drop what Ray's native code prints while it starts: it announces its own log level."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 def _knows_us(ray: Any) -> bool:

@@ -42,7 +42,7 @@ def test_after_sigterm_it_goes_on_exactly(tmp_path, capsys, train, losses, same_
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with pytest.raises(SystemExit) as ended:
         train(tmp_path / "parts", ema=ema, data__sleep=0.1)
-    assert ended.value.code == 128 + signal.SIGTERM
+    assert ended.value.code == 1
     assert "checkpoint written: the same command goes on from here" in capsys.readouterr().out
     train(tmp_path / "parts", ema=ema, data__sleep=0.1)
     assert "resuming at step" in capsys.readouterr().out
