@@ -17,6 +17,7 @@ from engine.schema import UserError
 from engine.stages.caption import Captioning
 from engine.stages.cluster import check
 from engine.stages.encode import LOSSLESS, encode_photograph
+from engine.store.commits import Folder
 from engine.store.listing import check_listing, read_listing, write_listing
 from engine.store.plan import (
     CaptionPlan,
@@ -26,6 +27,7 @@ from engine.store.plan import (
     refuse_differences,
     with_cpu,
 )
+from engine.store.verify import gaps
 from serve.generating import ended
 from serve.planning import check_licence, check_out
 from serve.progress import progress, say
@@ -102,6 +104,8 @@ def make_job(request: Request, manner: Manner) -> Captioning:
     backend = _backend(request, existing)
     who = _who(backend, existing)
     found = find(request.images)
+    if words := gaps(Folder(Path(request.images))).words:
+        say(f"{request.images}: {words}")
     if found.others:
         why = "by their names, hidden, or links to folders"
         told = f"; {found.dicom}" if found.dicom else ""

@@ -22,6 +22,7 @@ from engine.store.commits import Folder, read_commits
 from engine.store.identify import maker_of
 from engine.store.listing import Listed, listing_of, pick
 from engine.store.plan import CaptionPlan, Plan, read_any_plan
+from engine.store.verify import gaps
 
 
 def read_examples(data: list[str]) -> list[Example]:
@@ -130,6 +131,8 @@ def _read_data_set(path: Path) -> Iterator[Example]:
     """Its committed rows. All of a plan that draws are drawn; of captioned photographs those that
     their own mark says so of, and of the others it is known which file they were."""
     plan, folder = read_any_plan(path), Folder(path)
+    if words := gaps(folder).words:
+        print(f"{path}: {words}", file=sys.stderr)
     model = plan.model if isinstance(plan, Plan) else None
     for part in map(folder.part_of, read_commits(folder)[0]):
         for row, values in enumerate(_rows(part, with_images=model is None)):

@@ -32,7 +32,7 @@ from engine.store.commits import (
     check_fence,
     fenced,
 )
-from engine.store.files import NotAFile, listed, make_folder, open_file, publish
+from engine.store.files import NotAFile, listed, make_folder, open_file, publish, read_small
 
 ROW_GROUP = 128
 
@@ -267,8 +267,7 @@ def dead_rejects(folder: Folder, committed: ranges.Ranges) -> Counter[str]:
 def _read_letters(path: Path) -> pa.Table | None:
     """One file, or None if it is damaged or does not belong to its file name."""
     try:
-        with open_file(path) as file:
-            data = file.read()  # A disk that refuses to read is no damage: it raises here.
+        data = read_small(path)  # A disk that refuses to read is no damage: it raises here.
     except (NotAFile, FileNotFoundError):
         return None
     try:

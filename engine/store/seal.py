@@ -37,10 +37,7 @@ def is_stale(folder: Folder) -> bool:
     """Whether there is a card that says of itself that it was made from other rows. Cards of
     before seals, and those of runs under way, say nothing of it.
     """
-    try:
-        named = _named(folder)
-    except NotAFile:
-        return True
+    named = _named(folder)
     return named is not None and named != _true(folder)
 
 
@@ -49,6 +46,8 @@ def _named(folder: Folder) -> str | None:
         found = _SEAL.search(read_small(folder.card))
     except FileNotFoundError:
         return None
+    except NotAFile:
+        return "no card"
     return found[1].decode() if found else None
 
 
@@ -56,4 +55,4 @@ def _true(folder: Folder) -> str:
     try:
         return digest(folder, read_small(folder.croissant))
     except (FileNotFoundError, NotAFile):
-        return ""
+        return "no metadata"

@@ -198,17 +198,19 @@ def test_a_set_without_published_splits_teaches():
     assert [e.path.name for e in splits.teaching(eyes)] == ["all"]
 
 
-def test_only_committed_rows_of_a_data_set_folder_are_read(tmp_path):
+def test_only_committed_rows_of_a_data_set_folder_are_read(tmp_path, capsys):
     run = [RETINAFORGE, "generate", "--count", "7", "--model", "null", "--out", tmp_path / "o"]
     subprocess.run(list(map(str, run)), check=True, capture_output=True)
     examples = read_examples([str(tmp_path / "o")])
     assert len(examples) == 7
     assert examples[6].read().size == (8, 8)
     assert examples[0].annotation.source == examples[6].annotation.source
+    assert "missing" not in capsys.readouterr().err
     for record in (tmp_path / "o" / "commits").iterdir():
         record.unlink()
     with pytest.raises(UserError, match="no photographs"):
         read_examples([str(tmp_path / "o")])
+    assert f"{tmp_path}/o: 7 of 7 planned rows are missing" in capsys.readouterr().err
 
 
 def test_photographs_of_one_eye_are_one_group():
