@@ -15,6 +15,14 @@ FREE = ("steps", "zero", "micro", "sheet_every", "checkpoint_every", "data.cache
 
 `steps` does through the cosine's length, and must change all the same: a run may be made longer.
 """
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    list: "numbers with commas between them",
+    tuple: "numbers with commas between them",
+}
 FIXED = ("name",)
 """Fields that `--set` may not touch."""
 
@@ -22,7 +30,7 @@ FIXED = ("name",)
 def _at_least(low: int, settings: Settings, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        require(value >= low, name, value, f"at least {low}")
+        require(low <= value < math.inf, name, value, f"at least {low}")
 
 
 def require(holds: bool, name: str, value: Any, expected: str) -> None:
@@ -76,6 +84,8 @@ class Settings:
         require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
         require(0 <= self.ema < 1, "ema", self.ema, "0 <= ema < 1")
         require(self.zero in (0, 1, 2, 3), "zero", self.zero, "0, 1, 2 or 3")
+        # The seed of a step has 64 bits, of which these are the upper ones.
+        require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         two = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
         require(two, "betas", self.betas, "two numbers in [0, 1)")
 
@@ -108,8 +118,7 @@ def _parse(path: str, text: str, old: Any, optional: bool) -> Any:
             return tuple(_parse(path, item, old[0], optional=False) for item in items if item)
         return type(old)(text)
     except (ValueError, KeyError):
-        kind = "true or false" if isinstance(old, bool) else type(old).__name__
-        raise UserError(f"cannot read {text!r}", field=path, expected=kind) from None
+        raise UserError(f"cannot read {text!r}", field=path, expected=_KINDS[type(old)]) from None
 
 
 def _allowed(tree: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """One process: the same command resumes exactly, stops cleanly, and says what it does."""
 
+import fcntl
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import torch
 from toy import SETTINGS, ToyRecipe
 
 from engine.schema import UserError
+from train import presets
 from train.loop import TrainingError, ema_decay, learning_rate
 from train.stepper import OneProcess
 
@@ -209,6 +212,82 @@ def test_wrong_input_leaves_no_folder(tmp_path, train):
         with pytest.raises(UserError):
             train(tmp_path / "run", **wrong)
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("steps", "many", "a whole number"),
+        ("batch", "1.5", "a whole number"),
+        ("lr", "nan", "above 0"),
+        ("lr_end", "inf", "at least 0"),
+        ("weight_decay", "nan", "at least 0"),
+        ("seed", str(2**31), "0 to 2147483647"),
+        ("betas", "a,b", "numbers with commas"),
+        ("data.sleep", "long", "a number"),
+        ("data.slep", "1", "one of steps, "),
+    ],
+)
+def test_a_setting_is_refused_by_name_with_what_is_allowed(tmp_path, train, field, value, expected):
+    with pytest.raises(UserError, match=rf"^{field}: .*\(expected .*{expected}"):
+        train(tmp_path / "run", **{field.replace(".", "__"): value})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_misspelt_preset_is_recognised():
+    with pytest.raises(UserError, match="did you mean 'gate-debug'"):
+        presets.find("gate-debgu")
+
+
+def test_a_run_woken_late_changes_nothing_of_a_newer_ones(tmp_path, train):
+    """Real processes: one is stopped in mid-run, its lock is lost, another finishes the folder."""
+    here = Path(__file__).parent
+    run = tmp_path / "run"
+    settings = {"data__sleep": 0.05, "checkpoint_every": 2, "sheet_every": 2, "steps": 40}
+    paused = subprocess.Popen(
+        [sys.executable, here / "run_toy.py", run, "0"]
+        + [f"{name.replace('__', '.')}={value}" for name, value in settings.items()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{here.parents[1]}:{here}"},
+    )
+    try:
+        while not list(run.glob("checkpoints/step_*")):
+            assert paused.poll() is None, paused.communicate()[0]
+            time.sleep(0.01)
+        stop_between_landings(paused, run)
+        with pytest.raises(
+            UserError, match=rf"another run is training here \(process {paused.pid}"
+        ):
+            train(run, **settings)
+        (run / ".lock").unlink()
+        train(run, **settings)
+        finished = contents(run)
+    finally:
+        paused.send_signal(signal.SIGCONT)
+    said = paused.communicate(timeout=120)[0]
+    assert paused.returncode == 1
+    assert "another run has taken over" in said
+    assert contents(run) == finished
+
+
+def stop_between_landings(process, run):
+    """Stopped while it puts something down, it would keep others out until it is woken."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        with (run / ".claim").open() as claim:
+            try:
+                return fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def contents(run):
+    """All files of a run by name, but for the curves, of which every process writes its own."""
+    files = [p for p in run.rglob("*") if p.is_file() and "tensorboard" not in p.parts]
+    return {p: p.read_bytes() for p in files}
 
 
 def test_passes_of_a_few_rows_give_the_step_of_the_whole_batch():
