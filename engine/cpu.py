@@ -1,10 +1,9 @@
 """Which instructions of a processor numbers are computed with, so that a row is the same row on
 another machine.
 
-Sums of floats end in other last bits under AVX-512, AVX2 and plain SSE, and Intel's library, which
-multiplies matrices for torch, sums otherwise on AMD's processors than on Intel's. A *set* names a
-level and, where that library may go its own way, the processor's maker: `avx2-amd`. Without a maker
-(`avx2`) it takes the one way that it has on all of them, which is slower.
+Sums of floats end in other last bits under AVX-512, AVX2 and plain SSE; and Intel's library, which
+multiplies matrices for torch, and the processors' own approximate roots differ between Intel and
+AMD, whatever the switches. So a *set* names a level and the processor's maker: `avx2-amd`.
 """
 
 from __future__ import annotations
@@ -28,13 +27,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "sse4": ("sse4_2",),
 }
 """What a processor must have for each level, the best first."""
-SETS = ("avx2-intel", "avx2-amd", "avx512-intel", "avx512-amd", "avx512", "avx2", "sse4")
+SETS = tuple(f"{level}-{maker}" for level in NEEDS for maker in MAKERS.values())
 _NEWER = "X86_V4 AVX512_ICL AVX512_SPR"
 _SWITCHES: dict[str, dict[str, str]] = {
     "avx512": {
         "ATEN_CPU_CAPABILITY": "avx512",
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
         "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+        "MKL_CBWR": "",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_ICL AVX512_SPR",
         "OPENCV_CPU_DISABLE": "",
         "OPENCV_IPP": "avx512",
@@ -43,6 +43,7 @@ _SWITCHES: dict[str, dict[str, str]] = {
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "MKL_CBWR": "",
         "NPY_DISABLE_CPU_FEATURES": _NEWER,
         "OPENCV_CPU_DISABLE": "AVX512_SKX",
         "OPENCV_IPP": "avx2",
@@ -51,6 +52,7 @@ _SWITCHES: dict[str, dict[str, str]] = {
         "ATEN_CPU_CAPABILITY": "default",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
         "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "MKL_CBWR": "COMPATIBLE",
         "NPY_DISABLE_CPU_FEATURES": f"X86_V3 {_NEWER}",
         "OPENCV_CPU_DISABLE": "AVX512_SKX,AVX2,FP16,AVX",
         "OPENCV_IPP": "sse42",
@@ -65,22 +67,21 @@ def usual() -> str:
     hardly slower than AVX-512; where no switches are known, the architecture alone.
     """
     maker, flags = _processor()
-    if not flags:
+    if maker not in MAKERS:
         return platform.machine()
-    if not flags.issuperset(NEEDS["avx2"]):
-        return "sse4"
-    return f"avx2-{MAKERS[maker]}" if maker in MAKERS else "avx2"
+    level = "avx2" if flags.issuperset(NEEDS["avx2"]) else "sse4"
+    return f"{level}-{MAKERS[maker]}"
 
 
 def why_not(name: str) -> str | None:
     """Why this machine cannot compute with the set; None where it can."""
     level, _, maker = name.partition("-")
     found, flags = _processor()
-    if name == platform.machine() and not flags:
+    if name == usual():
         return None
     if name not in SETS:
         return "nothing is known of such instructions here"
-    if maker and MAKERS.get(found) != maker:
+    if MAKERS.get(found) != maker:
         return f"this machine's processor is by {found or 'another maker'}, whose sums differ"
     if missing := [need for need in NEEDS[level] if need not in flags]:
         return f"this machine's processor has no {' '.join(missing)}"
@@ -91,8 +92,8 @@ def check(name: str, file: Path | None = None) -> None:
     """Raise UserError for a set that this machine cannot compute with; `file` is the plan that
     names it, else a flag did."""
     if reason := why_not(name):
-        able = [each for each in (*SETS, platform.machine()) if why_not(each) is None]
-        here = " or ".join(able)
+        able = [each for each in {*SETS, usual()} if why_not(each) is None]
+        here = " or ".join(sorted(able))
         raise UserError(
             f"{name!r}: {reason}",
             file=file,
@@ -104,11 +105,8 @@ def check(name: str, file: Path | None = None) -> None:
 def switches(name: str) -> dict[str, str]:
     """The environment that a process computes with this set in; it must be set before the
     libraries are loaded. Empty where none are known."""
-    level, _, maker = name.partition("-")
-    if level not in _SWITCHES:
-        return {}
-    way = "" if maker else "COMPATIBLE"
-    return {**_SWITCHES[level], "MKL_CBWR": way, "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT"}
+    own = _SWITCHES.get(name.partition("-")[0])
+    return {**own, "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT"} if own else {}
 
 
 def environment(versions: Mapping[str, str]) -> dict[str, str]:

@@ -50,7 +50,7 @@ Reference = Annotated[
 Cpu = Annotated[
     str | None,
     typer.Option(
-        help="Instructions to compute with, such as avx2 (any maker's processor) or avx512-intel; "
+        help="Instructions to compute with, such as avx512-intel; "
         "AVX2 of this machine's maker by default."
     ),
 ]

@@ -20,6 +20,9 @@ from diffusers import (
 
 from engine.diffusion.loss import noisy
 
+After = Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(step, timestep, latents (B, C, h, w)) to latents."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -50,6 +53,7 @@ def solve(
     steps: int,
     shift: float = 1.0,
     start: Start | None = None,
+    after: After | None = None,
 ) -> torch.Tensor:
     """From noise (B, C, h, w) to latents of the same shape in `steps` evaluations of `velocity`.
 
@@ -57,7 +61,7 @@ def solve(
     `shift` moves steps towards the noise (Esser et al. 2024, eq. 23). With a `start`, the steps
     before its time are left out and the first is taken from its latents in that much noise
     (SDEdit, Meng et al. 2021, arXiv 2108.01073). A scheduler holds history, so each call has its
-    own.
+    own. `after` may change the latents that each step leaves.
     """
     scheduler = SOLVERS[solver](shift)
     if solver == "euler":
@@ -74,4 +78,6 @@ def solve(
     for i, timestep in enumerate(scheduler.timesteps[first:], first):
         slope = -velocity(latents, times[i])
         latents = scheduler.step(slope, timestep, latents, return_dict=False)[0]
+        if after is not None:
+            latents = after(i, timestep, latents)
     return latents

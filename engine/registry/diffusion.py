@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from engine import device
 from engine.models.card import CARD
 from engine.models.folder import examine
@@ -90,21 +88,27 @@ class PipelineSampler:
         return self._pipeline.is_truncated(prompt, self._settings.context_tokens)
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
+        from engine.diffusion.asking import grounds
         from kernels import backends
 
+        settings = self._settings
         phantoms = self._phantoms(specs)
         # Sums change their last bits with the shape of a call, so a short one is padded with its
         # own last row.
         rows = list(range(len(specs))) + [-1] * (self.rows_per_call - len(specs))
-        with backends.override(self._settings.attention):
+        with backends.override(settings.attention):
             pixels = self._pipeline.sample(
                 [specs[row].prompt for row in rows],
                 [specs[row].annotation for row in rows],
                 [specs[row].seed for row in rows],
                 self._sampling(specs[0].size),
-                **self._grounds([phantoms[row] for row in rows] if phantoms else []),
+                **grounds(
+                    [phantoms[row] for row in rows] if phantoms else [],
+                    settings.geometry,
+                    settings.t0 > 0,
+                ),
             )
-        if not self._settings.geometry:
+        if not settings.geometry:
             return [Drawn(image) for image in pixels[: len(specs)]]
         return [drawn_on(*each) for each in zip(phantoms, specs, pixels)]
 
@@ -129,17 +133,6 @@ class PipelineSampler:
         if not (settings.geometry or settings.t0):
             return []
         return [phantom_of(spec, light=settings.t0 > 0) for spec in specs]
-
-    def _grounds(self, phantoms: Sequence[Phantom]) -> dict[str, np.ndarray]:
-        """What the pipeline draws on: `geometry` (B, S, S, 8) and `start` (B, S, S, 3), uint8."""
-        from engine.models.geometry import geometry_map
-
-        grounds = {}
-        if self._settings.geometry:
-            grounds["geometry"] = np.stack([geometry_map(each.masks) for each in phantoms])
-        if self._settings.t0:
-            grounds["start"] = np.stack([each.image for each in phantoms])
-        return grounds
 
 
 def _quieten() -> None:

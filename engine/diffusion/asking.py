@@ -1,0 +1,92 @@
+"""A call by diffusers' conventions as rows of ours: prompts, annotations and seeds, and the
+phantoms that they are drawn on."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+
+from engine.models.geometry import geometry_map
+from engine.prose.parse import parse
+from engine.schema import Annotation
+
+if TYPE_CHECKING:
+    from engine.phantom.render import Phantom
+
+SEEDS = 2**63 - 1
+Labels = Mapping[str, Any]
+Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt, annotation and seed for each image."""
+
+    prompts: list[str]
+    annotations: list[Annotation]
+    seeds: list[int]
+
+
+def asked(
+    prompt: str | Sequence[str] | None,
+    labels: Labels | Sequence[Labels] | None,
+    images_per_prompt: int,
+    generator: Generators,
+) -> Asked:
+    """The rows of a call. A row's labels are those that were given with it, else those that its
+    prompt states, as `retinaforge generate` reads them. Raises ValueError.
+    """
+    prompts = [prompt or ""] if isinstance(prompt, str | None) else list(prompt)
+    given = [labels or {}] if isinstance(labels, Mapping | None) else list(labels)
+    if len(given) == 1 or len(prompts) == 1:
+        rows = max(len(given), len(prompts))
+        prompts, given = prompts * (rows // len(prompts)), given * (rows // len(given))
+    if len(prompts) != len(given) or not prompts or images_per_prompt < 1:
+        raise ValueError(
+            f"{len(prompts)} prompts, {len(given)} sets of labels, {images_per_prompt} images each:"
+            " expected as many of both, and at least one image"
+        )
+    annotations = [
+        Annotation.model_validate({**parse(words), **known})
+        for words, known in zip(prompts, given, strict=True)
+    ]
+    rows = len(prompts) * images_per_prompt
+    return Asked(
+        [each for each in prompts for _ in range(images_per_prompt)],
+        [each for each in annotations for _ in range(images_per_prompt)],
+        _seeds(generator, rows),
+    )
+
+
+def _seeds(generator: Generators, rows: int) -> list[int]:
+    several = [generator] * rows if isinstance(generator, torch.Generator | None) else generator
+    if len(several) != rows:
+        raise ValueError(f"{len(several)} generators for {rows} images")
+    return [_next_seed(each) for each in several]
+
+
+def _next_seed(generator: torch.Generator | None) -> int:
+    """A new generator's own seed, so that its first image is the row of that seed; then whatever it
+    draws."""
+    if generator is None:
+        return secrets.randbelow(SEEDS)
+    seed = generator.initial_seed()
+    new = torch.Generator(generator.device).manual_seed(seed)
+    fresh = torch.equal(generator.get_state(), new.get_state())
+    drawn = torch.randint(SEEDS, (), generator=generator, device=generator.device)
+    return seed if fresh else int(drawn)
+
+
+def grounds(phantoms: Sequence[Phantom], geometry: bool, start: bool) -> dict[str, np.ndarray]:
+    """What the pipeline draws on: `geometry` (B, S, S, 8) and `start` (B, S, S, 3), uint8."""
+    found = {}
+    if geometry:
+        found["geometry"] = np.stack([geometry_map(each.masks) for each in phantoms])
+    if start:
+        found["start"] = np.stack([each.image for each in phantoms])
+    return found
