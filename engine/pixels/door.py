@@ -214,7 +214,8 @@ class Decoders:
 
     def _why(self, ended: int) -> str:
         if ended in (signal.SIGPROF, signal.SIGALRM):
-            return f"takes more than {self.limits.busy:g} seconds to decode"
+            limit = self.limits.busy if ended == signal.SIGPROF else self.limits.waiting
+            return f"takes more than {limit:g} seconds to decode"
         how = signal.Signals(ended).name if ended else "without a word"
         return f"not a readable image (its decoder ended: {how})"
 

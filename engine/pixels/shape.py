@@ -92,12 +92,12 @@ def _cut(values: np.ndarray) -> np.ndarray:
 
     layers = values.reshape(*values.shape[:2], -1).astype(np.int16)
     border = _border(layers)
-    back = np.median(border, axis=0)
+    back = np.median(border, axis=0).astype(np.int16)
     off = np.abs(layers - back).max(2)
     near = off <= _NEAR
     if near.all() and back.max() <= _NEAR:
         return np.zeros(near.shape, bool)
-    tone = np.median(layers[off > off.max() // 2], axis=0)
+    tone = np.median(layers[off > off.max() // 2], axis=0).astype(np.int16)
     apart = np.abs(tone - back).max()
     like = np.abs(layers - tone).max(2) <= _NEAR
     between = ~near & ~like
