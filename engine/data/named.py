@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from engine.kinds import DICOM, kind_of_file
@@ -20,15 +22,13 @@ def same_name(name: str | Path) -> str:
 
 def named_file(folder: Path, name: str) -> tuple[Path, str | None]:
     """The file that `name` names below a folder, and what is wrong with it in words; None for a
-    regular file. Nothing is read of a photograph, so thousands are checked within a second."""
+    regular file. Nothing is read of a photograph, so thousands are checked within seconds."""
     path = folder / name
     problem = _problem(path)
     if problem is None:
         return path, None
-    twin = _in_other_form(path)
-    if twin is not None and (other := _problem(twin)) is None:
-        return twin, other
-    return path, problem
+    others = (folder / form for form in _forms(name))
+    return next(((other, None) for other in others if _problem(other) is None), (path, problem))
 
 
 def what_is_there(path: Path) -> str:
@@ -73,19 +73,14 @@ def _problem(path: Path) -> str | None:
     return None
 
 
-def _in_other_form(path: Path) -> Path | None:
-    """The file whose whole path is the same text in another Unicode form."""
-    if str(path).isascii():
-        return None
-    here = Path(path.anchor)
-    for part in path.parts[1 if path.anchor else 0 :]:
-        if not os.path.lexists(here / part):
-            matches = [name for name in _names(here) if same_name(name) == same_name(part)]
-            if len(matches) != 1:
-                return None
-            part = matches[0]
-        here /= part
-    return here
+def _forms(name: str) -> Iterator[str]:
+    """The name in other Unicode forms, its folder apart: it may have come another way."""
+    if not name.isascii():
+        both = [
+            (unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
+            for part in os.path.split(name)
+        ]
+        yield from (os.path.join(*parts) for parts in product(*both))
 
 
 def _alike(path: Path) -> list[str]:

@@ -82,10 +82,11 @@ def _read_source(source: str) -> Iterator[Example]:
 
 def _read_csv(path: Path) -> list[Example]:
     """Every file that the table names is there, or the first that is not is told."""
-    examples, wrong = [], []
+    examples: list[Example] = []
+    wrong: list[UserError] = []
     for row in read_table(path):
         try:
-            examples.append(_example(row, path))
+            examples.append(_example(row, path, hint=not wrong))
         except UserError as error:
             wrong.append(error)
     if wrong:
@@ -93,14 +94,16 @@ def _read_csv(path: Path) -> list[Example]:
     return examples
 
 
-def _example(row: LabelRow, table: Path) -> Example:
+def _example(row: LabelRow, table: Path, hint: bool) -> Example:
+    """UserError for a file that is not there; with a `hint`, for which its folder is listed, what
+    lies there in its place."""
     if row.file is None:
         raise UserError("names no file", file=table, line=row.line, field="file")
     found = {}
     for column, name in {"file": row.file, **row.masks}.items():
         found[column], problem = named_file(table.parent, name)
         if problem is not None:
-            there = what_is_there(table.parent / name)
+            there = what_is_there(table.parent / name) if hint else ""
             raise UserError(f"{problem}{there}", file=table, line=row.line, field=column)
     return Example(
         path=found.pop("file"),
