@@ -55,7 +55,7 @@ def _layers(image: Image.Image, data: bytes) -> tuple[np.ndarray, np.ndarray | N
 
 def _shape(values: np.ndarray, whole: bool, lossy: bool) -> np.ndarray:
     labels = _labels(values)
-    found, counts = np.unique(labels, return_counts=True)
+    found, counts = _counted(labels)
     if lossy or len(found) > _FEW or (values.ndim == 2 and _rings(found)):
         return _cut(_as_bytes(values))
     if len(found) == 1:
@@ -135,6 +135,14 @@ def _labels(values: np.ndarray) -> np.ndarray:
     wide = values.astype(np.int64 if values.dtype.itemsize > 1 else np.int32)
     bits = 8 * values.dtype.itemsize
     return np.asarray(wide @ np.array([1 << 2 * bits, 1 << bits, 1], wide.dtype))
+
+
+def _counted(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values and how often each stands there; bytes are counted many times faster unsorted."""
+    if labels.dtype.itemsize > 1:
+        return np.unique(labels, return_counts=True)
+    counts = np.bincount(labels.view(np.uint8).ravel(), minlength=256)
+    return np.flatnonzero(counts), counts[counts > 0]
 
 
 def _rings(found: np.ndarray) -> bool:
