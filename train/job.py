@@ -52,8 +52,12 @@ class Job:
 
     def build(self) -> Recipe:
         """The recipe, the same on every worker and in every process: what it draws is seeded."""
+        return self.prepared(self.plan())
+
+    def prepared(self, recipe: Recipe) -> Recipe:
+        """A planned recipe made ready: photographs are read."""
         torch.manual_seed(self.settings.seed)
-        return self.preset.build(self.settings, self.data)
+        return recipe.prepare()
 
     def announcement(self) -> str:
         """The first line: what will happen."""

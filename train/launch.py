@@ -26,6 +26,7 @@ from train.forecast import forecast
 from train.job import Job, make_job, nothing_left, take_up
 from train.journal import EventFile, Journal
 from train.loop import Emit, Outcome, Session, TrainingError
+from train.recipe import Recipe
 from train.stepper import OneProcess, Stepper
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def run_training(
         _say(recipe.counts)
         if latest:
             _say(f"resuming at step {latest.step} of {steps}")
-        outcome = _train(job, latest.step if latest else 0)
+        outcome = _train(job, recipe, latest.step if latest else 0)
     if outcome.stopped:
         _say(
             f"stopped at step {outcome.step} of {steps}, checkpoint written: "
@@ -81,21 +82,21 @@ def run_training(
     return folder.model
 
 
-def _train(job: Job, start: int) -> Outcome:
+def _train(job: Job, planned: Recipe, start: int) -> Outcome:
     """Run the loop here or on workers."""
     journal = Journal(job.folder.tensorboard, start, job.settings.steps, job.settings.batch)
     try:
         if not job.workers:
             with noticed_signals() as received:
-                return _in_process(job, journal, received)
+                return _in_process(job, planned, journal, received)
         with _cluster(job.workers) as place, noticed_signals() as received:
             return _on_workers(job, place, journal, received)
     finally:
         journal.close()
 
 
-def _in_process(job: Job, journal: Journal, received: list[int]) -> Outcome:
-    recipe = job.build()
+def _in_process(job: Job, planned: Recipe, journal: Journal, received: list[int]) -> Outcome:
+    recipe = job.prepared(planned)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # Where it is installed, transformers imports DeepSpeed, which would warn that it found no GPU.
     os.environ.setdefault("DS_ACCELERATOR", device.type)
