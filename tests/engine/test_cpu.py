@@ -91,6 +91,7 @@ def test_a_folder_from_before_stays_as_it_was_planned(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @switched
 def test_a_run_begun_as_on_an_old_machine_and_finished_here_has_the_rows_of_an_undisturbed_one(
     tmp_path,
