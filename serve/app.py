@@ -146,23 +146,23 @@ def _tell_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def told(request: Request, error: Problem) -> JSONResponse:
-        return _answer(error)
+        return answer(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return _answer(refused(error.errors()[0]))
+        return answer(refused(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
         message, code = TOLD.get(error.status_code, (str(error.detail), None))
-        return _answer(Problem(error.status_code, message, code=code))
+        return answer(Problem(error.status_code, message, code=code))
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> JSONResponse:
-        return _answer(Problem(500, "an error of the server", kind="server_error", code="fault"))
+        return answer(Problem(500, "an error of the server", kind="server_error", code="fault"))
 
 
-def _answer(problem: Problem) -> JSONResponse:
+def answer(problem: Problem) -> JSONResponse:
     headers = dict(HEADERS)
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
@@ -189,7 +189,7 @@ class _Guard:
             if scope["method"] == "POST" and scope["path"].startswith("/v1/"):
                 receive = _replay(await _body(receive), receive)
         except Problem as problem:
-            await _answer(problem)(scope, receive, send)
+            await answer(problem)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -114,9 +114,6 @@ def ended(folder: Path, job: Any, as_json: bool) -> int:
     except RunError as error:
         say(f"error: {error}")
         return 1
-    except KeyboardInterrupt:
-        say("interrupted; what is committed is safe, and the same command goes on from there")
-        return 1
     if as_json:
         print(json.dumps(_summary(folder, state)))
     elif state.note:

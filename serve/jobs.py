@@ -100,7 +100,7 @@ def checked(words: Sequence[str]) -> Work:
 
 def _parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     """Name and flags of the command, read by the command line's own parser and not run."""
-    from serve.cli import app
+    from serve.commands import app
 
     command: Any = typer.main.get_command(app)
     names: list[str] = []

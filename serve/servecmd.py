@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine import guard
 from engine.schema import UserError
 from serve.progress import say
 
@@ -111,31 +111,32 @@ def serve(
         setting = setting.model_copy(update={"token_sha256": token.sha256})
     _tell_gates(plan, ref, asked=gates is not None)
     _tell_token(token, token_file)
-    _end_on_signals()
-    try:
-        _run(setting, plan, host, port, address)
-    except _Ended:
-        say("stopped")
+    _run(setting, plan, host, port, address)
+    say("stopped")
 
 
 def _run(setting: Setting, plan: Plan, host: str, port: int, address: str | None) -> None:
-    """Serve until a signal comes. Raises _Ended, and UserError."""
+    """Serve until a signal comes. Raises UserError."""
     from engine.stages.cluster import cluster
+    from serve import proxied
     from serve.service import application, running
 
     began = time.monotonic()
+    # Ray Serve's proxies have it from a Ray that is started here; a standing cluster has its own.
+    os.environ.setdefault(proxied.VARIABLE, proxied.PATH)
     app = application(setting, plan)
     place = f"[{host}]" if ":" in host else host
     with ExitStack() as stack:
         with _telling("starting Ray"):
             stack.enter_context(cluster(address, setting.replicas))
-        # Ray has handlers of its own.
-        _end_on_signals()
         with _telling(f"loading {plan.model}"):
             stack.enter_context(running(app, host, port, setting.timeout))
         ready = time.monotonic() - began
-        say(f"serving {plan.model} at http://{place}:{port} after {ready:.0f} s (Ctrl-C ends it)")
-        threading.Event().wait()
+        with guard.at_leisure(), suppress(KeyboardInterrupt):
+            where = f"http://{place}:{port}"
+            say(f"serving {plan.model} at {where} after {ready:.0f} s (Ctrl-C ends it)")
+            threading.Event().wait()
+        say("stopping")
 
 
 def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> None:
@@ -177,23 +178,6 @@ def _tell_token(token: Token | None, file: Path | None) -> None:
     if token is not None and token.made:
         kept = f"kept in {file}" if file else "kept nowhere: write it down"
         say(f"token (shown once, {kept}): {token.text}")
-
-
-class _Ended(BaseException):
-    """A signal asked for the end: no `except Exception` on the way may keep it."""
-
-
-def _end_on_signals() -> None:
-    """Let Ctrl-C and SIGTERM end the process by way of every `finally`; further ones wait."""
-
-    def end(number: int, frame: object) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        say("stopping")
-        raise _Ended
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
 
 
 @contextmanager

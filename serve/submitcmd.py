@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from engine import guard
 from serve.progress import say
 
 Command = Annotated[
@@ -56,7 +57,8 @@ def submit(
         _name(name, as_json)
         return
     try:
-        ended = jobs.followed(client, name, _log if as_json else _out)
+        with guard.at_leisure():
+            ended = jobs.followed(client, name, _log if as_json else _out)
     except KeyboardInterrupt:
         say(f"\nno longer followed; the job goes on. To end it: ray job stop {name}")
         raise typer.Exit(1) from None

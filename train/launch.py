@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine import guard
 from engine.schema import UserError
 from engine.stages.cluster import check, cluster, joins
 from train.forecast import forecast
@@ -89,7 +90,7 @@ def _train(job: Job, planned: Recipe, start: int) -> Outcome:
         if not job.workers:
             with noticed_signals() as received:
                 return _in_process(job, planned, journal, received)
-        with _cluster(job.workers) as place, noticed_signals() as received:
+        with _cluster(job.workers) as place, guard.at_leisure(), noticed_signals() as received:
             return _on_workers(job, place, journal, received)
     finally:
         journal.close()
@@ -101,7 +102,8 @@ def _in_process(job: Job, planned: Recipe, journal: Journal, received: list[int]
     # Where it is installed, transformers imports DeepSpeed, which would warn that it found no GPU.
     os.environ.setdefault("DS_ACCELERATOR", device.type)
     stepper = OneProcess(recipe.module, job.settings, device)
-    return _session(job, recipe, stepper, journal, lambda: bool(received)).run()
+    with guard.at_leisure():
+        return _session(job, recipe, stepper, journal, lambda: bool(received)).run()
 
 
 def _session(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engine import device
 from engine.schema import UserError
+from engine.stages.failure import RunError
 
 LOOPBACK = "127.0.0.1"
 STORE_MEMORY = (512 << 20, 4 << 30)
@@ -43,15 +44,17 @@ def check() -> None:
 
 @contextmanager
 def embedded(workers: int | None) -> Iterator[None]:
-    """Ray for the time of a `with`, with room for so many workers. Raises UserError."""
+    """Ray for the time of a `with`, with room for so many workers. Raises UserError, and RunError
+    where Ray does not start.
+    """
     check()
     folder = _folder()
     try:
         with _secret():
-            _start(folder, workers)
             import ray
 
             try:
+                _start(folder, workers)
                 yield
             finally:
                 ray.shutdown()
@@ -99,6 +102,9 @@ def _start(folder: Path, workers: int | None) -> None:
                 log_to_driver=False,
                 object_store_memory=max(least, min(most, device.free_memory() * 3 // 10)),
             )
+    except Exception as error:
+        # Ray has no kind of its own for a machine that is too busy to start it within half a minute.
+        raise RunError(f"Ray could not be started here: {error}") from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = usual
 

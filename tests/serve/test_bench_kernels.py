@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from kernels import backends, bench
 from kernels.bench import PLAIN, Shape
 from serve import bench_kernels
-from serve.cli import app
+from serve.commands import app
 
 SMALL = (
     Shape("grouped", 1, 40, 40, 4, 2, 64),

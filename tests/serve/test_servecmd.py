@@ -17,7 +17,6 @@ from serve.auth import VARIABLE
 def served(monkeypatch):
     """What would be run: nothing starts."""
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr(servecmd, "_end_on_signals", lambda: None)
     runs = []
     monkeypatch.setattr(servecmd, "_run", lambda *arguments: runs.append(arguments))
     return runs

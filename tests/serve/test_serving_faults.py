@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,28 @@ def test_a_killed_sampler_is_told_and_replaced(server):
 
     wait_for(served, 120)
     assert seen <= {(503, "unavailable"), (429, "queue_full")}
+
+
+def test_a_killed_ingress_is_told_in_the_same_form_and_replaced(server):
+    (ingress,) = [each for each in server.below() if "Ingress" in titled(each)]
+    ingress.kill()
+    seen = []
+
+    def served() -> bool:
+        try:
+            with urllib.request.urlopen(f"{server.url}/healthz", timeout=60) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError as error:
+            seen.append((error.code, json.loads(error.read())["error"]["code"]))
+            return False
+
+    ask = urllib.request.Request(f"{server.url}/v1/images/generations", data=b"{}")
+    with pytest.raises(urllib.error.HTTPError) as told:
+        urllib.request.urlopen(ask, timeout=60)
+    assert told.value.code in (401, 503)
+    assert json.loads(told.value.read())["error"]["message"]
+    wait_for(served, 120)
+    assert set(seen) <= {(503, "unavailable")}
 
 
 def titled(process: psutil.Process) -> str:

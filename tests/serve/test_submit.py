@@ -14,7 +14,7 @@ from engine.schema import UserError
 from engine.stages.cluster import CODE, NOT_SHIPPED, ROOT
 from engine.store.plan import write_plan
 from serve import jobs
-from serve.cli import app
+from serve.commands import app
 from serve.planning import Request, make_plan
 
 NOBODY = "http://127.0.0.1:9"
