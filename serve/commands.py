@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 
 from engine.schema import UserError
-from engine.stages.failure import RunError
 from serve import (
     bench_kernels,
     captioncmd,
@@ -76,7 +75,11 @@ def run() -> None:
     except UserError as error:
         _say(f"error: {error}")
         sys.exit(2)
-    except RunError as error:
+    except RuntimeError as error:
+        from engine.stages.failure import RunError
+
+        if not isinstance(error, RunError):
+            raise
         _say(f"error: {error}")
         sys.exit(1)
     except OSError as error:

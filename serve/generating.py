@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import gates
-from engine.pipeline import How, Progress, RunError, run
+from engine.pipeline import How, Progress, run
 from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.store.plan import CaptionPlan, Plan, read_any_plan
@@ -108,12 +108,8 @@ def _warn(request: Request, plan: Plan, ref: ModelRef) -> None:
 
 
 def ended(folder: Path, job: Any, as_json: bool) -> int:
-    """Run a job on a folder and say how it ended; the exit code."""
-    try:
-        state: Progress = job()
-    except RunError as error:
-        say(f"error: {error}")
-        return 1
+    """Run a job on a folder and say how it ended; the exit code. Raises RunError."""
+    state: Progress = job()
     if as_json:
         print(json.dumps(_summary(folder, state)))
     elif state.note:

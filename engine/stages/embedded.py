@@ -103,7 +103,7 @@ def _start(folder: Path, workers: int | None) -> None:
                 object_store_memory=max(least, min(most, device.free_memory() * 3 // 10)),
             )
     except Exception as error:
-        # Ray has no kind of its own for a machine that is too busy to start it within half a minute.
+        # Ray has no kind of its own for a machine that is too busy to start it in half a minute.
         raise RunError(f"Ray could not be started here: {error}") from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = usual

@@ -24,7 +24,7 @@ from engine.store.parts import write_outcomes
 from engine.store.plan import Plan, write_plan
 from engine.store.report import write_report
 from engine.store.verify import missing_rows, verify
-from serve.cli import app
+from serve.commands import app
 
 ROWS = 12
 DEEP = b"[" * 100_000
