@@ -17,7 +17,7 @@ RAY_ROOMS = (
     "engine/pipeline.py",
     "engine/stages/",
     "engine/store/sink.py",
-    "train/launch.py",
+    "train/launch.py", "train/meeting.py",
     "serve/",
 )
 OPTIONAL = ("deepspeed", "xformers", "triton", "tritonclient", "tensorboard", "sklearn")
