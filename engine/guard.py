@@ -59,14 +59,16 @@ def enter() -> None:
 
 @contextmanager
 def at_leisure() -> Iterator[None]:
-    """For the time of a `with` the command gets Ctrl-C's exception when it is asked to end, takes
-    the time that it needs (for a checkpoint, for answers under way), and says itself how it ended.
-    A second signal does not wait.
+    """For the time of a `with` the command gets Ctrl-C when it is asked to end (by its own handler,
+    if it has one), takes the time that it needs (for a checkpoint, for answers under way), and says
+    itself how it ended. A second signal does not wait.
     """
     if _leisure is None:
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.getsignal(signal.SIGINT)
+    if before == _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _leisure[0] = 1
     try:
         yield

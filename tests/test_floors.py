@@ -17,7 +17,8 @@ RAY_ROOMS = (
     "engine/pipeline.py",
     "engine/stages/",
     "engine/store/sink.py",
-    "train/launch.py", "train/meeting.py",
+    "train/launch.py",
+    "train/meeting.py",
     "serve/",
 )
 OPTIONAL = ("deepspeed", "xformers", "triton", "tritonclient", "tensorboard", "sklearn")
