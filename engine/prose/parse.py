@@ -27,6 +27,9 @@ from engine.prose.readable import laterality, normal_labels, readability
 from engine.prose.terms import Kind, Term, plain, terms
 
 ABSENT, PRESENT, DOUBT = "absent", "present", "doubt"
+REFERABLE = 2
+"""The grade of retinopathy from which an eye is referred to a doctor."""
+_HIGHEST = 4
 
 
 @dataclass
@@ -39,19 +42,14 @@ class Mention:
     status: str = PRESENT
     grade: int | None = None
     form: bool = False
+    referable: bool = False
 
 
 def parse(text: str) -> dict[str, int]:
     """The labels that `text` states, by column name; a label not stated is not a key."""
     words = plain(text)
-    mentions: list[Mention] = []
+    mentions = _judged(words)
     implied: dict[str, int] = {}
-    for clause in _CLAUSES.split(words):
-        found = _mentions(clause)
-        if found and not _OTHER_EYE.search(clause):
-            _judge(clause, found)
-            _mark_edema_of_diabetes(found)
-            mentions += found
     stated = _stated(mentions, implied)
     named = {label for mention in mentions for label in mention.term.labels} - implied.keys()
     positive = any(value > 0 for value in stated.values())
@@ -63,6 +61,39 @@ def parse(text: str) -> dict[str, int]:
     if side is not None:
         labels["eye_side"] = side
     return labels
+
+
+def grades(text: str) -> tuple[int, int] | None:
+    """The least and the highest grade of diabetic retinopathy that `text` leaves possible, where it
+    states any: referable retinopathy is 2 to 4, its absence 0 or 1, one that is not graded 1 to 4.
+    """
+    stated = parse(text)
+    if "dr_grade" in stated:
+        return stated["dr_grade"], stated["dr_grade"]
+    found = [mention for mention in _judged(plain(text)) if mention.term.kind is Kind.RETINOPATHY]
+    ranges = {told for mention in found if (told := _range(mention)) is not None}
+    return ranges.pop() if len(ranges) == 1 else None
+
+
+def _range(mention: Mention) -> tuple[int, int] | None:
+    """Of a retinopathy without an exact grade; None where nothing is stated."""
+    if mention.status == DOUBT or (mention.form and not mention.referable):
+        return None
+    if mention.status == ABSENT:
+        return (0, REFERABLE - 1) if mention.referable else (0, 0)
+    return (REFERABLE if mention.referable else 1), _HIGHEST
+
+
+def _judged(words: str) -> list[Mention]:
+    """All mentions in plain text, with what is said of each."""
+    mentions: list[Mention] = []
+    for clause in _CLAUSES.split(words):
+        found = _mentions(clause)
+        if found and not _OTHER_EYE.search(clause):
+            _judge(clause, found)
+            _mark_edema_of_diabetes(found)
+            mentions += found
+    return mentions
 
 
 def _mentions(clause: str) -> list[Mention]:
@@ -180,6 +211,11 @@ def _grade(clause: str, mention: Mention) -> None:
     if before and before.group():
         mention.start -= len(before.group())
     mention.form = bool(form or told)
+    opened = _OPEN.match(clause, mention.end)
+    mention.referable = form == "referable" or (bool(opened) and told == [REFERABLE])
+    if opened:
+        # "Moderate or worse" is no grade, and denying it denies no milder one.
+        mention.end, told = opened.end(), []
     if form == "proliferative":
         mention.grade = 4
     elif len(set(told)) == 1 and (form != "preproliferative" or told == [3]):
@@ -221,7 +257,7 @@ _BEFORE = re.compile(
     rf"(?:\b(?P<low>{_DEGREE})(?:,? ?(?:to|or|and) (?P<high>{_DEGREE}))?[ ,]+"
     rf"|\b(?:grade|stage|level)[ :]+(?P<number>{_LEVEL})[ ,]+)?"
     r"(?:\b(?:active|early|high risk|treated|stable|quiescent|bilateral|advanced|stage|degree"
-    r"|grade|of) )*(?:\b(?P<form>(?:non|pre)?proliferative|background) )?$"
+    r"|grade|of) )*(?:\b(?P<form>(?:non|pre)?proliferative|background|referable) )?$"
 )
 _SCALE = r"(?:grade|stage|level|score|severity|scale)"
 _AFTER = re.compile(
@@ -230,6 +266,9 @@ _AFTER = re.compile(
     rf"(?:(?:{_SCALE}[ :=]+|(?<=grade)[ :=]+|(?<=: ))(?:is |of )?(?P<number>{_LEVEL})\b"
     r"|(?P<word>none|absent|mild|moderate|(?:very )?severe|proliferative)"
     r"(?= ?(?:$|[,.:]|degree|severity|stage|level|form|type|nonproliferative|and |with)))"
+)
+_OPEN = re.compile(
+    r"(?: (?:degree|severity|stage|level|form))? or (?:worse|more severe|more|higher)\b"
 )
 _CLAUSES = re.compile(
     r"[.;!](?= |$)|\n|\b(?:but|however|although|though|whereas|except(?: for)?|apart from"
