@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -166,22 +166,27 @@ def captions(
         list[str],
         typer.Option(help="Labelled photographs with a test split, phantom:N; repeatable."),
     ],
+    whole: Annotated[
+        list[str] | None,
+        typer.Option(help="A source that taught nothing: all its photographs count; repeatable."),
+    ] = None,
     allow_plain: Annotated[
         bool, typer.Option("--allow-plain", help="Send photographs to a server unencrypted.")
     ] = False,
     write: Annotated[
-        bool, typer.Option("--write", help="Put the table into the captioner's card.")
+        bool, typer.Option("--write", help="Put the tables into the captioner's card.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What captions are worth: the labels that they state against those that are known, on the test
-    split's photographs and on phantoms, beside always stating the most frequent value.
+    """What captions are worth: how often each statement is made, how often rightly, and the labels
+    that they state beside always stating the most frequent value; on the test split's photographs
+    and on phantoms.
 
-    Example: retinaforge evaluate captions local --data eyes.csv --data phantom:400
+    Example: retinaforge evaluate captions local --data eyes.csv --whole hrf
     """
     from engine import caption
     from engine.data.sources import read_examples
-    from engine.evaluate.captions import grade_captions, table
+    from engine.evaluate import captions as worth
     from engine.models.card import read_card, write_card
     from serve.captioning import describe_with
 
@@ -189,7 +194,14 @@ def captions(
     backend = caption.resolve(named, allow_plain)
     if write and backend.folder is None:
         raise UserError("a served model keeps no card here", field="--write")
-    rows = table(grade_captions(describe_with(backend), read_examples(data), say))
+    card = read_card(backend.folder) if backend.folder else {}
+    _tell_taught(card, whole or [])
+    examples = read_examples(data)
+    captioned = worth.caption_all(describe_with(backend), examples, whole or [], say)
+    rows = worth.table(worth.readings(captioned, examples))
+    statements = worth.table(worth.tallies(captioned))
+    for row in statements:
+        say(_tally_line(row))
     for row in rows:
         figures = ", ".join(
             f"{name} {value:.2f} (prior {row['prior'][name]:.2f})"
@@ -197,10 +209,29 @@ def captions(
         )
         say(f"{row['label']:28} {row['rows']:4} {row['on']}: {figures}")
     if write and backend.folder:
-        card = {k: v for k, v in read_card(backend.folder).items() if k != "weights_sha256"}
-        write_card(backend.folder, {**card, "caption_scores": rows})
+        card = {k: v for k, v in card.items() if k != "weights_sha256"}
+        tables = {"statements": statements, "caption_scores": rows}
+        write_card(backend.folder, {**card, **tables})
     if as_json:
-        print(json.dumps({"rows": rows}))
+        print(json.dumps({"statements": statements, "rows": rows}))
+
+
+def _tell_taught(card: dict[str, Any], whole: list[str]) -> None:
+    """A source that taught flatters: say so."""
+    taught = card.get("data", {}).get("sources", {})
+    for source in whole:
+        if source in taught:
+            say(f"{taught[source]} photographs of {source} taught this captioner: its card says so")
+
+
+def _tally_line(row: dict[str, Any]) -> str:
+    line = f"{row['on']:12} {row['statement']:30} said of {row['said']:3} of {row['rows']:3}"
+    if not row["checked"]:
+        return line
+    return (
+        f"{line}, right {row['right']} of {row['checked']} known "
+        f"({row['low']:.2f} to {row['high']:.2f}), of all eyes {row['prior']:.2f}"
+    )
 
 
 def _drawer(ref: ModelRef) -> Callable[[Sequence[Spec]], list[np.ndarray]]:

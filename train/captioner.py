@@ -1,14 +1,16 @@
-"""Recipe: a small network learns to say of a photograph what is known of it.
+"""Recipe: a committee of small heads learns what may be said of a photograph, and how sure one must
+be of it.
 
-Half of the rows are phantoms, of which every label is known, every other one of a mix with more
-disease than there is; the others are photographs, whose captions state what their labels say and
-nothing else. Outlines are found once, by the segmenter, and move with the picture.
+Each head never sees one part of the eyes; what it holds of them calibrates what is said. Only
+cameras with eyes enough to know them teach. The few photographs of others show what the captioner
+makes of a camera that it does not know.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,184 +19,150 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerFast
 
 from engine import seeds
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage
-from engine.data.outlines import read_square
+from engine.data.identity import eyes
 from engine.data.sources import read_examples
-from engine.data.transforms import draw_augmentation, move
+from engine.data.transforms import crop_to_field
+from engine.evaluate.calibrate import (
+    EVERY_PART,
+    NO_PART,
+    PLAIN,
+    STRANGER,
+    UNKNOWN,
+    Measured,
+    calibrated,
+)
 from engine.models import captioner
-from engine.models.captioner import SIDE, Captioner, layers_of, worded
-from engine.models.card import hash_folder, write_card
-from engine.models.conditioning import UNKNOWN, tokenize
-from engine.phantom.render import draw
-from engine.prose.parse import parse
-from engine.prose.statements import WORDING, state
+from engine.models.captioner import SIDE, VALUES, Captioner, Look, look, worded
+from engine.models.card import hash_folder, read_card, write_card
+from engine.models.limits import Limits
+from engine.prose.statements import FUNDUS, RETINA, read
 from engine.schema import DISEASES, LABELS, Annotation, UserError
-from engine.specs.mix import Mix, default_mix, prevalence
+from train import pictures
 from train.autoencoder import generator_at
 from train.census import census, enough, told
 from train.frozen import EMBEDDED, folder_of, load_segmenter, loaded
 from train.journal import counted
-from train.segmenter import relit
 from train.settings import Settings, require
-from train.text import learn_tokens, random_annotation
 
-_HELD_OUT = 10**9
-"""Phantoms from this position on are never trained on."""
-_LABELS = 0.3
-"""What a label weighs beside the mean of all words."""
-_TOLD = 0.5
-"""Share of rows whose words are learned from the true labels instead of the guessed ones: so the
-words follow the labels long before the labels are right."""
-_FREQUENT = {
-    "is_amd": 0.25,
-    "is_aon": 0.15,
-    "is_crp": 0.15,
-    "is_dm": 0.12,
-    "is_em": 0.2,
-    "is_gc": 0.25,
-    "is_htr": 0.2,
-    "is_pm": 0.06,
-    "is_rvo": 0.15,
-    "is_fundus": 0.96,
-    "is_macular_readable": 0.9,
-    "is_optic_disc_readable": 0.9,
-    "is_retinal_region_readable": 0.9,
-}
-"""Shares of ones where what is rare must be met often enough to be learned."""
+_SHARES = {PLAIN: 0.45, "disguised": 0.2, "cropped": 0.05, "faulty": 0.1}
+"""Of rows, by what was done to the photograph; the rest are pictures that are no fundus."""
+_DISEASES = tuple(label.name for label in DISEASES)
+_EYE, _NO_EYE = Annotation(is_fundus=1), Annotation(is_fundus=0)
+_FAULTY = Annotation(is_fundus=1, is_retinal_region_readable=0)
+
+
+class Heads(nn.Module):
+    """The committee under training."""
+
+    def __init__(self, network: Captioner) -> None:
+        super().__init__()
+        self.captioner = network
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Measures (B, M), labels (B, L) with -1 where unknown, and each row's part (B,), which the
+        head of that number does not learn: the cross-entropy of what is known, per row."""
+        logits, labels = self.captioner(batch["measures"]), batch["labels"]
+        heads = torch.arange(logits.shape[1], device=labels.device)
+        learns = (heads != batch["part"][:, None]).float()
+        losses = []
+        for at, part in enumerate(logits.split(VALUES, 2)):
+            true = labels[:, at].clamp_min(0)
+            each = F.cross_entropy(
+                part.transpose(1, 2), true[:, None].expand(-1, len(heads)), reduction="none"
+            )
+            losses.append((each * learns).sum(1) / learns.sum(1) * (labels[:, at] != UNKNOWN))
+        return {"loss": torch.stack(losses, 1).sum(1)}
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A photograph's `layers` (11, S, S) uint8, RGB and outlines, and what is known of it; the
-    `example` that it was read from."""
+class HeldOut:
+    """A photograph of the test split: what was measured of it, and what is known."""
 
-    layers: np.ndarray
+    look: Look
     annotation: Annotation
-    example: Example | None = None
-
-
-class Captioning(nn.Module):
-    """The network under training."""
-
-    def __init__(self, captioner: Captioner) -> None:
-        super().__init__()
-        self.captioner = captioner
-
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Squares, outlines, ids and mask (B, T), labels and told (B, L + 1), -1 where unknown: per
-        row, the cross-entropies of each next word, and of the labels that are known."""
-        seen = self.captioner.look(batch["squares"], batch["outlines"])
-        ids, mask = batch["ids"], batch["mask"]
-        memory = self.captioner.memory(seen, batch["told"])
-        logits = self.captioner(memory, ids[:, :-1], mask[:, :-1])
-        each = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-        words = (each * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)
-        known = (batch["labels"] != UNKNOWN).float()
-        guesses = zip(seen.labels, batch["labels"].clamp_min(0).unbind(1), strict=True)
-        entropies = [F.cross_entropy(a, b, reduction="none") for a, b in guesses]
-        labels = (torch.stack(entropies, 1) * known).sum(1)
-        return {"loss": words + _LABELS * labels, "words": words, "labels": labels}
 
 
 class CaptionerRecipe:
-    """See the module; `model`: `preset`, `segmenter`; `data`: `phantoms` drawn to learn from,
-    their `share` of the rows, how many more are `scored`, and the size of the `vocabulary`."""
+    """See the module; `model`: `preset`, `segmenter`; `data`: a camera with `enough` eyes teaches,
+    and so many `pictures` are drawn that are no fundus."""
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
-        preset, share = settings.model["preset"], settings.data["share"]
+        preset, name = settings.model["preset"], settings.model["segmenter"]
         require(preset in captioner.PRESETS, "model.preset", preset, " or ".join(captioner.PRESETS))
-        require(0 <= share <= 1, "data.share", share, "0 to 1")
-        require(
-            settings.data["phantoms"] >= 1, "data.phantoms", settings.data["phantoms"], "1 or more"
-        )
+        require((EMBEDDED / name).is_dir(), "model.segmenter", name, "a segmenter in this checkout")
+        least, drawn = settings.data["enough"], settings.data["pictures"]
+        require(least >= 2, "data.enough", least, "2 or more")
+        require(drawn >= 1, "data.pictures", drawn, "1 or more")
         examples = read_examples(data) if data else []
-        self._teaching = [e for e in splits.teaching(examples) if _is_graded(e.annotation)]
-        self._tested = [e for e in splits.held_out(examples) if _is_graded(e.annotation)]
-        self.counts = told(self._teaching, examples)
+        self._teaching, self._tested = splits.teaching(examples), splits.held_out(examples)
+        self.counts = told([e for e in self._teaching if is_graded(e.annotation)], examples)
         self.refused: list[str] = []
-        if not self._teaching and share < 1:
+        if not any(is_graded(e.annotation) for e in self._teaching):
             raise UserError(
                 "no photograph of which a disease is known to be there or not",
                 field="--data",
-                expected="a column such as dr_grade, or data.share=1",
+                expected="a column such as dr_grade",
             )
-        name = settings.model["segmenter"]
-        require((EMBEDDED / name).is_dir(), "model.segmenter", name, "a segmenter in this checkout")
+        self.cameras = known_cameras(self._teaching, least, name)
+        if not self.cameras:
+            raise UserError(
+                f"no camera with {least} graded eyes: {self.counts}",
+                field="--data",
+                expected="more photographs of one source, or a smaller data.enough",
+            )
 
-    def sketch(self) -> Captioning:
+    def sketch(self) -> Heads:
         """See `Recipe`."""
         if self.settings.init:
             folder = Path(self.settings.init)
-            return Captioning(loaded(Captioner.from_pretrained, folder).float())
-        return Captioning(self._network(self.settings.data["vocabulary"]))
-
-    def _network(self, words: int) -> Captioner:
+            Limits.read(folder)
+            return Heads(loaded(Captioner.from_pretrained, folder).float())
+        name = self.settings.model["segmenter"]
         torch.manual_seed(self.settings.seed)
-        preset, name = self.settings.model["preset"], self.settings.model["segmenter"]
-        return captioner.build(preset, words, name, hash_folder(folder_of(name)))
+        network = Captioner(
+            **captioner.PRESETS[self.settings.model["preset"]],
+            cameras=self.cameras,
+            segmenter=name,
+            segmenter_sha256=hash_folder(folder_of(name)),
+        )
+        return Heads(network)
 
     def prepare(self) -> Self:
-        """See `Recipe`: outline the photographs, draw the phantoms, learn the words."""
-        self._outliner = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
-        self._photographs, self.refused = self._read(self._teaching)
-        if self.settings.data["share"] < 1:
-            enough(self._photographs, self.counts, self.refused)
-        self._phantoms = self._drawn(range(self.settings.data["phantoms"]))
-        scored = range(_HELD_OUT, _HELD_OUT + self.settings.data["scored"])
-        photographs, _ = self._read(self._tested)
-        self._held_out = {"photographs": photographs, "phantoms": self._drawn(scored)}
-        self._start()
+        """See `Recipe`: measure the photographs, draw the pictures."""
+        self._segmenter = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
+        self.module = self.sketch()
+        self._taught: list[Example] = []
+        self._rows = self._measured(self._teaching) + self._drawn(self.settings.data["pictures"])
+        enough(self._taught, self.counts, self.refused, self.settings.data["enough"])
+        self._held_out = self._measured_held_out(self._tested)
+        self._pools = {
+            kind: [row for row in self._rows if row.kind == kind] for kind in (*_SHARES, "picture")
+        }
+        if not self.settings.init:
+            known = torch.stack([row.measures for kind in _SHARES for row in self._pools[kind]])
+            usual = torch.stack([known.mean(0), known.std(0, correction=0) + 1e-3])
+            self.module.captioner.usual.copy_(usual)
         return self
 
-    def _start(self) -> None:
-        """The tokenizer and the network, of a finished captioner or new."""
-        if self.settings.init:
-            tokenizer = Path(self.settings.init) / "tokenizer"
-            self.tokenizer = loaded(PreTrainedTokenizerFast.from_pretrained, tokenizer)
-            self.module = self.sketch()
-            return
-        corpus = [state(random_annotation(seeds.row_random(0, i, "captions"))) for i in range(4000)]
-        self.tokenizer = learn_tokens(corpus, self.settings.data["vocabulary"])
-        network = self._network(len(self.tokenizer))
-        outlines = [each.layers[3:] for each in (*self._photographs, *self._phantoms)[::4]]
-        network.usual.copy_(usual_measures(outlines))
-        self.module = Captioning(network)
-
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Augmented squares with their captions, drawn from (seed, position)."""
+        """Rows drawn from (seed, position)."""
         rows = [self._row(position) for position in positions]
-        annotations = [annotation for _, annotation, _ in rows]
-        ids, mask = tokenize(self.tokenizer, [state(each) for each in annotations])
-        layers = torch.stack([each for each, _, _ in rows])
-        labels = torch.tensor([_values(each) for each in annotations])
-        told = torch.tensor([each for _, _, each in rows])[:, None]
         return {
-            "squares": layers[:, :3] * 2 - 1,
-            "outlines": layers[:, 3:],
-            "ids": ids,
-            "mask": mask.float(),
-            "labels": labels,
-            "told": torch.where(told, labels, UNKNOWN),
+            "measures": torch.stack([row.measures for row in rows]),
+            "labels": torch.tensor([row.labels for row in rows]),
+            "part": torch.tensor([row.part for row in rows]),
         }
 
-    def _row(self, position: int) -> tuple[torch.Tensor, Annotation, bool]:
-        """Layers and annotation, and whether its words are learned from the true labels."""
+    def _row(self, position: int) -> Measured:
         generator = generator_at(self.settings.seed, position)
-        share, choice, told = torch.rand(3, generator=generator).tolist()
-        pool = self._phantoms if share < self.settings.data["share"] else self._photographs
-        shown = pool[int(choice * len(pool))]
-        change = draw_augmentation(generator, strength=2.0)
-        layers = move(torch.from_numpy(shown.layers).float() / 255, change).clamp(0, 1)
-        layers = torch.cat([relit(layers[:3], generator), layers[3:]])
-        annotation = shown.annotation
-        if change.mirrored and annotation.eye_side is not None:
-            annotation = annotation.model_copy(update={"eye_side": 1 - annotation.eye_side})
-        return layers, annotation, told < _TOLD
+        share, choice = torch.rand(2, generator=generator).tolist()
+        pool = self._pools[_drawn_kind(share)]
+        return pool[int(choice * len(pool))]
 
     def sheet(self, few: bool = False) -> Image.Image | None:
         """Words have no picture."""
@@ -202,54 +170,123 @@ class CaptionerRecipe:
 
     @torch.no_grad()
     def score(self, few: bool = False) -> dict[str, float]:
-        """On held-out photographs and phantoms: the share of captions that state every known label
-        right, and of the known labels that they do."""
+        """On held-out photographs, by camera: the share called unlike all that taught, statements
+        of disease on each, and the share of those that could be checked that is right."""
+        network, limits = self._calibrated()
+        found: dict[str, list[HeldOut]] = {}
+        for each in self._held_out[: 4 if few else None]:
+            found.setdefault(each.annotation.source or "unknown", []).append(each)
         scores = {}
-        for group, every in self._held_out.items():
-            shown = every[: 1 if few else None]
-            known = [each.annotation.known() for each in shown]
-            stated = [parse(self.caption(each.layers)) for each in shown]
-            right = [[s.get(n) == v for n, v in k.items()] for s, k in zip(stated, known)]
-            if shown:
-                scores[f"labels_{group}"] = float(np.mean([r for row in right for r in row]))
-                scores[f"whole_{group}"] = float(np.mean([all(row) for row in right]))
+        for camera, group in found.items():
+            said = [
+                (each, statement)
+                for each in group
+                for statement in read(worded(network, limits, each.look))
+                if statement.label in _DISEASES
+            ]
+            known = [(e.annotation.labels()[s.label], s) for e, s in said]
+            right = [s.holds(value) for value, s in known if value is not None]
+            scores[f"said_{camera}"] = len(said) / len(group)
+            if right:
+                scores[f"right_{camera}"] = float(np.mean(right))
         return scores
 
-    def caption(self, layers: np.ndarray) -> str:
-        """The present weights' caption of one photograph's layers."""
-        return worded(self.module.captioner, self.tokenizer, layers)
-
     def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
-        """Write the network in float16, `tokenizer/`, and the card."""
-        copy = Captioner.from_config(self.module.captioner.config)
-        copy.load_state_dict(self.module.captioner.state_dict())
-        copy.half().save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder / "tokenizer")
-        learned = census([each.example for each in self._photographs if each.example], SIDE)
-        learned["data"]["phantoms_drawn"] = len(self._phantoms)
-        write_card(folder, {**facts, **learned, "wording": WORDING})
+        """Write the network, its limits, and the card."""
+        network, limits = self._calibrated()
+        network.save_pretrained(folder)
+        limits.write(folder)
+        learned = census(self._taught, SIDE)
+        strangers = Counter(r.camera for r in self._rows if r.kind == STRANGER)
+        learned["data"]["strangers"] = dict(strangers)
+        learned["data"]["pictures_drawn"] = self.settings.data["pictures"]
+        write_card(folder, {**facts, **learned})
 
-    def _read(self, examples: Sequence[Example]) -> tuple[list[Shown], list[str]]:
-        shown, refused = [], []
-        for example in counted("outlined photograph", examples):
+    def _calibrated(self) -> tuple[Captioner, Limits]:
+        """A copy of the network that knows its cameras, and what it may say."""
+        network = Captioner.from_config(self.module.captioner.config).eval()
+        network.load_state_dict(self.module.captioner.state_dict())
+        return network, calibrated(network, self.cameras, self._rows)
+
+    def _measured(self, examples: Sequence[Example]) -> list[Measured]:
+        """The rows of photographs: as they are, and as they might have been."""
+        rows = []
+        heads = self.module.captioner.config.heads
+        found = list(zip(eyes(examples), examples))
+        outlined = _outlined(found, self.settings.model["segmenter"])
+        shown = [(eye, example) for eye, example in found if self._shows(example)]
+        order = {eye: at for at, eye in enumerate(dict.fromkeys(eye for eye, _ in shown))}
+        for number, (eye, example) in enumerate(counted("measured photograph", shown)):
+            rng = np.random.default_rng(seeds.row_seed(self.settings.seed, number))
             try:
-                square, _ = read_square(replace(example, masks=()), SIDE)
+                square = np.asarray(crop_to_field(example.read(), SIDE))
             except UnreadableImage as error:
-                refused.append(str(error))
+                self.refused.append(str(error))
                 continue
-            layers = layers_of(square, self._outliner)
-            shown.append(Shown(layers, example.annotation, example))
-        return shown, refused
+            if camera_of(example) in self.cameras:
+                self._taught.append(example)
+                part = EVERY_PART if eye in outlined else order[eye] % heads
+                rows += self._of_known_camera(example, square, part, rng)
+            else:
+                rows += self._of_stranger(example, square, rng)
+        return rows
 
-    def _drawn(self, positions: Sequence[int]) -> list[Shown]:
-        return [self._phantom(each) for each in counted("drew phantom", positions)]
+    def _of_known_camera(
+        self, example: Example, square: np.ndarray, part: int, rng: np.random.Generator
+    ) -> list[Measured]:
+        known = _gradable(example.annotation)
+        shown = [
+            (PLAIN, square, known),
+            ("disguised", pictures.other_camera(square, rng), known),
+        ]
+        if rng.random() < 0.5:
+            shown.append(("cropped", pictures.cropped(square, rng), _EYE))
+        else:
+            shown.append(("faulty", pictures.faulty(square, rng), _FAULTY))
+        camera = camera_of(example)
+        return [self._row_of(seen, kind, known, part, camera) for kind, seen, known in shown]
 
-    def _phantom(self, position: int) -> Shown:
-        rng = seeds.row_random(self.settings.seed, position, "captioner's phantom")
-        asked = (_frequent_mix() if position % 2 else default_mix()).draw(position, rng)
-        phantom = draw(asked, rng.getrandbits(63), SIDE)
-        known = phantom.annotation.model_copy(update={"source": "phantom"})
-        return Shown(layers_of(phantom.image, self._outliner), known)
+    def _of_stranger(
+        self, example: Example, square: np.ndarray, rng: np.random.Generator
+    ) -> list[Measured]:
+        """It teaches nothing, so that every head may judge it."""
+        known, camera = _gradable(example.annotation), camera_of(example)
+        return [
+            self._row_of(square, STRANGER, known, NO_PART, camera),
+            self._row_of(pictures.faulty(square, rng), "faulty stranger", _FAULTY, NO_PART, camera),
+        ]
+
+    def _drawn(self, count: int) -> list[Measured]:
+        """Pictures that are no fundus; those of one kind are in one part."""
+        kinds, rows = sorted(pictures.KINDS), []
+        for number in counted("drew picture", range(count)):
+            rng = np.random.default_rng(seeds.row_seed(self.settings.seed, number))
+            kind = kinds[number % len(kinds)]
+            square = np.asarray(crop_to_field(pictures.picture(kind, rng), SIDE))
+            part = number % len(kinds) % self.module.captioner.config.heads
+            rows.append(self._row_of(square, "picture", _NO_EYE, part, kind))
+        return rows
+
+    def _measured_held_out(self, examples: Sequence[Example]) -> list[HeldOut]:
+        found = []
+        for example in counted("measured held-out photograph", examples):
+            try:
+                square = np.asarray(crop_to_field(example.read(), SIDE))
+            except UnreadableImage:
+                continue
+            found.append(HeldOut(look(square, self._segmenter), example.annotation))
+        return found
+
+    def _row_of(
+        self, square: np.ndarray, kind: str, known: Annotation, part: int, camera: str
+    ) -> Measured:
+        seen, labels = look(square, self._segmenter), known.labels()
+        values = tuple(UNKNOWN if (v := labels[each.name]) is None else v for each in LABELS)
+        return Measured(torch.from_numpy(seen.measures), values, part, kind, camera)
+
+    def _shows(self, example: Example) -> bool:
+        """Of a camera that teaches, only graded eyes do."""
+        return is_graded(example.annotation) or camera_of(example) not in self.cameras
 
 
 plan = CaptionerRecipe
@@ -260,27 +297,44 @@ def build(settings: Settings, data: list[str]) -> CaptionerRecipe:
     return CaptionerRecipe(settings, data).prepare()
 
 
-def usual_measures(outlines: Sequence[np.ndarray]) -> torch.Tensor:
-    """Mean and spread (2, M) of the measures of outlines (8, S, S) uint8."""
-    found = [captioner.measure(torch.from_numpy(o)[None].float() / 255)[0] for o in outlines]
-    measures = torch.stack(found)
-    return torch.stack([measures.mean(0), measures.std(0, correction=0) + 1e-3])
+def _drawn_kind(share: float) -> str:
+    """The kind of row at a place in 0..1."""
+    for kind, part in _SHARES.items():
+        share -= part
+        if share < 0:
+            return kind
+    return "picture"
 
 
-def _values(annotation: Annotation) -> list[int]:
-    labels = annotation.labels()
-    values = [UNKNOWN if labels[each.name] is None else labels[each.name] or 0 for each in LABELS]
-    return [*values, int(annotation.source == "phantom")]
+def camera_of(example: Example) -> str:
+    """What the table calls its source; photographs without one count as one camera's."""
+    return example.annotation.source or "unknown"
 
 
-def _is_graded(annotation: Annotation) -> bool:
-    """A photograph of which no disease is known would teach to say nothing."""
-    return any(getattr(annotation, label.name) is not None for label in DISEASES)
+def known_cameras(examples: Sequence[Example], least: int, segmenter: str) -> tuple[str, ...]:
+    """The sources with so many graded eyes whose masks did not teach the segmenter."""
+    found = list(zip(eyes(examples), examples))
+    outlined = _outlined(found, segmenter)
+    graded = {(camera_of(e), eye) for eye, e in found if is_graded(e.annotation)}
+    counts = Counter(camera for camera, eye in graded if eye not in outlined)
+    return tuple(sorted(name for name, count in counts.items() if count >= least))
 
 
-def _frequent_mix() -> Mix:
-    usual = default_mix()
-    often = {name: prevalence(share) for name, share in _FREQUENT.items()}
-    rules = tuple(rule for rule in usual.rules if rule.label == "is_dme")
-    weights = {**usual.weights, **often, "dr_grade": (0.3, 0.2, 0.2, 0.15, 0.15)}
-    return Mix(weights=weights, rules=rules)
+def _outlined(found: Sequence[tuple[int, Example]], segmenter: str) -> set[int]:
+    """Eyes with masks, of sources that taught the segmenter: what it finds in them it was told."""
+    taught = read_card(folder_of(segmenter)).get("data_licence", {})
+    return {eye for eye, example in found if example.masks and camera_of(example) in taught}
+
+
+def is_graded(annotation: Annotation) -> bool:
+    """Whether a disease is known to be there or not."""
+    return any(getattr(annotation, name) is not None for name in _DISEASES)
+
+
+def _gradable(known: Annotation) -> Annotation:
+    """What somebody graded showed a retina, unless the table says otherwise."""
+    if not is_graded(known):
+        return known
+    labels = known.labels()
+    seen = {name: 1 for name in (FUNDUS, RETINA) if labels[name] is None}
+    return known.model_copy(update=seen)

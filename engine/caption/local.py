@@ -20,12 +20,12 @@ from engine.schema import UserError
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 CLASS = "Captioner"
-LIBRARIES = ("torch", "transformers", "diffusers", "monai", "tokenizers")
+LIBRARIES = ("torch", "diffusers", "monai", "opencv-python-headless")
 """Those whose versions may change a word."""
 
 
 class LocalCaptioner:
-    """A captioner of `models.captioner` with its tokenizer and the segmenter that it learned with.
+    """A captioner of `models.captioner` with its limits and the segmenter that it learned with.
 
     Raises UserError for a folder that holds another thing, or whose files are not those that the
     captioner was trained with.
@@ -34,15 +34,14 @@ class LocalCaptioner:
     at_once = 1
 
     def __init__(self, folder: Path) -> None:
-        from transformers import PreTrainedTokenizerFast
-
         from engine.models.captioner import Captioner
+        from engine.models.limits import Limits
         from engine.models.segmenter import Segmenter
 
         check(folder)
         device.use_threads(device.THREADS)
+        self._limits = Limits.read(folder)
         self._captioner = Captioner.from_pretrained(folder).float().eval()
-        self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
         outlines = segmenter_of(folder)
         self._segmenter = Segmenter.from_pretrained(outlines).float().eval()
 
@@ -52,10 +51,10 @@ class LocalCaptioner:
 
     def words(self, image: Image.Image) -> str:
         """The caption of one RGB photograph."""
-        from engine.models.captioner import SIDE, layers_of, worded
+        from engine.models.captioner import SIDE, look, worded
 
         square = np.asarray(crop_to_field(image, SIDE))
-        return worded(self._captioner, self._tokenizer, layers_of(square, self._segmenter))
+        return worded(self._captioner, self._limits, look(square, self._segmenter))
 
     def _one(self, image: Image.Image) -> Words | Refused:
         try:

@@ -1,8 +1,9 @@
-"""What captions are worth: the labels that `parse` reads in them against what is known, beside a
-caption that always states each label's most frequent value.
+"""What captions are worth: what is read in them against what is known.
 
-What a caption does not state is not right: silence counts as wrong everywhere but in kappa, which
-is over the captions that state a grade.
+`tallies` count each statement: how often it was made, and how often rightly, since a captioner may
+well be silent. `readings` grade each label beside a caption that always states its most frequent
+value; there silence counts as wrong everywhere but in kappa, which is over the captions that state
+a grade.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ from PIL import Image
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage
 from engine.data.phantoms import NAME
-from engine.prose.parse import parse
+from engine.evaluate.calibrate import wilson
+from engine.prose.parse import REFERABLE, parse
+from engine.prose.statements import SAYABLE, calls_unlike, read
 from engine.schema import LABELS, Label
 
-REFERABLE = 2
-"""The grade of retinopathy from which an eye is referred to a doctor."""
+UNLIKE = "unlike its training"
 _SILENT = -1
 _TELL_EVERY = 5.0
 """Seconds."""
@@ -48,29 +50,102 @@ class Reading:
     prior: dict[str, float]
 
 
-def grade_captions(
-    describe: Describe, examples: Sequence[Example], tell: Callable[[str], None]
-) -> list[Reading]:
-    """A reading of every label that is known of the test split's photographs, and of the phantoms.
-
-    The most frequent value is that of the photographs that may teach; of phantoms, their own.
+@dataclass(frozen=True)
+class Tally:
+    """How often `statement` was `said` of the `rows` photographs of one source (or phantoms: `on`),
+    and `right` among the `checked` of them whose label is known: a share between `low` and `high`
+    in 95 % of such counts. `prior` is the share of right ones had it been said of every eye.
     """
+
+    statement: str
+    on: str
+    rows: int
+    said: int
+    checked: int
+    right: int
+    low: float
+    high: float
+    prior: float | None
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """An example and its caption."""
+
+    example: Example
+    text: str
+
+
+def caption_all(
+    describe: Describe,
+    examples: Sequence[Example],
+    whole: Sequence[str],
+    tell: Callable[[str], None],
+) -> list[Captioned]:
+    """Captions of the phantoms and the test split's photographs; of the sources in `whole`, which
+    taught nothing, of every photograph."""
     drawn, photographs = splits.drawn_apart(examples)
-    phantoms = [each for each in drawn if each.maker == NAME]
-    test = splits.held_out(photographs)
-    readings = []
-    for on, group, usual in (
-        ("photographs", test, splits.teaching(photographs) or test),
-        ("phantoms", phantoms, phantoms),
-    ):
-        shown, stated = _stated(describe, group, tell)
+    held_out = {id(each) for each in splits.held_out(photographs)}
+    asked = [e for e in photographs if id(e) in held_out or e.annotation.source in whole]
+    asked += [each for each in drawn if each.maker == NAME]
+    found, last = [], time.monotonic()
+    for done, example in enumerate(asked):
+        if time.monotonic() - last >= _TELL_EVERY:
+            tell(f"captioned {done} of {len(asked)}")
+            last = time.monotonic()
+        try:
+            found.append(Captioned(example, describe(example.read())))
+        except UnreadableImage as error:
+            tell(f"left out: {error}")
+    return found
+
+
+def tallies(captioned: Sequence[Captioned]) -> list[Tally]:
+    """Every statement that was made, by source; and how many were called unlike."""
+    groups: dict[str, list[Captioned]] = {}
+    for each in captioned:
+        groups.setdefault(_group(each.example), []).append(each)
+    found = []
+    for on, group in groups.items():
+        made = [read(each.text) for each in group]
+        unlike = sum(calls_unlike(each.text) for each in group)
+        found.append(Tally(UNLIKE, on, len(group), unlike, 0, 0, 0.0, 1.0, None))
+        for statement in SAYABLE:
+            truth = [each.example.annotation.labels()[statement.label] for each in group]
+            known = [value for value in truth if value is not None]
+            said = [v for v, statements in zip(truth, made) if statement in statements]
+            right = [statement.holds(value) for value in said if value is not None]
+            if said:
+                low, high = wilson(sum(right), len(right))
+                prior = sum(map(statement.holds, known)) / len(known) if known else None
+                counts = len(group), len(said), len(right), sum(right)
+                found.append(Tally(str(statement), on, *counts, low, high, prior))
+    return found
+
+
+def readings(captioned: Sequence[Captioned], examples: Sequence[Example]) -> list[Reading]:
+    """A reading of every label that is known of the captioned photographs, and of the phantoms.
+
+    The most frequent value is that of the `examples` that may teach; of phantoms, their own.
+    """
+    photographs = splits.drawn_apart(examples)[1]
+    found = []
+    for on in ("photographs", "phantoms"):
+        group = [e for e in captioned if (e.example.maker == NAME) == (on == "phantoms")]
+        own = [each.example for each in group]
+        usual = own if on == "phantoms" else splits.teaching(photographs) or own
+        stated = [parse(each.text) for each in group]
         for label in LABELS:
             most = most_frequent(each.annotation.labels()[label.name] for each in usual)
-            truth = [each.annotation.labels()[label.name] for each in shown]
+            truth = [each.annotation.labels()[label.name] for each in own]
             reading = read_label(label, truth, [each.get(label.name) for each in stated], most)
             if reading is not None:
-                readings.append(replace(reading, on=on))
-    return readings
+                found.append(replace(reading, on=on))
+    return found
+
+
+def _group(example: Example) -> str:
+    return "phantoms" if example.maker == NAME else example.annotation.source or "photographs"
 
 
 def read_label(
@@ -98,23 +173,6 @@ def most_frequent(values: Iterable[int | None]) -> int:
     """The value that is met most often, unknown ones left out; 0 where all are unknown."""
     counts = Counter(value for value in values if value is not None)
     return counts.most_common(1)[0][0] if counts else 0
-
-
-def _stated(
-    describe: Describe, group: Sequence[Example], tell: Callable[[str], None]
-) -> tuple[list[Example], list[dict[str, int]]]:
-    shown, stated = [], []
-    last = time.monotonic()
-    for done, example in enumerate(group):
-        if time.monotonic() - last >= _TELL_EVERY:
-            tell(f"captioned {done} of {len(group)}")
-            last = time.monotonic()
-        try:
-            stated.append(parse(describe(example.read())))
-            shown.append(example)
-        except UnreadableImage as error:
-            tell(f"left out: {error}")
-    return shown, stated
 
 
 def _ones(true: np.ndarray, said: np.ndarray) -> dict[str, float]:
@@ -153,17 +211,12 @@ def _kappa(true: np.ndarray, said: np.ndarray) -> float:
     return float(cohen_kappa_score(true, said, weights="quadratic"))
 
 
-def table(readings: Sequence[Reading]) -> list[dict[str, Any]]:
-    """The readings as plain values, rounded, for a model card."""
-    return [
-        {
-            "label": each.label,
-            "on": each.on,
-            "rows": each.rows,
-            "positives": each.positives,
-            "silent": round(each.silent, 4),
-            "scores": {name: round(value, 4) for name, value in each.scores.items()},
-            "prior": {name: round(value, 4) for name, value in each.prior.items()},
-        }
-        for each in readings
-    ]
+def table(rows: Sequence[Reading] | Sequence[Tally]) -> list[dict[str, Any]]:
+    """Readings or tallies as plain values, rounded, for a model card."""
+    return [{name: _rounded(value) for name, value in asdict(each).items()} for each in rows]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,56 +1,64 @@
-"""The captioner: what a photograph shows, said in words by a network of half a million numbers.
+"""The captioner: what may be said of a photograph, decided by what was measured of it.
 
-It looks at the field's square together with what the segmenter outlined in it, which has learned
-from people's masks what lesions are. Heads guess each label, and a decoder of transformers words
-what heads and picture say.
+Measures of light, texture and outline, and of what the segmenter outlines, go to a committee of
+small heads, one for each part of the training eyes that it never saw. The same measures tell
+whether the photograph comes from a camera that the captioner knows.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from scipy import ndimage
 from torch import nn
 from torch.nn import functional as F
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from engine.models.gate import Residual, conv, summary, with_structure
+from engine.models.limits import Limits
+from engine.models.looks import LIT, looks
 from engine.models.segmenter import SEGMENTS, Segmenter
-from engine.prose.grammar import sentence
+from engine.prose.statements import word
+from engine.prose.structure import Structure
 from engine.schema import LABELS
 
 SIDE = 256
 """Pixels of a side of the field's square: what the segmenter learned at."""
-GRID = 8
-"""Cells of a side of what the decoder looks at."""
+SIGNATURES = {"outline": 32, "light": 39, "texture": 25, "structures": 64}
+"""Numbers of each kind of measures; a camera is known by each of them apart."""
+MEASURES = sum(SIGNATURES.values())
+VALUES = [label.highest + 1 for label in LABELS]
 _FEW, _SOME = 50, 500
 """Pixels of an outline's surest spots: a microaneurysm or two, and a patch of exudate."""
+_FAR = 6.0
+"""Spreads from the usual beyond which a measure says no more: other cameras' are anywhere."""
+_SHRINK = 0.02
+"""Share of the identity in a camera's covariance, so that few eyes do not make it singular."""
 
-PRESETS: dict[str, dict] = {
-    "tiny": {"widths": (16, 32, 48, 72), "width": 96, "layers": 2, "heads": 4, "inner": 128},
-    "debug": {"widths": (4, 8, 8, 8), "width": 32, "layers": 1, "heads": 2, "inner": 32},
-}
+PRESETS: dict[str, dict] = {"tiny": {"hidden": 48}, "debug": {"hidden": 4}}
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen in photographs: `places` (B, P, width), and logits (B, values) of each label in
-    the order of `LABELS`, then of being a photograph (0) or a phantom (1): of phantoms all labels
-    are told, of photographs those that people give."""
+class Look:
+    """What was measured of one photograph: `measures` (MEASURES,) in the order of `SIGNATURES`;
+    what of its structure can be told; and a number that is the same square's alone."""
 
-    places: torch.Tensor
-    labels: list[torch.Tensor]
+    measures: np.ndarray
+    structure: Structure
+    seed: int
 
 
 class Captioner(ModelMixin, ConfigMixin):
-    """Squares (B, 3, S, S) in [-1, 1] and their outlines (B, 8, S, S) in 0..1, in the order of
-    `SEGMENTS`, to words. S is a multiple of 128.
+    """Measures (B, MEASURES) to logits (B, heads, values) of each label in the order of `LABELS`.
 
-    `segmenter` and `segmenter_sha256` say which network outlined the squares that it learned from;
-    `usual` holds mean and spread of their measures.
+    `cameras` are known by mean and covariance of each signature; `segmenter` and
+    `segmenter_sha256` say which network outlined what was measured; `usual` holds mean and spread
+    of the measures.
     """
 
     config_name = "config.json"
@@ -58,117 +66,75 @@ class Captioner(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        widths: tuple[int, ...] = (16, 32, 48, 72),
-        width: int = 96,
-        layers: int = 2,
-        heads: int = 4,
-        inner: int = 128,
-        vocabulary: int = 512,
-        positions: int = 160,
-        dropout: float = 0.1,
+        hidden: int = 48,
+        heads: int = 5,
+        cameras: tuple[str, ...] = (),
+        dropout: float = 0.2,
         segmenter: str = "segmenter",
         segmenter_sha256: str = "",
     ) -> None:
         super().__init__()
-        first, second, third, last = widths
         self.usual: torch.Tensor
-        self.trunk = nn.Sequential(
-            conv(4 + len(SEGMENTS), first, 2),
-            *(conv(first, second, 2), Residual(second)),
-            *(conv(second, third, 2), Residual(third)),
-            *(conv(third, last, 2), Residual(last)),
-        )
-        self.cells = nn.Linear(last, width)
-        self.places = nn.Parameter(0.02 * torch.randn(GRID * GRID, width))
-        self.measures = nn.Linear(_MEASURES, width)
-        self.register_buffer("usual", torch.stack([torch.zeros(_MEASURES), torch.ones(_MEASURES)]))
-        self.values = [label.highest + 1 for label in LABELS] + [2]
-        self.guess = nn.Sequential(
-            nn.Linear(4 * last + width, width),
-            nn.SiLU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, sum(self.values)),
-        )
-        self.meanings = nn.Parameter(torch.randn(sum(self.values), width))
-        self.level = nn.LayerNorm(width)
-        self.decoder = BertModel(
-            BertConfig(
-                vocab_size=vocabulary,
-                hidden_size=width,
-                num_hidden_layers=layers,
-                num_attention_heads=heads,
-                intermediate_size=inner,
-                max_position_embeddings=positions,
-                type_vocab_size=1,
-                hidden_dropout_prob=dropout,
-                attention_probs_dropout_prob=dropout,
-                is_decoder=True,
-                add_cross_attention=True,
-            ),
-            add_pooling_layer=False,
-        )
+        self.register_buffer("usual", torch.stack([torch.zeros(MEASURES), torch.ones(MEASURES)]))
+        self.first = nn.Parameter(torch.randn(heads, MEASURES, hidden) * MEASURES**-0.5)
+        self.bend = nn.Parameter(torch.zeros(heads, hidden))
+        self.second = nn.Parameter(torch.randn(heads, hidden, sum(VALUES)) * hidden**-0.5)
+        self.third = nn.Parameter(torch.zeros(heads, sum(VALUES)))
+        for name, count in SIGNATURES.items():
+            self.register_buffer(f"{name}_mean", torch.zeros(len(cameras), count))
+            self.register_buffer(f"{name}_inverse", torch.zeros(len(cameras), count, count))
+        self.omit = nn.Dropout(dropout)
 
-    def look(self, squares: torch.Tensor, outlines: torch.Tensor) -> Seen:
+    def forward(self, measures: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        deep = self.trunk(torch.cat([with_structure(squares), outlines * 2 - 1], 1))
         usual, spread = self.usual
-        measures = F.silu(self.measures((measure(outlines) - usual) / spread))
-        guess = self.guess(torch.cat([summary(deep), measures], 1)).split(self.values, 1)
-        cells = F.adaptive_avg_pool2d(deep, GRID).flatten(2).transpose(1, 2)
-        places = torch.cat([self.cells(cells) + self.places, measures[:, None]], 1)
-        return Seen(places, list(guess))
+        given = ((measures - usual) / spread).clamp(-_FAR, _FAR)
+        inner = torch.einsum("bm,kmh->bkh", self.omit(given), self.first) + self.bend
+        return torch.einsum("bkh,khv->bkv", self.omit(F.silu(inner)), self.second) + self.third
 
-    def memory(self, seen: Seen, told: torch.Tensor | None = None) -> torch.Tensor:
-        """What the decoder attends to (B, M, width): places, and what each label means by the
-        chances that were guessed, or by the `told` values (B, L + 1), where these are not -1."""
-        meanings = []
-        each = zip(self.values, seen.labels, self.meanings.split(self.values), strict=True)
-        for at, (count, guess, meaning) in enumerate(each):
-            chances = guess.softmax(1)
-            if told is not None:
-                known = told[:, at : at + 1]
-                true = F.one_hot(known[:, 0].clamp_min(0), count).to(chances)
-                chances = torch.where(known < 0, chances, true)
-            meanings.append(chances @ meaning)
-        return self.level(torch.cat([seen.places, torch.stack(meanings, 1)], 1))
+    def know(self, camera: int, measures: torch.Tensor) -> None:
+        """Learn a camera's signatures from the measures (N, MEASURES) of its photographs."""
+        for name, part in parted(measures).items():
+            mean, inverse = signature(part)
+            getattr(self, f"{name}_mean")[camera] = mean
+            getattr(self, f"{name}_inverse")[camera] = inverse
 
-    def forward(self, memory: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Words so far (B, T) with their mask, as logits (B, T, vocabulary) of each next word."""
-        states = self.decoder(
-            input_ids=ids, attention_mask=mask.long(), encoder_hidden_states=memory
-        ).last_hidden_state
-        return self._words(states)
+    def distances(self, measures: torch.Tensor) -> torch.Tensor:
+        """How far each photograph lies from each camera by each signature (B, cameras, 4)."""
+        found = [
+            torch.stack([distance(part, *each) for each in self._signatures(name)], 1)
+            for name, part in parted(measures).items()
+        ]
+        return torch.stack(found, 2)
 
-    @torch.inference_mode()
-    def write(self, square: torch.Tensor, outlines: torch.Tensor, begin: int, end: int) -> list:
-        """The likeliest next word, again and again, until `end`: ids without both marks.
+    def _signatures(self, name: str) -> zip:
+        return zip(getattr(self, f"{name}_mean"), getattr(self, f"{name}_inverse"), strict=True)
 
-        One photograph at a time, square (3, S, S) and outlines (8, S, S), so that no neighbour
-        changes a word.
-        """
-        memory = self.memory(self.look(square[None], outlines[None]))
-        ids, cache = [begin], None
-        while len(ids) < self.config.positions:
-            told = self.decoder(
-                input_ids=torch.tensor([ids[-1:]], device=square.device),
-                encoder_hidden_states=memory,
-                past_key_values=cache,
-                use_cache=True,
-            )
-            cache = told.past_key_values
-            following = int(self._words(told.last_hidden_state)[0, -1].argmax())
-            if following == end:
-                break
-            ids.append(following)
-        return ids[1:]
 
-    def _words(self, states: torch.Tensor) -> torch.Tensor:
-        return states @ self.decoder.embeddings.word_embeddings.weight.T
+def parted(measures: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Measures (B, MEASURES) by signature."""
+    return dict(zip(SIGNATURES, measures.split(list(SIGNATURES.values()), 1), strict=True))
+
+
+def signature(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean (M,) and inverse covariance (M, M) of measures (N, M)."""
+    part = part.double()
+    spread = part.std(0, correction=0) + 0.01 * part.abs().mean(0) + 1e-4
+    scaled = (part - part.mean(0)) / spread
+    covariance = (1 - _SHRINK) * scaled.T @ scaled / len(part)
+    covariance += _SHRINK * torch.eye(part.shape[1], dtype=part.dtype)
+    inverse = torch.linalg.inv(covariance) / spread[:, None] / spread
+    return part.mean(0).float(), inverse.float()
+
+
+def distance(part: torch.Tensor, mean: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+    """Mahalanobis' distances (B,) of measures (B, M)."""
+    apart = part - mean
+    return ((apart @ inverse) * apart).sum(1).clamp_min(0).sqrt()
 
 
 _LESIONS = [SEGMENTS.index(name) for name in ("dark_lesion", "bright_lesion")]
 _QUARTERS = 4
-_MEASURES = 4 * len(SEGMENTS) + len(_LESIONS) * _QUARTERS**2
 
 
 def measure(outlines: torch.Tensor) -> torch.Tensor:
@@ -181,28 +147,78 @@ def measure(outlines: torch.Tensor) -> torch.Tensor:
     return torch.cat([*shares, where], 1).add(1e-4).log()
 
 
-def build(preset: str, vocabulary: int, segmenter: str, segmenter_sha256: str) -> Captioner:
-    """An untrained captioner."""
-    return Captioner(
-        **PRESETS[preset],
-        vocabulary=vocabulary,
-        segmenter=segmenter,
-        segmenter_sha256=segmenter_sha256,
-    )
+@torch.inference_mode()
+def look(square: np.ndarray, segmenter: Segmenter) -> Look:
+    """What a field's square (256, 256, 3) uint8 shows."""
+    picture = torch.from_numpy(square.copy()).permute(2, 0, 1)
+    outlines = segmenter(picture[None].float() / 127.5 - 1).sigmoid()
+    found = {**looks(square), "structures": measure(outlines)[0].numpy()}
+    measures = np.concatenate([found[name] for name in SIGNATURES])
+    digest = hashlib.sha256(np.ascontiguousarray(square).tobytes()).digest()
+    told = _structure(square, outlines[0].numpy(), found["outline"])
+    return Look(measures, told, int.from_bytes(digest[:8], "big"))
 
 
 @torch.inference_mode()
-def layers_of(square: np.ndarray, segmenter: Segmenter) -> np.ndarray:
-    """A square (S, S, 3) uint8 over its outlines, as (11, S, S) uint8."""
-    picture = torch.from_numpy(square.copy()).permute(2, 0, 1)
-    outlines = segmenter(picture[None].float() / 127.5 - 1)[0].sigmoid()
-    return torch.cat([picture, (outlines * 255).round().to(torch.uint8)]).numpy()
+def chances(logits: torch.Tensor, temperatures: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Of one photograph's logits (heads, values): by label the chances (heads, values) that each
+    head gives."""
+    parts = zip(LABELS, logits.double().split(VALUES, 1), strict=True)
+    return {
+        label.name: (part / temperatures.get(label.name, 1.0)).softmax(1).numpy()
+        for label, part in parts
+    }
 
 
-def worded(captioner: Captioner, tokenizer: PreTrainedTokenizerFast, layers: np.ndarray) -> str:
-    """The caption of a photograph's `layers_of`, with capitals where sentences begin."""
-    shown = torch.from_numpy(layers).float() / 255
-    marks = tokenizer.cls_token_id, tokenizer.sep_token_id
-    ids = captioner.write(shown[:3] * 2 - 1, shown[3:], *marks)
-    text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-    return " ".join(sentence(each) for each in text.split(". ") if each.strip(" ."))
+@torch.inference_mode()
+def worded(captioner: Captioner, limits: Limits, seen: Look) -> str:
+    """The caption of a photograph: what its camera's limits let be said."""
+    measures = torch.from_numpy(seen.measures)[None]
+    camera = limits.camera_of(captioner.distances(measures)[0].numpy())
+    held = chances(captioner(measures)[0], limits.temperatures)
+    said = limits.decide(camera, held)
+    toned = limits.toned(seen.structure, seen.measures)
+    return word(said, toned, camera is None, Random(seen.seed))
+
+
+_DISC, _VESSEL = SEGMENTS.index("disc"), SEGMENTS.index("vessel")
+_DISC_SHARE = (0.004, 0.06)
+"""Of the field: less is a speck, more is no disc."""
+
+
+def _structure(square: np.ndarray, outlines: np.ndarray, rays: np.ndarray) -> Structure:
+    """Field, disc and vessels of outlines (8, S, S), where they are plain."""
+    lit = square.max(2) > LIT
+    return Structure(
+        field=_field(lit, rays / rays.max() if rays.any() else rays),
+        disc=_disc_place(outlines[_DISC], float(lit.sum())),
+        vessels=float((outlines[_VESSEL] > 0.5)[lit].mean()) if lit.any() else None,
+    )
+
+
+def _field(lit: np.ndarray, rays: np.ndarray) -> str | None:
+    right, below, left, above = rays[:: len(rays) // 4]
+    if (
+        min(corner.mean() for corner in (lit[:8, :8], lit[:8, -8:], lit[-8:, :8], lit[-8:, -8:]))
+        > 0.9
+    ):
+        return "frame"
+    if min(right, left) < 0.96:
+        return None
+    return "round" if min(below, above) > 0.96 else "cut" if max(below, above) < 0.93 else None
+
+
+def _disc_place(chance: np.ndarray, field: float) -> str | None:
+    parts, _ = ndimage.label(chance > 0.5)
+    areas = np.bincount(parts.ravel())[1:]
+    if not len(areas) or areas.max() < 0.9 * areas.sum():
+        return None
+    low, high = _DISC_SHARE
+    here = parts == 1 + areas.argmax()
+    rows, columns = np.flatnonzero(here.any(1)), np.flatnonzero(here.any(0))
+    tall, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
+    compact = 0.6 < tall / wide < 1.7 and areas.max() > 0.6 * tall * wide
+    if not (low * field < areas.max() < high * field and compact and chance[here].mean() > 0.85):
+        return None
+    place = columns.mean() / chance.shape[1]
+    return "left" if place < 0.42 else "right" if place > 0.58 else "middle"

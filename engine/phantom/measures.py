@@ -58,13 +58,18 @@ def _colour(light: np.ndarray, inside: np.ndarray) -> dict[str, float]:
 def _light(grey: np.ndarray, inside: np.ndarray) -> dict[str, float]:
     line = (np.arange(256, dtype=np.float32) - 127.5) / 128
     radius = np.hypot(line[None], line[:, None])
-    middle = float(np.median(grey[inside & (radius < 0.4)])) + 1e-3
+    middle = _median(grey[inside & (radius < 0.4)]) + 1e-3
     smooth = cv2.GaussianBlur(grey, (0, 0), 12)[inside]
     low, high = np.percentile(smooth, [5, 95])
     return {
-        "falloff": float(np.median(grey[inside & (radius > 0.8)])) / middle,
+        "falloff": _median(grey[inside & (radius > 0.8)]) / middle,
         "unevenness": float((high - low) / (np.median(smooth) + 1e-3)),
     }
+
+
+def _median(values: np.ndarray) -> float:
+    """0 where there are none: the field of a picture that is no fundus may lie anywhere."""
+    return float(np.median(values)) if len(values) else 0.0
 
 
 def _texture(flat: np.ndarray, inside: np.ndarray) -> dict[str, float]:

@@ -85,6 +85,11 @@ SERVED = """ A server
 says a model's name and version, not its weights: that all captions are of one model holds as far as
 its operator gives a changed model another version."""
 
+TRUST = (
+    "What captions state, read against what was known of photographs and phantoms that taught "
+    "nothing. What is not in the table is not said, or nobody could check it."
+)
+
 EXPORT = """---
 
 # {rows:,} {title}, as {layout}
@@ -141,13 +146,16 @@ def _trust(plan: CaptionPlan) -> str:
     lines = trust(plan)
     if not lines:
         return without_evidence(plan)
-    head = ("label", "read on", "rows", "figure", "captions", "most frequent value")
+    head = ("statement", "read on", "eyes", "said of", "right (95 %)", "had it been said of all")
     rows = [
-        (f"`{e.label}`", e.on, f"{e.rows:,}", e.figure, f"{e.score:.2f}", f"{e.prior:.2f}")
+        (
+            f"`{e.statement}`",
+            e.on,
+            f"{e.rows:,}",
+            f"{e.said:,}",
+            f"{e.right:.2f} ({e.low:.2f} to {e.high:.2f})",
+            f"{e.prior:.2f}",
+        )
         for e in lines
     ]
-    words = (
-        "What captions state, read against what was known of photographs and phantoms that the "
-        "captioner never saw, beside always stating the most frequent value."
-    )
-    return f"{words}\n\n{table(head, rows)}"
+    return f"{TRUST}\n\n{table(head, rows)}"

@@ -252,16 +252,18 @@ def _taught(card: dict[str, Any]) -> dict[str, dict[str, int | None]]:
 
 @dataclass(frozen=True)
 class Trust:
-    """One figure of how captions were read against what was known: of a label, on photographs or
-    phantoms (`on`, of which there were `rows`), and what always stating its most frequent value
-    would have had.
+    """How often a statement was `said` in captions of `rows` eyes of one source (or phantoms:
+    `on`), the share of right ones among those that could be checked, between `low` and `high`, and
+    that share had it been said of every eye.
     """
 
-    label: str
+    statement: str
     on: str
     rows: int
-    figure: str
-    score: float
+    said: int
+    right: float
+    low: float
+    high: float
     prior: float
 
 
@@ -277,10 +279,17 @@ def trust(plan: AnyPlan) -> list[Trust]:
     card = _card(place / "model", plan.weights_sha256) or _card(place, plan.weights_sha256)
     return [
         Trust(
-            row["label"], row["on"], row["rows"], name.replace("_", " "), value, row["prior"][name]
+            statement=row["statement"],
+            on=row["on"],
+            rows=row["rows"],
+            said=row["said"],
+            right=row["right"] / row["checked"],
+            low=row["low"],
+            high=row["high"],
+            prior=row["prior"],
         )
-        for row in card.get("caption_scores", [])
-        for name, value in row["scores"].items()
+        for row in card.get("statements", [])
+        if row["checked"]
     ]
 
 

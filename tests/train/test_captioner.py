@@ -1,48 +1,50 @@
-"""The captioner's recipe: captions state what is known and nothing else, samples are their
-position's alone, and a finished folder words photographs."""
+"""The captioner's recipe: which photographs teach and which only show a strange camera, what each
+head never sees, and a finished folder that words photographs."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from engine.caption.local import LocalCaptioner, check, weights_sha256
-from engine.models.captioner import SIDE
+from engine.evaluate.calibrate import NO_PART, PLAIN, STRANGER, UNKNOWN
+from engine.models.captioner import MEASURES, VALUES
 from engine.models.card import hash_folder, read_card, write_card
-from engine.models.conditioning import UNKNOWN
+from engine.models.limits import FILE, Limits
 from engine.prose.parse import parse
-from engine.schema import LABELS, UserError
-from engine.stages.encode import Origin, encode
+from engine.prose.statements import FUNDUS, GRADE, RETINA, calls_unlike
+from engine.schema import DISEASES, LABEL_NAMES, UserError
 from tests.eyes import eye, write_eyes
+from train import pictures
 from train.captioner import build
 from train.launch import run_training
 from train.presets import PRESETS
 from train.settings import override
 
 SETTINGS = PRESETS["captioner-debug"].settings
+ILL = {label.name for label in DISEASES}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Two graded photographs to learn from and one to test; one with nothing known of a disease,
-    one of an eye of the test split, one that is cut, and one that a model drew."""
-    folder = write_eyes(tmp_path_factory.mktemp("captioner"), 6, 64)
+    """Of camera a three graded photographs to learn from, one to test, one with nothing known of a
+    disease, one of an eye of the test split, one that is cut; of camera b a single graded one."""
+    folder = write_eyes(tmp_path_factory.mktemp("captioner"), 8, 64)
     (folder / "eye_05.jpg").write_bytes((folder / "eye_05.jpg").read_bytes()[:700])
-    origin = Origin("tiny", "0" * 64, 1)
-    drawn = encode(np.asarray(eye(6, 64)), "webp", origin)
-    (folder / "drawn.webp").write_bytes(drawn)
     (folder / "labels.csv").write_text(
-        "file,split,patient_id,dr_grade,is_dme,is_fundus,eye_side\n"
-        "eye_00.jpg,train,A,2,1,1,0\n"
-        "eye_01.jpg,train,B,0,0,1,\n"
-        "eye_02.jpg,test,C,3,1,1,\n"
-        "eye_03.jpg,train,D,,,1,1\n"
-        "eye_04.jpg,train,C,4,1,1,\n"
-        "eye_05.jpg,train,E,1,0,1,\n"
+        "file,split,source,patient_id,dr_grade,is_dme,is_fundus\n"
+        "eye_00.jpg,train,a,A,2,1,1\n"
+        "eye_01.jpg,train,a,B,0,0,\n"
+        "eye_02.jpg,test,a,C,3,1,1\n"
+        "eye_03.jpg,train,a,D,,,1\n"
+        "eye_04.jpg,train,a,C,4,1,1\n"
+        "eye_05.jpg,train,a,E,1,0,1\n"
+        "eye_06.jpg,train,a,F,1,0,1\n"
+        "eye_07.jpg,train,b,G,0,0,1\n"
     )
     return str(folder / "labels.csv")
 
@@ -58,77 +60,91 @@ def model(data, tmp_path_factory):
     return run_training("captioner-debug", [data], 0, {"steps": "3"}, out, False)
 
 
-def test_only_graded_photographs_of_the_train_split_teach(recipe):
-    grades = [shown.annotation.dr_grade for shown in recipe._photographs]
-    assert grades == [2, 0]
-    assert [shown.annotation.dr_grade for shown in recipe._held_out["photographs"]] == [3]
+def test_graded_eyes_of_a_known_camera_teach_and_strangers_only_show(recipe):
+    assert recipe.cameras == ("a",)
+    column = LABEL_NAMES.index(GRADE)
+    grades = {
+        kind: [row.labels[column] for row in recipe._rows if row.kind == kind]
+        for kind in (PLAIN, STRANGER)
+    }
+    assert grades == {PLAIN: [2, 0, 1], STRANGER: [0]}
+    assert {row.part for row in recipe._rows if "stranger" in row.kind} == {NO_PART}
     (refused,) = recipe.refused
     assert "eye_05.jpg" in refused
+    assert [each.annotation.dr_grade for each in recipe._held_out] == [3]
+
+
+def test_what_was_done_to_a_photograph_decides_what_is_known_of_it(recipe):
+    fundus, retina = LABEL_NAMES.index(FUNDUS), LABEL_NAMES.index(RETINA)
+    known = {row.kind: (row.labels[fundus], row.labels[retina]) for row in recipe._rows}
+    assert known[PLAIN] == known["disguised"] == known[STRANGER] == (1, 1)
+    assert known["faulty stranger"] == (1, 0)
+    assert known["picture"] == (0, UNKNOWN)
+    ill = [LABEL_NAMES.index(name) for name in ILL]
+    for row in recipe._rows:
+        if row.kind in ("faulty", "faulty stranger", "cropped", "picture"):
+            assert {row.labels[at] for at in ill} == {UNKNOWN}
+
+
+def test_rows_of_one_eye_are_in_one_part_and_no_strangers_teach(recipe):
+    positions = range(400)
+    batch = recipe.batch(positions)
+    assert batch["measures"].shape == (400, MEASURES)
+    assert (batch["part"] >= 0).all()
+    plain = [row for row in recipe._rows if row.kind == PLAIN]
+    disguised = [row for row in recipe._rows if row.kind == "disguised"]
+    assert [row.part for row in plain] == [row.part for row in disguised]
+    kinds = Counter(recipe._row(position).kind for position in positions)
+    assert kinds[PLAIN] > kinds["disguised"] > kinds["picture"] > 10
+    assert STRANGER not in kinds
 
 
 def test_a_row_is_its_positions_however_the_batch_is_cut(recipe):
     whole = recipe.batch(range(6))
     for start in (0, 3):
         part = recipe.batch(range(start, start + 3))
-        for name in ("squares", "outlines", "labels", "told"):
-            assert torch.equal(whole[name][start : start + 3], part[name]), name
-        width = part["ids"].shape[1]
-        assert torch.equal(whole["ids"][start : start + 3, :width], part["ids"])
-        assert not whole["mask"][start : start + 3, width:].any()
-    assert whole["squares"].shape == (6, 3, SIDE, SIDE)
+        assert all(torch.equal(whole[name][start : start + 3], part[name]) for name in whole)
 
 
-def test_captions_state_every_known_label_and_no_other(recipe):
-    batch = recipe.batch(range(40))
-    photographs = 0
-    for ids, labels, told in zip(batch["ids"], batch["labels"], batch["told"]):
-        text = recipe.tokenizer.decode(ids, skip_special_tokens=True)
-        known = {label.name: int(value) for label, value in zip(LABELS, labels) if value != UNKNOWN}
-        assert parse(text) == known
-        photographs += int(labels[-1] == 0)
-        assert torch.equal(told, labels) or bool((told == UNKNOWN).all())
-    assert 8 < photographs < 32
-    shares = (batch["told"][:, -1] != UNKNOWN).float().mean()
-    assert 0.2 < shares < 0.8
-
-
-def test_a_mirrored_eye_is_the_other_eye(recipe):
-    """Photograph 0 is of a right eye: both sides occur, one for each orientation."""
-    sides = {}
-    for position in range(120):
-        layers, annotation, _ = recipe._row(position)
-        if annotation.dr_grade == 2 and annotation.source is None:
-            left = float(layers[:, :, : SIDE // 2].mean())
-            sides.setdefault(annotation.eye_side, []).append(left - float(layers.mean()))
-    assert set(sides) == {0, 1}
-    right, left = (np.mean(sides[side]) for side in (0, 1))
-    assert np.sign(right) != np.sign(left)
-
-
-def test_losses_are_finite_and_teach_heads_and_words(recipe):
-    recipe.module.train()
-    values = recipe.module(recipe.batch(range(3)))
-    recipe.module.eval()
-    assert {name: value.shape for name, value in values.items()} == {
-        "loss": (3,),
-        "words": (3,),
-        "labels": (3,),
-    }
-    values["loss"].mean().backward()
+def test_a_head_learns_nothing_from_the_part_that_it_is_to_judge(recipe):
+    batch = recipe.batch(range(8))
+    batch["part"][:] = 2
+    recipe.module.zero_grad()
+    recipe.module(batch)["loss"].mean().backward()
     network = recipe.module.captioner
-    for part in (network.guess, network.decoder, network.trunk, network.measures):
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in part.parameters())
+    for weights in (network.first, network.bend, network.second, network.third):
+        moved = weights.grad.flatten(1).abs().sum(1) > 0
+        assert moved.tolist() == [True, True, False, True, True]
+    batch["labels"][:] = UNKNOWN
+    assert recipe.module(batch)["loss"].tolist() == [0.0] * 8
+
+
+def test_pictures_are_none_of_an_eye_and_faults_let_nothing_be_read():
+    rng = np.random.default_rng(0)
+    seen = [np.asarray(pictures.picture(kind, rng).resize((32, 32))) for kind in pictures.KINDS]
+    assert len({each.tobytes() for each in seen}) == len(seen)
+    assert all(each.shape == (32, 32, 3) for each in seen)
+    square = np.asarray(eye(1, 128))
+    for made in (pictures.other_camera, pictures.cropped, pictures.faulty):
+        assert made(square, rng).shape == square.shape
+        assert not np.array_equal(made(square, rng), square)
 
 
 def test_a_finished_folder_words_photographs_and_is_bound_to_its_segmenter(model, tmp_path):
     card = read_card(model)
-    assert card["data"]["photographs"] == 2
-    assert card["real_examples_per_label"]["dr_grade"] == 2
-    assert card["data"]["phantoms_drawn"] == SETTINGS.data["phantoms"]
-    assert {"labels_photographs", "whole_phantoms"} <= card["scores"].keys()
+    assert card["data"]["photographs"] == 3
+    assert card["data"]["strangers"] == {"b": 1}
+    assert card["real_examples_per_label"]["dr_grade"] == 3
+    assert card["scores"] == {"said_a": 0.0}
     assert weights_sha256(model) == hash_folder(model) == card["weights_sha256"]
+    limits = Limits.read(model)
+    assert list(limits.cameras) == ["a"]
+    # Three eyes bear no statement.
+    assert limits.said == ()
     captioner = LocalCaptioner(model)
-    assert isinstance(captioner.words(eye(1)), str)
+    words = captioner.words(eye(1))
+    assert words == captioner.words(eye(1))
+    assert parse(words) == {}
 
     config = json.loads((model / "config.json").read_text())
     before = (model / "config.json").read_text()
@@ -143,12 +159,38 @@ def test_a_finished_folder_words_photographs_and_is_bound_to_its_segmenter(model
         check(tmp_path)
 
 
+def test_a_folder_without_limits_is_no_captioner_to_ask(model, tmp_path):
+    old = tmp_path / "old"
+    old.mkdir()
+    for file in model.iterdir():
+        if file.is_file() and file.name not in (FILE, "model_card.json"):
+            (old / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(UserError, match="before its statements were calibrated"):
+        LocalCaptioner(old)
+
+
+def test_the_shipped_captioner_says_nothing_of_disease_of_what_it_does_not_know():
+    """Phantoms are of no camera that taught; nor is a page of text."""
+    from engine.caption import SHIPPED
+
+    shipped = Limits.read(SHIPPED)
+    assert not [each for each in shipped.said if each.camera is None and each.label in ILL]
+    assert {each.label for each in shipped.said} <= {GRADE, "is_dme", FUNDUS, RETINA}
+    assert all(each.low >= 0.9 for each in shipped.said)
+    captioner = LocalCaptioner(SHIPPED)
+    rng = np.random.default_rng(9)
+    seen = [eye(number, 256) for number in range(4)]
+    seen += [pictures.picture(kind, rng) for kind in ("stripes", "page", "ball")]
+    for image in seen:
+        assert not parse(captioner.words(image)).keys() & ILL
+    assert any(calls_unlike(captioner.words(image)) for image in seen[:4])
+
+
 def test_a_run_goes_on_from_a_finished_model(model, data):
-    again = build(override(SETTINGS, {"init": str(model), "data.phantoms": "1"}), [data])
-    shown = again._held_out["photographs"][0]
-    recipe_words = again.caption(shown.layers)
-    assert recipe_words == again.caption(shown.layers)
+    again = build(override(SETTINGS, {"init": str(model)}), [data])
     assert torch.isfinite(again.module.captioner.usual).all()
+    logits = again.module.captioner(again.batch(range(3))["measures"])
+    assert logits.shape == (3, 5, sum(VALUES))
 
 
 @pytest.mark.parametrize(
@@ -156,16 +198,11 @@ def test_a_run_goes_on_from_a_finished_model(model, data):
     [
         ({"model.preset": "huge"}, r"model\.preset"),
         ({"model.segmenter": "nosuch"}, r"model\.segmenter"),
-        ({"data.share": "1.5"}, r"data\.share"),
-        ({"data.phantoms": "0"}, r"data\.phantoms"),
+        ({"data.enough": "1"}, r"data\.enough"),
+        ({"data.pictures": "0"}, r"data\.pictures"),
+        ({"data.enough": "6"}, "no camera with 6 graded eyes"),
     ],
 )
 def test_settings_out_of_range_are_told(data, changes, why):
     with pytest.raises(UserError, match=why):
         build(override(SETTINGS, changes), [data])
-
-
-def test_photographs_without_a_known_disease_cannot_teach(tmp_path):
-    Image.new("RGB", (32, 32)).save(tmp_path / "x.png")
-    with pytest.raises(UserError, match="no photograph of which a disease is known"):
-        build(SETTINGS, [str(tmp_path)])

@@ -106,19 +106,20 @@ def test_the_card_says_what_a_server_does_not_tell(folder, plan):
 def test_the_captioners_figures_stand_in_the_card_and_on_the_page(folder, plan, tmp_path):
     captioner = tmp_path / "captioner"
     captioner.mkdir()
-    row = {"label": "dr_grade", "on": "photographs", "rows": 96, "positives": 60, "silent": 0.0}
-    row |= {"scores": {"quadratic_kappa": 0.7126}, "prior": {"quadratic_kappa": 0.0}}
-    card = {"weights_sha256": "0" * 64, "caption_scores": [row]}
+    row = {"statement": "dr_grade 2 to 4", "on": "idrid", "rows": 96, "said": 48, "checked": 40}
+    row |= {"right": 38, "low": 0.835, "high": 0.986, "prior": 0.6211}
+    silent = {**row, "statement": "unlike its training", "checked": 0, "right": 0, "prior": None}
+    card = {"weights_sha256": "0" * 64, "statements": [row, silent]}
     (captioner / "model_card.json").write_text(json.dumps(card))
     here = plan.model_copy(update={"backend": f"local:{captioner}"})
     write_card(folder, 1, here, 3, 2, 1)
-    assert "| `dr_grade` | photographs | 96 | quadratic kappa | 0.71 | 0.00 |" in (
-        folder.card.read_text()
-    )
+    text = folder.card.read_text()
+    assert "| `dr_grade 2 to 4` | idrid | 96 | 48 | 0.95 (0.83 to 0.99) | 0.62 |" in text
+    assert "unlike its training" not in text
     card["weights_sha256"] = "1" * 64
     (captioner / "model_card.json").write_text(json.dumps(card))
     write_card(folder, 1, here, 3, 2, 1)
-    assert "quadratic kappa" not in folder.card.read_text()
+    assert "dr_grade 2 to 4" not in folder.card.read_text()
 
 
 def test_croissant_readers_find_the_rows(folder):
