@@ -4,21 +4,26 @@ head never sees, and a finished folder that words photographs."""
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from engine.caption import SHIPPED
 from engine.caption.local import LocalCaptioner, check, weights_sha256
+from engine.data import splits
+from engine.data.sources import read_examples
 from engine.evaluate.calibrate import NO_PART, PLAIN, STRANGER, UNKNOWN
 from engine.models.captioner import MEASURES, VALUES
 from engine.models.card import hash_folder, read_card, write_card
 from engine.models.limits import FILE, Limits
 from engine.prose.parse import parse
-from engine.prose.statements import FUNDUS, GRADE, RETINA, calls_unlike
+from engine.prose.statements import FUNDUS, GRADE, RETINA, calls_unlike, read
 from engine.schema import DISEASES, LABEL_NAMES, UserError
-from tests.eyes import eye, write_eyes
+from tests.eyes import ROOT, eye, write_eyes
 from train import pictures
 from train.captioner import build
 from train.launch import run_training
@@ -27,6 +32,7 @@ from train.settings import override
 
 SETTINGS = PRESETS["captioner-debug"].settings
 ILL = {label.name for label in DISEASES}
+LABELS = Path(os.environ.get("RETINAFORGE_DATA", ROOT.parent / "shared/data")) / "labels.csv"
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +177,6 @@ def test_a_folder_without_limits_is_no_captioner_to_ask(model, tmp_path):
 
 def test_the_shipped_captioner_says_nothing_of_disease_of_what_it_does_not_know():
     """Phantoms are of no camera that taught; nor is a page of text."""
-    from engine.caption import SHIPPED
-
     shipped = Limits.read(SHIPPED)
     assert not [each for each in shipped.said if each.camera is None and each.label in ILL]
     assert {each.label for each in shipped.said} <= {GRADE, "is_dme", FUNDUS, RETINA}
@@ -184,6 +188,23 @@ def test_the_shipped_captioner_says_nothing_of_disease_of_what_it_does_not_know(
     for image in seen:
         assert not parse(captioner.words(image)).keys() & ILL
     assert any(calls_unlike(captioner.words(image)) for image in seen[:4])
+
+
+@pytest.mark.skipif(not LABELS.is_file(), reason="no shared/data beside the checkout")
+def test_the_shipped_captioner_tells_nothing_of_disease_of_cameras_that_did_not_teach():
+    """Nor does it take an eye for something else, or know its own camera by no eye."""
+    captioner = LocalCaptioner(SHIPPED)
+    found: dict[str | None, list[str]] = {}
+    for example in splits.held_out(read_examples([str(LABELS)])):
+        told = found.setdefault(example.annotation.source, [])
+        graded = example.annotation.dr_grade is not None
+        if len(told) < 6 and (graded or example.annotation.source != "idrid"):
+            told.append(captioner.words(example.read()))
+    for camera in ("hrf", "chase"):
+        assert all(map(calls_unlike, found[camera]))
+        assert all(parse(text) == {FUNDUS: 1} for text in found[camera])
+    assert sum(map(calls_unlike, found["idrid"])) < 4
+    assert any(each.label == GRADE for text in found["idrid"] for each in read(text))
 
 
 def test_a_run_goes_on_from_a_finished_model(model, data):
