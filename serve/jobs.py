@@ -24,7 +24,7 @@ import typer
 
 from engine.labels import unknown_name
 from engine.schema import UserError
-from engine.stages.cluster import CODE, ROOT
+from engine.stages.code import PACKAGES, ROOT
 from serve import generating
 from serve.planning import Request, make_plan
 
@@ -248,7 +248,7 @@ def _numbers(jobs: Sequence[Any], work: Work) -> Iterator[int]:
 def _pack(work: Work, folder: Path) -> None:
     """The code, and the files that the command names, where it names them."""
     ignore = shutil.ignore_patterns(*NOT_SENT)
-    for name in CODE:
+    for name in PACKAGES:
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for path in work.files:
         target = folder / path

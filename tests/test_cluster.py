@@ -18,7 +18,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
-from engine.stages.cluster import CODE
+from engine.stages.code import PACKAGES
 from serve.generating import how
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +67,7 @@ def test_what_is_sent_is_the_code_its_licence_and_the_token(config):
     token = mounts.pop(HOME.parent / ".ray" / "auth_token")
     assert token == "~/.ray/auth_token", "where `ray get-auth-token --generate` puts it"
     assert all((ROOT / here).exists() and there == HOME / here for there, here in mounts.items())
-    assert {here for here in mounts.values() if (ROOT / here).is_dir()} == {*CODE}
+    assert {here for here in mounts.values() if (ROOT / here).is_dir()} == {*PACKAGES}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert {project["readme"], *project["license-files"], "constraints.txt"} < {*mounts.values()}
     assert "private" in config["rsync_exclude"]

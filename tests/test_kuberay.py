@@ -22,7 +22,7 @@ from ray.serve.schema import ServeDeploySchema
 from ray_head import Head, free_ports, wait_for
 
 from engine.schema import UserError
-from engine.stages.cluster import CODE
+from engine.stages.code import PACKAGES
 from serve import jobs
 from serve.auth import VARIABLE, of_environment
 
@@ -197,7 +197,7 @@ def test_the_image_holds_the_code_and_nothing_else():
         for word in line.split()[:-1]
     }
     assert all((ROOT / each).exists() for each in copied)
-    assert {each for each in copied if (ROOT / each).is_dir()} == {*CODE}
+    assert {each for each in copied if (ROOT / each).is_dir()} == {*PACKAGES}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert {project["readme"], *project["license-files"], "pyproject.toml"} < copied
     (extras,) = re.findall(r"-e '\.\[([a-z,]+)\]'", text)

@@ -9,18 +9,14 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from engine import device
 from engine.schema import UserError
 from engine.stages import embedded
+from engine.stages.code import NOT_SHIPPED, ROOT, job_config
 
-ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "RAY_AUTH_MODE=token and its token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
-CODE = ("engine", "kernels", "serve", "train")
-NOT_SHIPPED = ["/*", "!/.", *(f"!/{name}" for name in CODE), "private", "__pycache__"]
-"""By the rules of .gitignore: nothing but the code leaves this machine."""
 NODES_WAIT = 24 * 3600
 """Seconds that a run waits for a machine of a cluster; Ray Data's own half hour is soon over where
 spot machines are scarce.
@@ -139,13 +135,13 @@ def _join(ray: Any, address: str) -> None:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         with embedded.quiet_start():
-            ray.init(address=address, **quiet)
+            ray.init(address=address, job_config=job_config(), **quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise _silent(address) from error
     if not _knows_us(ray):
         ray.shutdown()
         shipped = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
-        ray.init(address=address, runtime_env=shipped, **quiet)
+        ray.init(address=address, job_config=job_config(), runtime_env=shipped, **quiet)
 
 
 def _answers(address: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engine import device
 from engine.schema import UserError
+from engine.stages.code import job_config
 from engine.stages.failure import RunError
 
 LOOPBACK = "127.0.0.1"
@@ -95,6 +96,7 @@ def _start(folder: Path, workers: int | None) -> None:
                 _node_ip_address=LOOPBACK,
                 # Ray opens the folder that it is given to everybody: not the one around it.
                 _temp_dir=str(folder / "r"),
+                job_config=job_config(),
                 # More workers than processors were asked for: they take turns.
                 num_cpus=max(device.cpu_count(), workers or 1),
                 include_dashboard=False,

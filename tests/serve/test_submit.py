@@ -11,7 +11,7 @@ from typer._click.exceptions import ClickException
 from typer.testing import CliRunner
 
 from engine.schema import UserError
-from engine.stages.cluster import CODE, NOT_SHIPPED, ROOT
+from engine.stages.code import NOT_SHIPPED, PACKAGES, ROOT
 from engine.store.plan import write_plan
 from serve import jobs
 from serve.commands import app
@@ -112,7 +112,7 @@ def test_code_and_named_files_are_sent_and_private_things_are_not(tmp_path, monk
     jobs._pack(jobs.checked(words), sent)
     files = {str(path.relative_to(sent)) for path in sent.rglob("*") if path.is_file()}
     assert {"in/prompts.txt", "serve/cli.py", "engine/pipeline.py"} <= files
-    assert {name.split("/")[0] for name in files} == {*jobs.CODE, "in"}
+    assert {name.split("/")[0] for name in files} == {*jobs.PACKAGES, "in"}
     assert "in/other.txt" not in files
     assert not any("private/" in name or name.endswith(".pyc") for name in files)
 
@@ -143,7 +143,7 @@ def checkout(tmp_path) -> Path:
     """This checkout, with everything in it that must stay at home."""
     folder = tmp_path / "checkout"
     ignore = shutil.ignore_patterns("__pycache__", "*.safetensors", "private")
-    for name in CODE:
+    for name in PACKAGES:
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for name in (".venv", ".git", "runs", "mine", "private", "engine/private", "serve/__pycache__"):
         (folder / name).mkdir()
@@ -167,14 +167,14 @@ def test_of_a_checkout_only_the_code_is_sent(by, checkout, tmp_path):
     )
     names = zipfile.ZipFile(tmp_path / "sent.zip").namelist()
     assert {"serve/cli.py", "engine/pipeline.py"} <= {*names}
-    assert {name.split("/")[0] for name in names} == {*CODE}
+    assert {name.split("/")[0] for name in names} == {*PACKAGES}
     assert not [name for name in names if name.endswith("eye.png")]
 
 
 def test_what_is_sent_fits_into_rays_own_limit():
     from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
 
-    files = [path for name in CODE for path in (ROOT / name).rglob("*") if path.is_file()]
+    files = [path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file()]
     sent = sum(path.stat().st_size for path in files if "__pycache__" not in path.parts)
     assert 30e6 < sent < GCS_STORAGE_MAX_SIZE / 4
 

@@ -101,3 +101,20 @@ def test_every_command_that_starts_ray_says_so_first(words, tmp_path):
     (line,) = run.stderr.splitlines()
     assert line.startswith("error: --address: no Ray cluster answers at 127.0.0.1:9 (expected HOST")
     assert not (tmp_path / "out").exists()
+
+
+def test_workers_import_nothing_from_where_the_user_stands(tmp_path):
+    planted, ran = tmp_path / "sent", tmp_path / "ran"
+    planted.mkdir()
+    for name in ("pandas", "pyarrow", "numpy", "torch", "engine", "struct", "sitecustomize"):
+        (planted / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name!r})\n")
+    command = [str(Path(sys.executable).with_name("retinaforge")), "generate", "--model", "null"]
+    run = subprocess.run(
+        [*command, "--count", "2", "--workers", "1", "--out", str(tmp_path / "out")],
+        cwd=planted,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert run.returncode == 0, run.stderr
+    assert not ran.exists()
