@@ -14,10 +14,11 @@ from engine.pixels.opening import ORIENTATION, orientation_of
 from engine.pixels.refusal import Unclear
 
 _SAMPLES, _BITS, _FORMAT = 277, 258, 339
-_PHOTOMETRIC, _EXTRA = 262, 338
+_PHOTOMETRIC, _PLANES, _EXTRA = 262, 284, 338
 _WHITE = (281, 341)
 """TIFF's MaxSampleValue and SMaxSampleValue."""
 _PREMULTIPLIED = 1
+_APART = 2
 
 
 def bits_of(image: Image.Image, data: bytes) -> int:
@@ -69,6 +70,8 @@ def samples_of(image: Image.Image, data: bytes) -> np.ndarray:
     extra = _tags(image, _EXTRA)
     if extra[:1] == [_PREMULTIPLIED]:
         raise Unclear("16-bit colours multiplied by their transparency: save it as 8-bit")
+    if _tags(image, _PLANES)[:1] == [_APART]:
+        raise Unclear("16-bit colours in planes of their own: save it interleaved, or as 8-bit")
     import cv2
 
     found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

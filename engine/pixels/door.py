@@ -25,7 +25,7 @@ from engine.pixels import inside
 
 Answer = tuple[dict[str, Any], Image.Image | None]
 ROOT = Path(__file__).parents[2]
-RULES = "2"
+RULES = "3"
 """The version of how bytes become pixels: raised when the same bytes would become others."""
 MOST_BYTES = 256 << 20
 """Larger files are refused unread: no camera writes them."""

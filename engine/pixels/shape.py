@@ -2,7 +2,8 @@
 
 Any value but the background's counts, be it 1, 255, a palette's third colour or what is not
 transparent; the background is what the picture's border shows. A mask that went through JPEG or was
-made smaller is cut halfway between its two tones. What could be read in two ways is refused.
+made smaller is cut halfway between its two tones, and numbered lesions are told from its shades.
+What could be read in two ways is refused.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _layers(image: Image.Image, data: bytes) -> tuple[np.ndarray, np.ndarray | N
             upright = upright.convert("RGB")
         elif upright.mode == "P" and len(upright.getcolors(256) or ()) > _FEW:
             upright = upright.convert("RGB")
-        values = np.asarray(upright)
+        values = np.asarray(upright.convert("L") if upright.mode == "1" else upright)
     if values.ndim == 3 and all((values[..., 0] == values[..., n]).all() for n in (1, 2)):
         values = values[..., 0]
     return values[..., :3] if values.ndim == 3 else values, alpha
@@ -56,7 +57,8 @@ def _layers(image: Image.Image, data: bytes) -> tuple[np.ndarray, np.ndarray | N
 def _shape(values: np.ndarray, whole: bool, lossy: bool) -> np.ndarray:
     labels = _labels(values)
     found, counts = _counted(labels)
-    if lossy or len(found) > _FEW or (values.ndim == 2 and _rings(found)):
+    many = len(found) > _FEW and not _islands(labels)
+    if lossy or many or (values.ndim == 2 and _rings(found)):
         return _cut(_as_bytes(values))
     if len(found) == 1:
         if found[0] == 0:
@@ -95,18 +97,34 @@ def _cut(values: np.ndarray) -> np.ndarray:
     back = np.median(border, axis=0).astype(np.int16)
     off = np.abs(layers - back).max(2)
     near = off <= _NEAR
-    if near.all() and back.max() <= _NEAR:
+    if not layers.any():
         return np.zeros(near.shape, bool)
     tone = np.median(layers[off > off.max() // 2], axis=0).astype(np.int16)
     apart = np.abs(tone - back).max()
     like = np.abs(layers - tone).max(2) <= _NEAR
     between = ~near & ~like
-    beside = cv2.dilate(near.astype(np.uint8), np.ones((_WIDTH, _WIDTH), np.uint8)) > 0
+    edge = np.ones((_WIDTH, _WIDTH), np.uint8)
+    beside = np.logical_and(*(cv2.dilate(each.astype(np.uint8), edge) > 0 for each in (near, like)))
     third = int((between & ~beside).sum())
     steady = (np.abs(border - back).max(1) <= _NEAR).mean() >= _MOSTLY
     if apart <= 2 * _NEAR or not steady or not like.any() or third > 0.02 * (~near).sum():
         raise Unclear("many values that are not two tones: no mask")
     return np.asarray(off > apart / 2)
+
+
+def _islands(labels: np.ndarray) -> bool:
+    """Whether values (H, W) have little but the background for neighbours, as numbered lesions have
+    and shades have not."""
+    found, places = np.unique(labels, return_inverse=True)
+    places = places.reshape(labels.shape)
+    back = np.bincount(_border(places[..., None]).ravel()).argmax()
+    edges, shores = np.zeros(len(found), int), np.zeros(len(found), int)
+    for each in (places, places.T):
+        for one, other in ((each[1:], each[:-1]), (each[:-1], each[1:])):
+            edges += np.bincount(one[one != other], minlength=len(found))
+            shores += np.bincount(one[(one != other) & (other == back)], minlength=len(found))
+    alone = shores >= _MOSTLY * edges
+    return bool(np.delete(alone, back).mean() >= _MOSTLY)
 
 
 def _background(labels: np.ndarray) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from engine.pixels.door import UnreadableImage, decode, picture
+from engine.pixels.door import UnreadableImage, decode, mask, picture
 
 SHARED = Path(__file__).parents[4] / "shared"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -214,6 +214,21 @@ def test_greys_of_16_bits_that_count_from_white_are_turned():
     file = io.BytesIO()
     tifffile.imwrite(file, np.rint(RAMP * 65535).astype(np.uint16), photometric="miniswhite")
     assert np.array_equal(np.asarray(decode(file.getvalue(), "eye"))[..., 0], as_bytes(1 - RAMP))
+
+
+def test_16_bit_planes_are_refused_and_8_bit_planes_are_read():
+    tifffile = pytest.importorskip("tifffile")
+    for dtype, white in (("u2", 65535), ("u1", 255)):
+        file = io.BytesIO()
+        planes = np.rint(COLOURS * white).astype(dtype).transpose(2, 0, 1).copy()
+        tifffile.imwrite(file, planes, photometric="rgb", planarconfig="separate")
+        if dtype == "u1":
+            assert np.array_equal(decode(file.getvalue(), "eye"), as_bytes(COLOURS))
+        else:
+            with pytest.raises(UnreadableImage, match="eye: 16-bit colours in planes of their own"):
+                decode(file.getvalue(), "eye")
+            with pytest.raises(UnreadableImage, match="eye: 16-bit colours in planes of their own"):
+                mask(file.getvalue(), "eye")
 
 
 @pytest.mark.parametrize("dtype", ["f4", "i2", "u4", "i4"])

@@ -47,6 +47,7 @@ def palette(low: int, high: int, colours: list[int]) -> Image.Image:
 
 ONE_SHAPE = {
     "1-bit": in_two(0, 1, "1"),
+    "1-bit, black on white": in_two(1, 0, "1"),
     "black and white": in_two(0, 255),
     "0 and 1": in_two(0, 1),
     "0 and 7": in_two(0, 7),
@@ -116,6 +117,40 @@ def test_labels_of_parts_are_one_whole():
         assert np.array_equal(shape(saved(Image.fromarray(labels + np.uint8(low)))), DISC)
     with pytest.raises(UnreadableImage, match=r"m\.png: 3 values, and nothing says which"):
         shape(saved(Image.fromarray(labels)), whole=False)
+
+
+def numbered(count: int) -> np.ndarray:
+    """So many lesions of some pixels each, numbered from 1, as labelling programs leave them."""
+    ids = np.zeros((180, 260), np.int32)
+    for i in range(count):
+        y, x = divmod(i, 20)
+        ids[5 + 14 * y : 11 + 14 * y - i % 3, 5 + 12 * x : 10 + 12 * x] = i + 1
+    return ids
+
+
+@pytest.mark.parametrize("count", [15, 17, 40, 60, 200])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4"])
+def test_numbered_lesions_are_all_read(count, dtype):
+    ids = numbered(count).astype(dtype)
+    image_format = "TIFF" if dtype == "i4" else "PNG"
+    assert np.array_equal(shape(saved(Image.fromarray(ids), image_format)), ids > 0)
+    with pytest.raises(UnreadableImage):
+        shape(saved(Image.fromarray(numbered(count).astype(np.uint8)), "JPEG", quality=95))
+
+
+def test_numbered_lesions_may_touch_and_be_in_colours():
+    ids = numbered(60)
+    colours = np.random.default_rng(0).integers(60, 256, (61, 3), np.uint8)
+    colours[0] = 0
+    assert np.array_equal(shape(saved(Image.fromarray(colours[ids]))), ids > 0)
+    ids[:, 10:12] = np.where(ids[:, 9:10], ids[:, 9:10] + 60, 0)
+    assert np.array_equal(shape(saved(Image.fromarray(ids.astype(np.uint8)))), ids > 0)
+
+
+@pytest.mark.parametrize("high", [1, 30, 40])
+def test_a_jpeg_of_two_dark_tones_is_refused_and_not_empty(high):
+    with pytest.raises(UnreadableImage, match=r"m\.png: many values that are not two tones"):
+        shape(saved(in_two(0, high), "JPEG", quality=95))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "RGBA", "I;16"])
