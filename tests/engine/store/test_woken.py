@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.store.commits import Folder, read_commits
@@ -93,22 +94,23 @@ def pause(victim: str, driver: subprocess.Popen, out: Path, rng: random.Random) 
             wait_for(lambda: closing.stat().st_mtime_ns != before, driver, "no card")
         else:
             time.sleep(rng.uniform(0, 1.5))
-    if victim == "driver":
-        chosen = [driver.pid]
-    else:
-        name = "MapWorker" if victim == "worker" else "Write"
-        pids = []
+    pids: list[int] = []
 
-        def seen() -> bool:
+    def seen() -> bool:
+        if victim == "driver":
+            # The command itself, below the process that takes its signals.
+            pids[:] = [each.pid for each in psutil.Process(driver.pid).children()]
+        else:
+            name = "MapWorker" if victim == "worker" else "Write"
             pids[:] = [pid for pid, said in below(driver.pid).items() if name in said]
-            return bool(pids)
+        return bool(pids)
 
+    with suppress(psutil.NoSuchProcess):
         wait_for(seen, driver, f"no {victim}")
-        chosen = pids
-    for pid in chosen:
+    for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
-    return chosen
+    return pids
 
 
 def contents(out: Path) -> dict[str, str]:
