@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from engine import registry
+from engine import cpu, registry
 from engine.gates.privacy import Reference
 from engine.models.card import PRIVACY, write_card
 from engine.phantom.render import draw
@@ -39,6 +39,13 @@ def model(tmp_path):
     shutil.copytree(registry.WEIGHTS / "debug", folder)
     write_card(folder, {})
     return folder
+
+
+@pytest.fixture
+def as_workers_are(monkeypatch):
+    """The switches that a worker of a new plan is started with."""
+    for name, value in cpu.switches(cpu.usual()).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ def worker_of(folder, plan):
     return DrawActor(str(folder), 1, None, Limits())
 
 
-def test_workers_judge_with_the_reference(calibrated, tmp_path):
+def test_workers_judge_with_the_reference(calibrated, tmp_path, as_workers_are):
     model, house = calibrated
     ends = []
     for name, reference in (("own", None), ("house", house)):
@@ -102,7 +109,7 @@ def test_workers_judge_with_the_reference(calibrated, tmp_path):
     assert ends == [(None, None), ("gate", "copy")]
 
 
-def test_a_folder_keeps_to_its_reference(calibrated, tmp_path):
+def test_a_folder_keeps_to_its_reference(calibrated, tmp_path, as_workers_are):
     model, house = calibrated
     out = tmp_path / "o"
     plan, _ = make_plan(request(model, out, reference=house))
