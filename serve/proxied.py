@@ -1,4 +1,5 @@
-"""What Ray Serve's own HTTP proxy says when the half that speaks HTTP is gone, in OpenAI's form.
+"""What we make of Ray Serve's own HTTP proxy: its door is bounded, and what it says when the half
+that speaks HTTP is gone is in OpenAI's form.
 
 Ray calls `middlewares` in the proxy where the variable VARIABLE names it.
 """
@@ -16,7 +17,10 @@ OWN = "/-/"
 
 
 def middlewares() -> list[Middleware]:
-    """What the proxy puts between itself and its clients."""
+    """What the proxy puts between itself and its clients, whose door it bounds before it opens."""
+    from serve.door import bound
+
+    bound()
     return [Middleware(Worded)]
 
 

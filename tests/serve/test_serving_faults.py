@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -54,6 +55,13 @@ def test_above_the_queue_clients_are_told_when_to_come_back_and_all_are_served_t
         answers = list(pool.map(lambda _: ask(patient).data, range(CLIENTS)))
     images = [[each.b64_json for each in answer] for answer in answers]
     assert all(each == images[0] for each in images)
+
+
+def test_the_proxy_takes_no_head_without_end(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        with pytest.raises(ConnectionError):
+            client.sendall(b"a: b\r\n" * 10_000_000)
 
 
 def test_a_killed_sampler_is_told_and_replaced(server):
