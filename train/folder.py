@@ -80,7 +80,7 @@ class RunFolder:
         A folder that has one must pass `check`. A UserError inside leaves a new folder as it was.
         """
         self.check(settings, data)
-        path = self.root / "run.json"
+        path, description = self.root / "run.json", _description(settings, data)
         new, made = not path.exists(), not self.root.exists()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class RunFolder:
                 lock.flush()
                 claim = self._take_over()
                 if new:
-                    write_json(path.with_suffix(".tmp"), _description(settings, data))
+                    write_json(path.with_suffix(".tmp"), description)
                     path.with_suffix(".tmp").replace(path)
             except OSError as error:
                 raise _unwritable(self.root, error) from error
@@ -301,9 +301,14 @@ def _description(settings: Settings, data: list[str]) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     """What a source of data held when the run began: a table's content, a folder's listing."""
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    listing = sorted((str(p.relative_to(path)), p.stat().st_size) for p in path.rglob("*"))
+    try:
+        if path.is_file():
+            return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        # A link that leads nowhere is part of the listing and has no size.
+        sizes = ((p, p.stat().st_size if p.exists() else None) for p in path.rglob("*"))
+        listing = sorted((str(p.relative_to(path)), size) for p, size in sizes)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path, field="--data") from error
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
 
 

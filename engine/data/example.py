@@ -34,6 +34,8 @@ class Example:
     """The model that drew it, where the folder that it lies in tells."""
     size: int | None = None
     """Bytes of the file that it came as, where a listing tells."""
+    came_as: str | None = None
+    """The name of that file, where a row or a listing tells."""
     content: str | None = None
     """SHA-256 of the file that it came as, where a listing tells."""
     photograph: str | None = None
@@ -74,8 +76,8 @@ class Example:
 
     def read(self) -> Image.Image:
         """The decoded RGB image."""
-        return decode(self.read_bytes(), str(self.path))
+        return decode(self.read_bytes(), self.place)
 
     def picture(self) -> Picture:
         """The decoded image with what its file says of it."""
-        return picture(self.read_bytes(), str(self.path))
+        return picture(self.read_bytes(), self.place)

@@ -42,29 +42,33 @@ _UNKNOWN = frozenset(
         "?",
     )
 )
-_WHOLE = re.compile(r"(\d+)(?:\.0+|,0)")
-_SCIENTIFIC = re.compile(r"(\d)(?:[.,](\d+))?e\+(\d{2,3})")
-"""As sheets and columns of floats write long numbers."""
+_WRAPPING = re.compile(r"""^(?:=(?="))?(?:b(?=['"]))?['"]*(?:\+(?=\d))?|['"]+$""")
+"""What sheets and programs write round an id that is text, and the sign of a number."""
+_WHOLE = re.compile(r"(\d+)(?:\.0*|,0)")
+_SCIENTIFIC = re.compile(r"([1-9]\d*)(?:[.,](\d*))?e\+?(\d{1,3})")
+"""As sheets, programs and columns of floats write long numbers."""
 _JOINERS = re.compile(r"[-_\u2010-\u2015\u2212]+")
 
 
 def patient_key(patient_id: str | None) -> str | None:
     """A patient's id as people mean it, to compare by; None where it says that it is unknown.
 
-    12, " 12 ", 12.0, 1.2e+01 and full-width digits are one, and so are P-12 and p_12: case, blanks,
-    signs without width and Unicode form do not matter. 7 and 007 stay two (`doubtful_patients`).
+    12, " 12 ", 12.0, +12, '12, ="12", 1.2e+01, 1.2E1 and full-width digits are one, and so are P-12
+    and p_12: case, blanks, signs without width and Unicode form do not matter. 7 and 007 stay two
+    (`doubtful_patients`).
     """
     if patient_id is None:
         return None
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", patient_id).casefold())
     seen = (c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc"))
     text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in seen)
+    text = _WRAPPING.sub("", text)
     if text in _UNKNOWN:
         return None
     if whole := _WHOLE.fullmatch(text):
         return whole[1]
     if long := _SCIENTIFIC.fullmatch(text):
-        digits, length = long[1] + (long[2] or "").rstrip("0"), int(long[3]) + 1
+        digits, length = long[1] + (long[2] or "").rstrip("0"), len(long[1]) + int(long[3])
         return digits.ljust(length, "0") if len(digits) <= length else text
     return _JOINERS.sub("-", text)
 

@@ -12,6 +12,8 @@ held-out one flatters, and so it is held out of nothing.
 
 from __future__ import annotations
 
+from pathlib import PureWindowsPath
+
 from engine.data.example import Example
 
 SAME_EYE = {
@@ -28,17 +30,26 @@ SAME_EYE = {
 """Test photographs of IDRiD, and the train photograph of the same eye. Names of the segmentation
 set are as published; those of the grading set carry their split, since both splits there count from
 one."""
-_SOURCES = (None, "idrid")
-_EYES = {**{taught: taught for taught in SAME_EYE.values()}, **SAME_EYE}
+
+
+def _key(name: str) -> str:
+    """A file's name without folders and ending, as any program writes it."""
+    return PureWindowsPath(name).stem.casefold()
+
+
+_HELD_OUT = {_key(held_out): taught for held_out, taught in SAME_EYE.items()}
+_EYES = {_key(taught): taught for taught in SAME_EYE.values()} | _HELD_OUT
 
 
 def published_eye(example: Example) -> str | None:
     """The name of the eye that a published photograph shows, where another shows it too."""
-    if example.annotation.source not in _SOURCES:
-        return None
-    return _EYES.get(example.path.name)
+    return _EYES.get(_name(example))
 
 
 def teaches_elsewhere(example: Example) -> bool:
     """Whether this held-out photograph shows an eye of its own set's train split."""
-    return example.path.name in SAME_EYE and published_eye(example) is not None
+    return _name(example) in _HELD_OUT
+
+
+def _name(example: Example) -> str:
+    return _key(example.came_as or example.path.name)

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 
 from engine.kinds import DICOM, kind_of_file
+from engine.schema import UserError
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -24,11 +25,11 @@ def named_file(folder: Path, name: str) -> tuple[Path, str | None]:
     """The file that `name` names below a folder, and what is wrong with it in words; None for a
     regular file. Nothing is read of a photograph, so thousands are checked within seconds."""
     path = folder / name
-    problem = _problem(path)
+    problem = problem_of(path)
     if problem is None:
         return path, None
     others = (folder / form for form in _forms(name))
-    return next(((other, None) for other in others if _problem(other) is None), (path, problem))
+    return next(((other, None) for other in others if problem_of(other) is None), (path, problem))
 
 
 def what_is_there(path: Path) -> str:
@@ -41,19 +42,25 @@ def what_is_there(path: Path) -> str:
     return f"; {' and '.join(found[:3])} {'are' if found[1:] else 'is'} there" if found else ""
 
 
-def dicom_among(files: list[Path]) -> str:
-    """In words, that some of the first of these files are DICOM; empty if none is."""
-    count = sum(kind_of_file(file) is DICOM for file in files[:_LOOKED_AT])
-    if not count:
-        return ""
-    some = "at least " if len(files) > _LOOKED_AT else ""
-    return f"{some}{count} of them are DICOM, which is not read yet: export JPEG, PNG or TIFF"
+def is_image(file: Path) -> bool:
+    """By its name; what is hidden is some program's own."""
+    return file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".")
 
 
-_LOOKED_AT = 50
+def files_below(root: Path) -> tuple[list[Path], int]:
+    """All files in a folder and its folders, and how many of these folders are passed over: hidden
+    ones and links. Raises UserError by name for one that cannot be read."""
+    found, passed = [], 0
+    for folder, inner, names in os.walk(root, onerror=_locked):
+        found += [Path(folder, name) for name in names]
+        entered = [name for name in inner if name[0] != "." and not Path(folder, name).is_symlink()]
+        passed += len(inner) - len(entered)
+        inner[:] = entered
+    return found, passed
 
 
-def _problem(path: Path) -> str | None:
+def problem_of(path: Path) -> str | None:
+    """In words, why this is no regular file that may be read; None where it is one."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -71,6 +78,22 @@ def _problem(path: Path) -> str | None:
     if path.suffix.lower() not in IMAGE_ENDINGS and (kind := kind_of_file(path)) is DICOM:
         return f"is {kind.words}: {path}"
     return None
+
+
+def dicom_among(files: list[Path]) -> str:
+    """In words, that some of the first of these files are DICOM; empty if none is."""
+    count = sum(kind_of_file(file) is DICOM for file in files[:_LOOKED_AT])
+    if not count:
+        return ""
+    some = "at least " if len(files) > _LOOKED_AT else ""
+    return f"{some}{count} of them are DICOM, which is not read yet: export JPEG, PNG or TIFF"
+
+
+_LOOKED_AT = 50
+
+
+def _locked(error: OSError) -> None:
+    raise UserError(f"cannot be read: {error.strerror}", file=error.filename) from error
 
 
 def _forms(name: str) -> Iterator[str]:

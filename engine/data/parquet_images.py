@@ -5,6 +5,7 @@ beside any other fields (the Hugging Face `Image` feature among them).
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from engine.files import require_regular
-from engine.labels import SPLITS, label_value
+from engine.labels import COLUMNS, SPLITS, label_value
 from engine.schema import LABEL_NAMES, LABELS, Annotation, UserError
 
 COLUMN = "image"
@@ -23,6 +24,8 @@ _TEXTS = ("source", "split", "caption")
 _READ = (*LABEL_NAMES, *_TEXTS, "patient_id")
 _BINARY_LABELS = frozenset(label.name for label in LABELS if label.highest == 1)
 _ROWS_AT_ONCE = 64
+_NEARLY = 0.82
+"""So alike are `patient` and `patient_id`, and a column and its slips of the pen."""
 
 
 def image_bytes(value: Any) -> bytes:
@@ -32,7 +35,7 @@ def image_bytes(value: Any) -> bytes:
 
 def described_rows(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """For each row the bytes of its photograph, and what is told of it: `annotation`, `split`,
-    `caption` and `patient_id`, each None where unknown.
+    `caption`, `patient_id` and the file that it `came_as`, each None where unknown.
 
     Raises UserError, by row, for a file that is no such Parquet file and for wrong values.
     """
@@ -40,12 +43,17 @@ def described_rows(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
         require_regular(file)
         with pq.ParquetFile(file) as opened:
             _check(opened.schema_arrow)
+            _refuse_nearly_ours(opened.schema_arrow.names, file)
             known = [name for name in _READ if name in opened.schema_arrow.names]
             number = 0
             for batch in opened.iter_batches(_ROWS_AT_ONCE, columns=[COLUMN, *known]):
                 for record in batch.to_pylist():
-                    image = image_bytes(record.pop(COLUMN))
-                    yield image, _described(record, f"{file}: row {number}")
+                    value, where = record.pop(COLUMN), f"{file}: row {number}"
+                    name = value.get("path") if isinstance(value, dict) else None
+                    image = image_bytes(value)
+                    if name and not image:
+                        raise _only_named(name, where)
+                    yield image, {"came_as": name, **_described(record, where)}
                     number += 1
     except (pa.ArrowException, OSError, KeyError) as error:
         raise UserError(
@@ -78,6 +86,36 @@ def _check(schema: pa.Schema) -> None:
         is_bytes = _holds_bytes(kind)
     if not is_bytes:
         raise KeyError(f"the image column holds {kind}, no bytes and no struct with `bytes`")
+
+
+def _refuse_nearly_ours(names: list[str], file: Path) -> None:
+    """Raise UserError for a column that is one of ours but for its spelling: passed over, it would
+    let a test split teach."""
+    for name in names:
+        if name in COLUMNS or name == COLUMN:
+            continue
+        plain = "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+        if near := difflib.get_close_matches(plain, COLUMNS, n=1, cutoff=_NEARLY):
+            raise UserError(
+                f"unknown column {name!r}, did you mean {near[0]!r}?",
+                file=file,
+                field=name,
+                expected=f"{near[0]}, or a name that is not nearly ours",
+            )
+
+
+def _only_named(name: str, where: str) -> UserError:
+    return UserError(
+        f"names a file ({name}) and holds no bytes",
+        file=where,
+        field=COLUMN,
+        expected="the photograph's bytes (Hugging Face: map `embed_table_storage` over it first)",
+    )
+
+
+def passed_over(file: Path) -> list[str]:
+    """The columns of a Parquet file that nothing is read from."""
+    return [name for name in pq.read_schema(file).names if name not in (COLUMN, *_READ)]
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

@@ -18,7 +18,14 @@ from PIL import Image
 
 from engine.data.example import Example
 from engine.data.identity import patient_key
-from engine.data.named import IMAGE_ENDINGS, dicom_among, named_file, same_name, what_is_there
+from engine.data.named import (
+    dicom_among,
+    files_below,
+    is_image,
+    named_file,
+    same_name,
+    what_is_there,
+)
 from engine.data.parquet_images import described_rows
 from engine.files import read_regular
 from engine.labels import LabelRow, read_table
@@ -84,7 +91,7 @@ def find(images: str) -> Found:
     files = [file.absolute() for file in files]
     if all(file.suffix.lower() == ".parquet" for file in files):
         return _some(Found(root, sorted(_rows(root, files), key=_place)), images)
-    chosen = files if path.is_file() else [file for file in files if _is_image(file)]
+    chosen = files if path.is_file() else [file for file in files if is_image(file)]
     listed = sorted((_listed(root, file) for file in chosen), key=_place)
     return _some(Found(root, listed, len(files) - len(chosen)), images)
 
@@ -225,26 +232,11 @@ def _place(listed: Listed) -> tuple[str, int]:
 
 
 def _below(root: Path) -> Found:
-    images, unknown, others = [], [], 0
-    for folder, inner, names in os.walk(root, onerror=_locked):
-        files = [Path(folder, name) for name in names]
-        found = [path for path in files if _is_image(path) and path.exists()]
-        entered = [name for name in inner if name[0] != "." and not Path(folder, name).is_symlink()]
-        images += found
-        unknown += [path for path in files if not _is_image(path)]
-        others += len(files) - len(found) + len(inner) - len(entered)
-        inner[:] = entered
+    files, folders = files_below(root)
+    images = [path for path in files if is_image(path) and path.exists()]
+    unknown = [path for path in files if not is_image(path)]
     listed = sorted((_listed(root, path) for path in images), key=_place)
-    return Found(root, listed, others, dicom_among(unknown))
-
-
-def _locked(error: OSError) -> None:
-    raise UserError(f"cannot be read: {error.strerror}", file=error.filename) from error
-
-
-def _is_image(file: Path) -> bool:
-    """By its name; what is hidden is some program's own."""
-    return file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".")
+    return Found(root, listed, folders + len(files) - len(images), dicom_among(unknown))
 
 
 def _listed(root: Path, file: Path) -> Listed:

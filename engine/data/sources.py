@@ -13,16 +13,25 @@ import pyarrow.parquet as pq
 
 from engine.data.example import Example
 from engine.data.identity import contradictions, doubtful_patients, recognised
-from engine.data.named import IMAGE_ENDINGS, dicom_among, named_file, what_is_there
-from engine.data.parquet_images import described_rows
+from engine.data.named import (
+    dicom_among,
+    files_below,
+    is_image,
+    named_file,
+    problem_of,
+    what_is_there,
+)
+from engine.data.parquet_images import described_rows, passed_over
 from engine.data.phantoms import NAME, phantom_examples
 from engine.labels import LabelRow, read_table
-from engine.schema import LABEL_NAMES, Annotation, UserError, first_of
+from engine.schema import LABEL_NAMES, Annotation, UserError, first_of, row_schema
 from engine.store.commits import Folder, read_commits
 from engine.store.identify import maker_of
-from engine.store.listing import Listed, listing_of, pick
+from engine.store.listing import listing_of, pick
 from engine.store.plan import CaptionPlan, Plan, read_any_plan
 from engine.store.verify import gaps
+
+_SHOWN = 200
 
 
 def read_examples(data: list[str]) -> list[Example]:
@@ -63,8 +72,21 @@ def _tell_slips(examples: Sequence[Example]) -> None:
             )
 
 
-def _read_source(source: str) -> Iterator[Example]:
+def _read_source(source: str) -> list[Example]:
+    """UserError for what may not be looked at, wherever it lies."""
+    if not source.strip():
+        raise UserError("is empty", field="--data", expected="a CSV or a folder of images")
     path = Path(source)
+    try:
+        return list(_examples_of(source, path))
+    except OSError as error:
+        # The name may be longer than a screen.
+        where = str(error.filename or path)[:_SHOWN]
+        problem = f"cannot be read: {error.strerror or error}"
+        raise UserError(problem, file=where, field="--data") from error
+
+
+def _examples_of(source: str, path: Path) -> Iterator[Example]:
     if source.partition(":")[0] == NAME and not path.exists():
         yield from phantom_examples(source)
     elif not path.exists():
@@ -116,18 +138,32 @@ def _example(row: LabelRow, table: Path, hint: bool) -> Example:
 
 
 def _read_parquet(path: Path) -> Iterator[Example]:
+    root = path.absolute().parent.parent
+    if path.absolute().parent == Folder(root).parts and (root / "plan.json").is_file():
+        problem = "is a part of a data set folder"
+        raise UserError(problem, file=path, field="--data", expected=f"the folder {root}")
+    photographs = 0
     for row, (image, told) in enumerate(described_rows(path)):
         maker = maker_of(io.BytesIO(image)) if image else None
-        yield Example(path=path, row=row, size=len(image), drawn_by=maker, **told)
+        photographs += maker is None
+        yield Example(path=path, row=row, size=len(image) or None, drawn_by=maker, **told)
+    others = passed_over(path)
+    if photographs and set(row_schema().names) <= set(pq.read_schema(path).names):
+        _tell_unlisted(path, "the list of photographs")
+    elif others:
+        print(f"{path}: nothing is read from the columns {', '.join(others)}", file=sys.stderr)
 
 
-def _read_folder(path: Path) -> Iterator[Example]:
-    files = sorted(path.rglob("*"))
-    images = [file for file in files if file.suffix.lower() in IMAGE_ENDINGS]
-    for image in images:
-        yield Example(path=image, annotation=Annotation())
+def _read_folder(path: Path) -> list[Example]:
+    files = sorted(files_below(path)[0])
+    images = [file for file in files if is_image(file)]
+    problems = [problem for image in images if (problem := problem_of(image)) is not None]
+    if problems:
+        wrong = [UserError(problem, file=path, field="--data") for problem in problems]
+        raise first_of(wrong, "files cannot be read")
     if not images and (told := dicom_among(files)):
         raise UserError(f"no photographs: {told}", file=path, field="--data")
+    return [Example(path=image, annotation=Annotation()) for image in images]
 
 
 def _read_data_set(path: Path) -> Iterator[Example]:
@@ -137,10 +173,11 @@ def _read_data_set(path: Path) -> Iterator[Example]:
     if words := gaps(folder).words:
         print(f"{path}: {words}", file=sys.stderr)
     model = plan.model if isinstance(plan, Plan) else None
+    listing = _listing(path, plan)
     for part in map(folder.part_of, read_commits(folder)[0]):
         for row, values in enumerate(_rows(part, with_images=model is None)):
             annotation = Annotation(**{n: values[n] for n in (*LABEL_NAMES, "source")})
-            came_as = _listed(path, plan, values["index"])
+            came_as = next(pick(listing, [values["index"]])) if listing else None
             yield Example(
                 path=part,
                 row=row,
@@ -149,17 +186,29 @@ def _read_data_set(path: Path) -> Iterator[Example]:
                 caption=values["caption"],
                 drawn_by=model or maker_of(io.BytesIO(values["image"]["bytes"])),
                 size=came_as.bytes if came_as else None,
+                came_as=came_as.path if came_as else None,
                 content=came_as.sha256 if came_as else None,
             )
 
 
-def _listed(root: Path, plan: Plan | CaptionPlan | None, index: int) -> Listed | None:
-    """The photograph that a row was made of; None for what was drawn, and where a folder was passed
-    on without the list of its photographs."""
+def _listing(root: Path, plan: Plan | CaptionPlan | None) -> Path | None:
+    """The list of the photographs that rows were made of; None for what was drawn, and, which is
+    said, where a folder was passed on without it."""
     if not isinstance(plan, CaptionPlan):
         return None
     file = listing_of(root, plan.images_sha256)
-    return next(pick(file, [index])) if file.is_file() else None
+    if file.is_file():
+        return file
+    _tell_unlisted(root, file.name)
+    return None
+
+
+def _tell_unlisted(where: Path, missing: str) -> None:
+    print(
+        f"{where}: {missing} is not there, so nobody knows which photographs its rows were "
+        "made of: one that is held out elsewhere teaches here, unless its patient_id tells",
+        file=sys.stderr,
+    )
 
 
 def _rows(part: Path, with_images: bool) -> Iterator[dict[str, Any]]:

@@ -186,6 +186,27 @@ def test_a_table_that_changed_since_the_run_began_is_refused(tmp_path):
         folder.check(SETTINGS, [str(table)])
 
 
+def test_a_link_that_leads_nowhere_is_no_fault_of_the_run_folder(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "notes.txt").symlink_to(data / "nowhere")
+    folder = RunFolder(tmp_path / "run")
+    with folder.claimed(SETTINGS, [str(data)]):
+        pass
+    folder.check(SETTINGS, [str(data)])
+    (data / "nowhere").write_text("now there")
+    with pytest.raises(UserError, match="data is"):
+        folder.check(SETTINGS, [str(data)])
+
+
+def test_data_that_cannot_be_read_is_told_before_a_folder_is_made(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    told = pytest.raises(UserError, match="--data: cannot be read: File name too long")
+    with told, folder.claimed(SETTINGS, ["n" * 5000]):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_folder_cannot_be_a_file(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(UserError, match="--out: is a file"):

@@ -10,6 +10,8 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -41,6 +43,16 @@ CASES = Path(__file__).parents[4] / "shared" / "cases"
         ("120000", "1.2e+05"),
         ("120000", "1.20E+05"),
         ("120000", "1,2E+05"),
+        ("12345678", "1.2345678E7"),
+        ("100000", "1E5"),
+        ("12", "12."),
+        ("12", "+12"),
+        ("12", "'12"),
+        ("12", '="12"'),
+        ("12", "b'12'"),
+        ("P12", "b'P12'"),
+        ("12", '"12.0"'),
+        ("12", "12e0"),
         ("Müller", unicodedata.normalize("NFD", "MÜLLER")),
         ("straße", "STRASSE"),
         ("p 12", "P12"),
@@ -54,7 +66,18 @@ def test_ids_of_one_patient(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("7", "007"), ("1-12", "11-2"), ("12.5", "12"), ("A1", "B1"), ("12", "120"), ("1.10", "1.1")],
+    [
+        ("7", "007"),
+        ("1-12", "11-2"),
+        ("12.5", "12"),
+        ("A1", "B1"),
+        ("12", "120"),
+        ("1.10", "1.1"),
+        ("b12", "12"),
+        ("=12", "12"),
+        ("007", "7e0"),
+        ("o'neil", "oneil"),
+    ],
 )
 def test_ids_of_two_patients(one, other):
     assert patient_key(one) != patient_key(other)
@@ -132,8 +155,9 @@ def test_what_stands_there_twice_and_differs_is_told(folder, capsys):
     assert "copy.bmp" in said
 
 
-def test_captioned_photographs_are_known_as_the_files_that_they_were(folder):
-    """A caption folder keeps pixels in other bytes; its listing tells which file each was."""
+@pytest.fixture
+def captioned(folder):
+    """A captioned folder, of a.bmp and of a file that is gone: it keeps pixels in other bytes."""
     data = (folder / "a.bmp").read_bytes()
     listed = [
         Listed("a.bmp", len(data), sha256=hashlib.sha256(data).hexdigest()),
@@ -164,8 +188,52 @@ def test_captioned_photographs_are_known_as_the_files_that_they_were(folder):
     attempt = take_attempt(made, 2).number
     write_outcomes(made, attempt, plan.fingerprint, as_outcomes(columns, 2))
     (folder / "test.csv").write_text("file,split\na.bmp,test\n")
-    examples = read_examples([str(root), str(folder / "test.csv")])
+    return root
+
+
+def test_captioned_photographs_are_known_as_the_files_that_they_were(folder, captioned):
+    examples = read_examples([str(captioned), str(folder / "test.csv")])
     assert [each.row for each in splits.teaching(examples)] == [1]
+    assert [each.came_as for each in examples] == ["a.bmp", "gone.bmp", None]
+
+
+def test_captions_whose_listing_is_gone_are_told(folder, captioned, capsys):
+    (part,) = (captioned / "parts").glob("*.parquet")
+    with pytest.raises(
+        UserError, match=r"--data: is a part of .* \(expected the folder .*captioned"
+    ):
+        read_examples([str(part)])
+    shutil.copy(part, folder / "alone.parquet")
+    next(captioned.glob("images-*.parquet")).unlink()
+    for source, missing in ((captioned, "images-"), (folder / "alone.parquet", "the list of")):
+        read_examples([str(source), str(folder / "test.csv")])
+        told = capsys.readouterr().err
+        assert f"{source}: {missing}" in told
+        assert "one that is held out elsewhere teaches here" in told
+
+
+@pytest.mark.parametrize("source", ["idrid", "IDRiD", "kowa", ""])
+@pytest.mark.parametrize("taught", ["train_IDRiD_354.jpg", "TRAIN_idrid_354.PNG"])
+def test_pairs_of_published_sets_are_known_however_they_are_written(folder, source, taught):
+    for held_out in ("IDRiD_55.jpg", "idrid_55.tif", "IDRiD_55.JPG"):
+        for old, new in (("a.bmp", taught), ("b.bmp", held_out)):
+            shutil.copy(folder / old, folder / new)
+        lines = [f"{taught},train,{source}", f"{held_out},test,{source}", f"c.bmp,train,{source}"]
+        (folder / "t.csv").write_text("file,split,source\n" + "\n".join(lines) + "\n")
+        examples = read_examples([str(folder / "t.csv")])
+        assert [each.path.name for each in splits.teaching(examples)] == ["c.bmp"]
+        assert splits.held_out(examples) == []
+
+
+def test_pairs_of_published_sets_are_known_as_rows_too(folder):
+    names = ["a\\train_IDRiD_354.jpg", "x/IDRiD_55.jpg", "c.jpg"]
+    files = [(folder / f"{name}.bmp").read_bytes() for name in "abc"]
+    rows = [{"bytes": data, "path": name} for data, name in zip(files, names)]
+    columns = {"image": rows, "split": ["train", "test", "train"], "source": ["idrid"] * 3}
+    pq.write_table(pa.table(columns), folder / "t.parquet")
+    examples = read_examples([str(folder / "t.parquet")])
+    assert [each.row for each in splits.teaching(examples)] == [2]
+    assert splits.held_out(examples) == []
 
 
 @pytest.mark.parametrize(

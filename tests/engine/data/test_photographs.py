@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from engine.data import photographs
+from engine.data import photographs, splits
 from engine.data.example import UnreadableImage
 from engine.data.photographs import differing, find, hashed, labelled, read
 from engine.data.sources import read_examples
@@ -163,6 +163,55 @@ def test_wrong_labels_in_parquet_are_told_by_row(tmp_path, column, why):
     file = parquet(tmp_path / "a.parquet", [{"bytes": b"x", "path": None}] * 2, column.items())
     with pytest.raises(UserError, match=why):
         find(str(file))
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("Split", "split"),
+        ("SPLIT", "split"),
+        ("Patient_ID", "patient_id"),
+        ("patient id", "patient_id"),
+        ("PatientId", "patient_id"),
+        ("patient", "patient_id"),
+        ("dr_grad", "dr_grade"),
+        (" source", "source"),
+    ],
+)
+def test_a_column_of_parquet_that_is_nearly_ours_is_refused(tmp_path, column, meant):
+    rows = [{"bytes": b"x", "path": None}]
+    file = parquet(tmp_path / "a.parquet", rows, {column: ["test"]}.items())
+    for reading in (find, lambda name: read_examples([name])):
+        with pytest.raises(UserError) as error:
+            reading(str(file))
+        assert f"a.parquet: {column}: unknown column {column!r}, did you mean {meant!r}?" in str(
+            error.value
+        )
+
+
+def test_foreign_columns_of_parquet_are_told(tmp_path, capsys):
+    rows = [{"bytes": b"x", "path": None}]
+    foreign = ("label", "file_name", "image_id", "age", "fold", "camera", "mask_disc")
+    file = parquet(tmp_path / "a.parquet", rows, {name: ["x"] for name in foreign}.items())
+    assert len(read_examples([str(file)])) == 1
+    told = f"a.parquet: nothing is read from the columns {', '.join(foreign)}\n"
+    assert capsys.readouterr().err.endswith(told)
+
+
+def test_rows_of_parquet_that_hold_no_bytes_are_told(tmp_path):
+    rows = [{"bytes": b"torn", "path": "a.jpg"}, {"bytes": None, "path": "b.jpg"}]
+    file = parquet(tmp_path / "a.parquet", rows)
+    for reading in (find, lambda name: read_examples([name])):
+        with pytest.raises(UserError, match=r"a\.parquet: row 1: image: names a file \(b\.jpg\)"):
+            reading(str(file))
+
+
+def test_rows_of_parquet_without_an_image_are_several_photographs(tmp_path):
+    file = parquet(tmp_path / "a.parquet", [None, None], {"split": ["train", "test"]}.items())
+    examples = read_examples([str(file)])
+    assert [each.row for each in splits.teaching(examples)] == [0]
+    with pytest.raises(UnreadableImage, match=r"a\.parquet, row 0: not an image"):
+        examples[0].read()
 
 
 def as_others_write(file):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,13 +33,25 @@ def segmenter():
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """Eight small files, one of them torn."""
-    folder = tmp_path_factory.mktemp("eyes")
-    for i in range(7):
-        image = draw(Annotation(dr_grade=0), i, 64).image
-        Image.fromarray(image).save(folder / f"{i}.png")
-    (folder / "torn.png").write_bytes(b"torn")
-    return folder
+    """A folder for photographs."""
+    return tmp_path_factory.mktemp("eyes")
+
+
+@cache
+def drawn_eye(seed):
+    return draw(Annotation(dr_grade=0), seed, 64).image
+
+
+def photograph(folder, name, number, torn):
+    """A file of its own for every photograph, since one file is one photograph."""
+    file = folder / f"{name}{' torn' if torn else ''}.png"
+    if torn:
+        file.write_bytes(f"torn {name}".encode())
+    elif not file.exists():
+        image = drawn_eye(number % 7).copy()
+        image[0, 0] = list(hashlib.sha256(name.encode()).digest()[:3])
+        Image.fromarray(image).save(file)
+    return file
 
 
 def eyes(folder, split, count, positives=None, torn=0, **fields):
@@ -46,10 +60,11 @@ def eyes(folder, split, count, positives=None, torn=0, **fields):
     found = []
     for value, number in ((0, count), (1, count if positives is None else positives)):
         for i in range(number):
-            name = "torn.png" if i < torn else f"{i % 7}.png"
-            annotation = Annotation(is_gc=value, source=fields.get("source", "clinic"))
+            source = fields.get("source", "clinic")
+            file = photograph(folder, f"{source} {split} {value} {i}", i, torn=i < torn)
+            annotation = Annotation(is_gc=value, source=source)
             eye = f"{split} {value} {fields.get('eye', i)}"
-            found.append(Example(folder / name, annotation, split=split, patient_id=eye))
+            found.append(Example(file, annotation, split=split, patient_id=eye))
     return found
 
 
