@@ -141,6 +141,8 @@ def unknown_name(name: str, allowed: tuple[str, ...]) -> str:
 def _whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, str) and "_" in value:
+        return None  # Python's own way to part digits; in a table it is a slip.
     try:
         number = float(value)
         return int(number) if number == int(number) else None

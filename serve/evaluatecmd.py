@@ -198,6 +198,12 @@ def captions(
     _tell_taught(card, whole or [])
     examples = read_examples(data)
     captioned = worth.caption_all(describe_with(backend), examples, whole or [], say)
+    if not captioned:
+        raise UserError(
+            "no readable photograph of a test split, and none of --whole",
+            field="--data",
+            expected="a CSV with split test, or phantom:N",
+        )
     rows = worth.table(worth.readings(captioned, examples))
     statements = worth.table(worth.tallies(captioned))
     for row in statements:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -154,7 +155,7 @@ def _portable(settings: Settings) -> dict[str, Any]:
 
 def _absolute(entry: str) -> str:
     """A path that holds on a worker, whose folder is another; `phantom:COUNT` stays as it is."""
-    return str(Path(entry).resolve()) if Path(entry).exists() else entry
+    return str(Path(entry).resolve()) if os.path.exists(entry) else entry
 
 
 def _versions() -> dict[str, str]:

@@ -19,6 +19,7 @@ from PIL import Image
 from engine.data.example import Example
 from engine.data.identity import patient_key
 from engine.data.named import (
+    IMAGE_ENDINGS,
     dicom_among,
     files_below,
     is_image,
@@ -37,6 +38,8 @@ from engine.store.listing import Listed
 
 HASHING_THREADS = 4
 HASHED_AT_ONCE = 256
+_SHOWN = 200
+"""Characters of a name that is too long."""
 
 Tell = Callable[[int, int], None]
 """Called with photographs seen and photographs in all."""
@@ -73,6 +76,14 @@ def find(images: str) -> Found:
     """
     if not images.strip():
         raise UserError("is empty", field="--images", expected=_EXPECTED)
+    try:
+        return _find(images)
+    except OSError as error:
+        where, problem = str(error.filename or images)[:_SHOWN], f"cannot be read: {error.strerror}"
+        raise UserError(problem, file=where, field="--images", expected=_EXPECTED) from error
+
+
+def _find(images: str) -> Found:
     path = Path(images)
     if path.is_dir():
         if (path / "plan.json").is_file():
@@ -91,6 +102,9 @@ def find(images: str) -> Found:
     files = [file.absolute() for file in files]
     if all(file.suffix.lower() == ".parquet" for file in files):
         return _some(Found(root, sorted(_rows(root, files), key=_place)), images)
+    if path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS:
+        problem = f"is no image by its name (one ends in {', '.join(IMAGE_ENDINGS)})"
+        raise UserError(problem, file=images, field="--images", expected=_EXPECTED)
     chosen = files if path.is_file() else [file for file in files if is_image(file)]
     listed = sorted((_listed(root, file) for file in chosen), key=_place)
     return _some(Found(root, listed, len(files) - len(chosen)), images)

@@ -32,6 +32,7 @@ from engine.store.plan import CaptionPlan, Plan, read_any_plan
 from engine.store.verify import gaps
 
 _SHOWN = 200
+"""Characters of a name that is too long."""
 
 
 def read_examples(data: list[str]) -> list[Example]:
@@ -80,7 +81,6 @@ def _read_source(source: str) -> list[Example]:
     try:
         return list(_examples_of(source, path))
     except OSError as error:
-        # The name may be longer than a screen.
         where = str(error.filename or path)[:_SHOWN]
         problem = f"cannot be read: {error.strerror or error}"
         raise UserError(problem, file=where, field="--data") from error

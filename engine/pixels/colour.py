@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from engine.pixels.depth import bits_of, chunks, to_eight_bits
+from engine.pixels.depth import bits_of, chunks, refuse_signed, to_eight_bits
 from engine.pixels.refusal import Unclear
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
@@ -18,6 +18,7 @@ _PLAIN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "YCbCr
 _ROUNDING = 1
 _COARSE = 4
 """Levels: where a profile stretches neighbours of eight bits farther, 16 bits were needed."""
+_CODED_SRGB = bytes([1, 13, 0, 1])
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 
@@ -26,10 +27,11 @@ def photograph(image: Image.Image, data: bytes) -> Image.Image:
     """The one picture of a file as RGB. Raises Unclear."""
     if image.mode not in (*_PLAIN, "I", "F") and not image.mode.startswith("I;16"):
         raise Unclear(f"colours as {image.mode}: save it as RGB")
+    refuse_signed(image)
     image.load()
     profile = _profile(image, data)
     deep = bits_of(image, data) > 8
-    upright = to_eight_bits(image, data) if deep or image.mode in ("I", "F") else None
+    upright = to_eight_bits(image, data) if deep else None
     return _opaque(upright or ImageOps.exif_transpose(image), profile, deep)
 
 
@@ -118,11 +120,13 @@ def _profile(image: Image.Image, data: bytes) -> bytes | None:
     says in other ways that its colours are not sRGB."""
     if profile := image.info.get("icc_profile"):
         return bytes(profile)
-    named = [name for name, _ in chunks(data)] if image.format == "PNG" else []
-    if "icc_profile" in image.info or b"iCCP" in named:
+    told = dict(chunks(data)) if image.format == "PNG" else {}
+    if "icc_profile" in image.info or b"iCCP" in told:
         raise Unclear("its colour profile is broken: save it as sRGB")
-    if image.format == "PNG" and b"sRGB" not in named:
-        _refuse_other_lights(image, b"cICP" in named)
+    # What is coded so goes before all else that a PNG says.
+    coded = told.get(b"cICP", _CODED_SRGB) != _CODED_SRGB
+    if coded or (image.format == "PNG" and not {b"sRGB", b"cICP"} & told.keys()):
+        _refuse_other_lights(image, coded)
     if image.format == "BMP" and data[14:15] >= b"\x6c" and data[70:74] in (b"DEBM", b"KNIL"):
         raise Unclear("a BMP with a colour profile: save it as sRGB")
     if _says_adobe(image):

@@ -31,11 +31,8 @@ def bits_of(image: Image.Image, data: bytes) -> int:
 
 
 def to_eight_bits(image: Image.Image, data: bytes) -> Image.Image:
-    """The image with samples of eight bits; itself where they are. Raises Unclear for samples that
-    are no plain whole numbers, and where nothing says which of them is white."""
-    numbers = set(_tags(image, _FORMAT)) or {1}
-    if image.mode in ("I", "F") or not numbers <= {1, 4}:
-        raise Unclear("samples that are signed, fractions or of 32 bits: save it as 8-bit")
+    """The image with samples of eight bits; itself where they are. Raises Unclear where nothing
+    says which of them is white."""
     bits = bits_of(image, data)
     if bits <= 8:
         return image
@@ -50,6 +47,13 @@ def to_eight_bits(image: Image.Image, data: bytes) -> Image.Image:
         return made  # Its decoders turn it themselves.
     made.getexif()[ORIENTATION] = upright
     return ImageOps.exif_transpose(made)
+
+
+def refuse_signed(image: Image.Image) -> None:
+    """Raise Unclear for samples that are no plain whole numbers."""
+    numbers = set(_tags(image, _FORMAT)) or {1}
+    if image.mode in ("I", "F") or not numbers <= {1, 4}:
+        raise Unclear("samples that are signed, fractions or of 32 bits: save it as 8-bit")
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -40,6 +40,7 @@ from engine.pixels.opening import (
 )
 from engine.pixels.refusal import Unclear
 from engine.pixels.shape import shape_of
+from engine.pixels.whole import without_end
 
 REQUEST = struct.Struct("<cQ")
 """What is wanted, and the length of what lies in the shared memory: an image, or its path."""
@@ -58,7 +59,7 @@ def _pixels(image: Image.Image, told: dict[str, Any]) -> Answer:
 
 def _one(data: bytes) -> tuple[Image.Image, int]:
     """The one picture in a file, not yet decoded, and how to turn it."""
-    image = open_image(io.BytesIO(data))
+    image = open_image(io.BytesIO(without_end(data)))
     refuse_long(image)
     refuse_more_pictures(image)
     return image, orientation_of(image)

@@ -82,6 +82,8 @@ def _shape_in_alpha(values: np.ndarray, alpha: np.ndarray, whole: bool) -> np.nd
     levels = np.unique(alpha)
     soft = len(levels) > _FEW or _rings(levels)
     shape = np.asarray(alpha > alpha.max() // 2 if soft else alpha > 0)
+    if _border(shape[..., None]).mean() >= _MOSTLY:
+        raise Unclear("what is transparent lies within: it may be the shape or a hole")
     inside = _as_bytes(values)[shape].reshape(int(shape.sum()), -1)
     if np.ptp(inside, axis=0).max() > _RINGING and (not whole or inside.max(1).min() <= _RINGING):
         raise Unclear("one shape in its transparency and another in its colours")

@@ -131,7 +131,7 @@ def test_nothing_is_unknown(value):
     assert label_value("dr_grade", value) is None
 
 
-@pytest.mark.parametrize("value", [True, False, [1], {}, "one", 1.5])
+@pytest.mark.parametrize("value", [True, False, [1], {}, "one", 1.5, "0_1"])
 def test_what_is_no_number_is_refused(value):
     with pytest.raises(UserError, match="not a whole number"):
         label_value("dr_grade", value)

@@ -144,7 +144,7 @@ def test_a_held_out_photograph_of_a_known_training_eye_is_held_out_of_nothing():
     assert [e.path.name for e in splits.held_out(eyes)] == ["IDRiD_57.jpg"]
     assert not splits.teaching(eyes), "one eye, and it is in the test split"
     assert [e.path.name for e in splits.teaching(eyes[:1])] == [twin]
-    assert splits.held_out([eye("IDRiD_55.jpg", "test", "a clinic's own")])
+    assert not splits.held_out([eye("idrid_55.PNG", "test", "Kowa")]), "the name alone tells"
 
 
 def test_the_known_pairs_are_a_train_and_a_test_photograph_of_the_published_set():

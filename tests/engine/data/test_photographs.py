@@ -117,6 +117,18 @@ def test_no_name_is_not_the_folder_that_one_stands_in(tmp_path, monkeypatch, ima
         find(images)
 
 
+def test_a_table_is_no_image(tmp_path):
+    (tmp_path / "eyes.csv").write_text("file\na.png\n")
+    with pytest.raises(UserError, match=r"eyes\.csv: --images: is no image by its name"):
+        find(str(tmp_path / "eyes.csv"))
+
+
+def test_a_name_that_is_too_long_is_told():
+    with pytest.raises(UserError, match="--images: cannot be read: File name too long") as error:
+        find("n" * 5000)
+    assert len(str(error.value)) < 400
+
+
 def parquet(path, rows, extra=()):
     columns = {"image": pa.array(rows, IMAGE_TYPE), **dict(extra)}
     pq.write_table(pa.table(columns), path, row_group_size=2)

@@ -153,6 +153,14 @@ def test_a_png_of_another_gamma_is_refused():
             decode(other, "eye")
 
 
+def test_what_a_png_codes_goes_before_its_srgb():
+    data = with_chunk(saved(Image.fromarray(as_bytes(COLOURS)), "PNG"), b"sRGB", b"\0")
+    with pytest.raises(UnreadableImage, match="another gamma"):
+        decode(with_chunk(data, b"cICP", bytes([9, 16, 0, 1])), "eye")
+    for whole in (data, with_chunk(data, b"cICP", bytes([1, 13, 0, 1]))):
+        assert np.array_equal(decode(whole, "eye"), as_bytes(COLOURS))
+
+
 def sixteen(levels: np.ndarray, white: int, image_format: str, **options) -> bytes:
     samples = np.rint(levels * white).astype(np.uint16)
     if image_format == "PNG":
@@ -231,13 +239,13 @@ def test_16_bit_planes_are_refused_and_8_bit_planes_are_read():
                 mask(file.getvalue(), "eye")
 
 
-@pytest.mark.parametrize("dtype", ["f4", "i2", "u4", "i4"])
+@pytest.mark.parametrize("dtype", ["f4", "i2", "u4", "i4", "i1"])
 def test_samples_that_are_no_shades_are_refused(dtype):
     tifffile = pytest.importorskip("tifffile")
     for levels in (RAMP, COLOURS):
         file = io.BytesIO()
         kind = "rgb" if levels.ndim == 3 else "minisblack"
-        tifffile.imwrite(file, (levels * 1000).astype(dtype), photometric=kind)
+        tifffile.imwrite(file, (levels * 100).astype(dtype), photometric=kind)
         with pytest.raises(UnreadableImage):
             decode(file.getvalue(), "eye")
 

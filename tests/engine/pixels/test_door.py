@@ -92,6 +92,30 @@ def test_of_a_tiff_with_a_thumbnail_the_picture_is_read(first):
     assert np.array_equal(decode(file.getvalue(), "eye"), EYE)
 
 
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"subsampling": 0}])
+def test_a_jpeg_cut_short_is_refused_though_it_ends_as_a_whole_one(options):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG", **options)
+    for end in (whole, whole + b"trailing"):
+        assert np.array_equal(decode(end, "eye"), Image.open(io.BytesIO(whole)))
+    for share in (0.5, 0.95):
+        with pytest.raises(UnreadableImage, match="eye: not a readable image"):
+            decode(whole[: int(share * len(whole))] + b"\xff\xd9", "eye")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [True, False])
+def test_whole_jpegs_of_all_sizes_are_read_as_they_are(mode, progressive):
+    random = np.random.default_rng(0)
+    for size in (1, 7, 8, 9, 16, 17, 33):
+        for noise in (1, 255):
+            pixels = random.integers(0, noise + 1, (size, 40 - size, 3), np.uint8)
+            image = Image.fromarray(pixels).convert(mode)
+            data = saved(image, "JPEG", quality=1 + 99 * (size % 2), progressive=progressive)
+            right = Image.open(io.BytesIO(data)).convert("RGB")
+            assert np.array_equal(decode(data, "eye"), right)
+
+
 def progressive_without_end() -> bytes:
     """A JPEG of 64 million pixels whose one scan is told again and again."""
     data = saved(Image.new("L", (8000, 8000)), "JPEG", progressive=True)

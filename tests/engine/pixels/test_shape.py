@@ -198,6 +198,15 @@ def test_two_shapes_in_one_file_are_refused():
         shape(saved(image))
 
 
+def test_what_is_transparent_amid_an_opaque_ground_is_refused():
+    """It may be a shape that was cut out, or a hole."""
+    for outside in ((0, 0, 0, 255), (255, 255, 255, 255)):
+        with pytest.raises(UnreadableImage, match="what is transparent lies within"):
+            shape(saved(in_two(outside, (255, 255, 255, 0), "RGBA")))
+    with pytest.raises(UnreadableImage, match="what is transparent lies within"):
+        shape(saved(palette(0, 1, [0, 0, 0, 255, 255, 255]), transparency=1))
+
+
 @pytest.fixture
 def turned(tmp_path):
     """A photograph by its EXIF orientation, and a mask for it."""
