@@ -1,20 +1,67 @@
 """The model card: what a finished model folder says of itself, and the hash that binds it to its
-weights."""
+weights.
+
+A model folder may come from anybody: whatever is read of one goes through `files_of`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
+from engine.files import NotAFile, TooLarge, open_regular, read_regular
 from engine.schema import UserError
 
 CARD = "model_card.json"
 PRIVACY = "privacy.safetensors"
 """What the privacy gate keeps of the training set; it decides no pixel, and a plan names its hash
 apart."""
-_DECIDING = ("*.safetensors", "*.json", "*.txt")
+_DECIDING = (".safetensors", ".json", ".txt")
+MOST_FILES = 10_000
+MOST_TEXT = 64 << 20
+"""Bytes of a JSON file or a text: a large vocabulary has a third of it."""
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Every file below a model folder, sorted. Raises UserError for what would hold or fill whoever
+    reads it: a pipe, a device, a link to a folder (which no hash covers), a text or a number of
+    files that no model has.
+    """
+    found: list[Path] = []
+    try:
+        for place, folders, names in os.walk(folder, onerror=_raise):
+            for link in (path for name in folders if (path := Path(place, name)).is_symlink()):
+                raise NotAFile(0, "is a link to a folder", str(link))
+            found += (Path(place, name) for name in names)
+            if len(found) > MOST_FILES:
+                raise TooLarge(0, f"more than {MOST_FILES:,} files", str(folder))
+            for name in names:
+                _check(Path(place, name))
+    except OSError as error:
+        raise _unreadable(error, folder) from error
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _check(path: Path) -> None:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise NotAFile(0, "is no file", str(path))
+    if path.suffix in (".json", ".txt") and found.st_size > MOST_TEXT:
+        raise TooLarge(0, f"{found.st_size:,} bytes, over {MOST_TEXT:,}", str(path))
+
+
+def _unreadable(error: OSError, path: Path) -> UserError:
+    return UserError(
+        f"cannot be read: {error.strerror}", file=error.filename or path, expected="a file"
+    )
 
 
 def hash_folder(folder: Path) -> str:
@@ -24,12 +71,24 @@ def hash_folder(folder: Path) -> str:
     are left out.
     """
     digest = hashlib.sha256()
-    for file in sorted(f for ending in _DECIDING for f in folder.rglob(ending)):
+    for file in files_of(folder):
         name = file.relative_to(folder).as_posix()
-        if name not in (CARD, PRIVACY) and not name.startswith("private/"):
-            digest.update(name.encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        if not name.endswith(_DECIDING) or name in (CARD, PRIVACY) or name.startswith("private/"):
+            continue
+        digest.update(name.encode())
+        try:
+            digest.update(_hash(file))
+        except OSError as error:
+            raise _unreadable(error, file) from error
     return digest.hexdigest()
+
+
+def _hash(file: Path) -> bytes:
+    found = hashlib.sha256()
+    with open_regular(file) as data:
+        while piece := data.read(1 << 20):
+            found.update(piece)
+    return found.digest()
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
@@ -50,14 +109,7 @@ def verified_card(folder: Path) -> dict[str, Any]:
     """The card of a finished model; UserError where it cannot be read, or what lies beside it is
     not what it was written with."""
     path = folder / CARD
-    try:
-        card, digest = json.loads(path.read_text()), hash_folder(folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot be read: {error.strerror}", file=error.filename or path, expected="a file"
-        ) from error
-    except ValueError as error:
-        raise UserError("was cut or changed", file=path, expected="a model card") from error
+    card, digest = _parsed(path), hash_folder(folder)
     promised = card.get("weights_sha256") if isinstance(card, dict) else None
     if promised != digest:
         raise UserError(
@@ -72,4 +124,13 @@ def verified_card(folder: Path) -> dict[str, Any]:
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of a model folder; empty where it has none."""
     path = folder / CARD
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return _parsed(path) if path.exists() else {}
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(read_regular(path, MOST_TEXT))
+    except OSError as error:
+        raise _unreadable(error, path) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError("was cut or changed", file=path, expected="a model card") from error

@@ -4,13 +4,15 @@ to load it, told before any weight is read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.models.card import CARD, hash_folder
+from engine.files import read_regular
+from engine.models.card import CARD, MOST_TEXT, files_of, hash_folder
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 
 PIPELINE_CLASS = "RetinaForgePipeline"
@@ -38,6 +40,10 @@ class _Index(_Shape):
     def has_geometry(self) -> bool:
         """Of a component that it was saved without, a pipeline keeps the name and two nulls."""
         return any(self.geometry_encoder)
+
+
+class _Config(_Shape):
+    model_config = ConfigDict(extra="allow")
 
 
 class _Gan(_Shape):
@@ -157,12 +163,13 @@ def is_gan(folder: Path) -> bool:
     return (
         not (folder / INDEX).exists()
         and config.is_file()
-        and GAN_CLASS.encode() in config.read_bytes()
+        and GAN_CLASS.encode() in read_regular(config, MOST_TEXT)
     )
 
 
 def examine_gan(folder: Path) -> ModelFolder:
     """Read the folder of a `GeometryGan`, as `examine` does that of a pipeline."""
+    files_of(folder)
     config = _read(folder / "config.json", _Gan)
     if config.class_name != GAN_CLASS:
         raise UserError(
@@ -204,7 +211,7 @@ def _refuse_strangers(folder: Path) -> None:
     holds.
     """
     index = folder / INDEX
-    if not any(folder.rglob("*.safetensors")):
+    if not any(file.suffix == ".safetensors" for file in files_of(folder)):
         _refuse_pickles(folder)
     if not index.is_file():
         raise UserError(
@@ -218,7 +225,7 @@ def _refuse_strangers(folder: Path) -> None:
 
 
 def _refuse_pickles(folder: Path) -> None:
-    pickles = [path for path in sorted(folder.rglob("*")) if path.suffix in PICKLES]
+    pickles = [path for path in files_of(folder) if path.suffix in PICKLES]
     if pickles:
         raise UserError(
             "pickled weights can run code and are never loaded",
@@ -228,27 +235,55 @@ def _refuse_pickles(folder: Path) -> None:
 
 
 def _check_weights(component: Path) -> None:
-    """Raise UserError unless the component's folder has safetensors, each of them whole."""
+    """Raise UserError unless the component's folder has safetensors, each of them whole, and a
+    configuration of their size.
+    """
     from safetensors import SafetensorError, safe_open
 
     files = sorted(component.glob("*.safetensors"))
     if not files:
         _refuse_pickles(component)
         raise UserError("this component holds no weights", file=component, expected="*.safetensors")
+    tensors = 0
     for file in files:
         try:
             # Opening reads the header alone, and compares it with the length of the file.
-            with safe_open(file, "numpy"):
-                pass
+            with safe_open(file, "numpy") as opened:
+                tensors += len(opened.keys())
         except (SafetensorError, OSError) as error:
             raise UserError(
                 f"cannot be opened: {error}", file=file, expected="a whole safetensors file"
             ) from error
+    _check_sizes(component / "config.json", tensors, int(_weights(component)))
+
+
+def _check_sizes(path: Path, tensors: int, weights: int) -> None:
+    """Raise UserError for a configuration that asks for more layers than there are tensors, or for
+    a side longer than all weights: what it describes would be built before anybody compares.
+    """
+    for field, value in (_read(path, _Config).model_extra or {}).items():
+        numbers = [each for each in _flat(value) if isinstance(each, int)]
+        most = tensors if "layers" in field else weights
+        if len(numbers) > tensors or any(abs(each) > most for each in numbers):
+            raise UserError(
+                "more than the weights beside it hold",
+                file=path,
+                field=field,
+                expected=f"at most {most:,}",
+            )
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | dict):
+        for inner in value if isinstance(value, list) else value.values():
+            yield from _flat(inner)
+    else:
+        yield value
 
 
 def _read(path: Path, shape: type[_Read]) -> _Read:
     try:
-        return shape.model_validate_json(path.read_bytes())
+        return shape.model_validate_json(read_regular(path, MOST_TEXT))
     except FileNotFoundError as error:
         raise UserError("this file is missing from the model folder", file=path) from error
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine import device
 from engine.models.folder import INDEX, is_gan
 from engine.registry import diffusion, gan, null, phantom
 from engine.registry.diffusion import SOLVERS, PipelineSampler
@@ -61,11 +62,11 @@ def resolve(name: str) -> ModelRef:
         return phantom.resolve()
     try:
         found = _find(name)
+        kind = gan if found and is_gan(found[1]) else diffusion
     except (OSError, RuntimeError) as error:
         # A name longer than the disk allows, or the home of a user who does not exist.
         raise UserError(f"{name[:80]!r}: {error}", field="--model") from error
     if found is not None:
-        kind = gan if is_gan(found[1]) else diffusion
         return kind.resolve(*found)
     raise UserError(
         f"no model of that name, and no such folder: {name!r}",
@@ -94,14 +95,22 @@ def _is_model(folder: Path) -> bool:
 
 
 def load(ref: ModelRef, settings: Settings) -> Sampler:
-    """Bring a model into this process. Raises whatever reading its weights raises."""
+    """Bring a model into this process. Raises UserError for a folder that its library does not
+    take, and whatever the device raises that has no room for it or is lost.
+    """
     if ref.kind == "null":
         return NullSampler(ref.milliseconds)
     if ref.kind == "phantom":
         return PhantomSampler()
-    if ref.kind == "gan":
-        return GanSampler(folder_of(ref), settings)
-    return PipelineSampler(folder_of(ref), settings)
+    kind = GanSampler if ref.kind == "gan" else PipelineSampler
+    try:
+        return kind(folder_of(ref), settings)
+    except Exception as error:
+        if device.is_broken(error) or device.is_out_of_memory(error):
+            raise
+        # Four libraries read the folder, and each stumbles in its own way.
+        problem = f"cannot be loaded: {type(error).__name__}: {str(error)[:300]}"
+        raise UserError(problem, file=folder_of(ref), expected="a model folder") from error
 
 
 def folder_of(ref: ModelRef) -> Path:

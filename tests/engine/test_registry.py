@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 
@@ -266,6 +267,86 @@ def test_a_gan_with_other_weights_than_its_card_names_is_refused(gan_folder):
     (gan_folder / "model_card.json").write_text(json.dumps({"weights_sha256": "0" * 64}))
     with pytest.raises(UserError, match="not those that the model card names"):
         registry.resolve(str(gan_folder))
+
+
+def put(make):
+    """The same thing in the place of any file."""
+
+    def fault(path):
+        path.unlink(missing_ok=True)
+        make(path)
+
+    return fault
+
+
+def vast(path):
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+HOSTILE = {
+    "a device": put(lambda path: path.symlink_to("/dev/zero")),
+    "a pipe": put(os.mkfifo),
+    "a link to a folder": put(lambda path: path.symlink_to("/")),
+    "a link to itself": put(lambda path: path.symlink_to(path)),
+    "vast": put(vast),
+}
+PLACES = (
+    "model_card.json",
+    "model_index.json",
+    "vae/diffusion_pytorch_model.safetensors",
+    "tokenizer/tokenizer.json",
+    "transformer/more.txt",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("fault", HOSTILE)
+def test_what_would_hold_or_fill_a_reader_of_a_model_folder_is_refused(folder, fault, place):
+    HOSTILE[fault](folder / place)
+    with pytest.raises(UserError):
+        registry.resolve(str(folder))
+
+
+def test_a_folder_of_more_files_than_a_model_has_is_refused(folder, monkeypatch):
+    monkeypatch.setattr("engine.models.card.MOST_FILES", 5)
+    with pytest.raises(UserError, match="more than 5 files"):
+        registry.resolve(str(folder))
+
+
+def test_files_of_a_model_folder_may_be_links_to_files(folder, tmp_path):
+    before = registry.resolve(str(folder)).weights_sha256
+    weights = folder / "vae/diffusion_pytorch_model.safetensors"
+    weights.rename(tmp_path / "blob")
+    weights.symlink_to(tmp_path / "blob")
+    assert registry.resolve(str(folder)).weights_sha256 == before
+
+
+@pytest.mark.parametrize(
+    ("component", "field", "value"),
+    [
+        ("text_encoder", "num_hidden_layers", 10**6),
+        ("text_encoder", "max_position_embeddings", 10**12),
+        ("transformer", "num_layers", 10**6),
+        ("vae", "decoder_layers_per_block", [0, 1, 1, 1, 10**6]),
+        ("vae", "decoder_block_out_channels", [32] * 10**5),
+    ],
+)
+def test_a_configuration_is_no_larger_than_its_weights(folder, component, field, value):
+    file = folder / component / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), field: value}))
+    write_card(folder, read_card(folder))
+    with pytest.raises(UserError, match=f"{component}/config.json: {field}: more than the weights"):
+        registry.resolve(str(folder))
+
+
+@pytest.mark.parametrize("text", ["[[[[]]]]", "{}", "[" * 100_000])
+def test_a_tokenizer_that_is_none_is_told(folder, text):
+    (folder / "tokenizer/tokenizer.json").write_text(text)
+    write_card(folder, read_card(folder))
+    ref = registry.resolve(str(folder))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        registry.load(ref, settings())
 
 
 BROKEN_FIELDS = [
