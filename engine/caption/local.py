@@ -81,9 +81,9 @@ def check(folder: Path) -> None:
     """Raise UserError unless the folder holds a captioner whose weights and segmenter are those
     that its card and its configuration name.
     """
+    outlines = segmenter_of(folder)
     if read_card(folder).get("weights_sha256") not in (None, hash_folder(folder)):
         raise UserError("the weights are not those that its card names", file=folder)
-    outlines = segmenter_of(folder)
     if hash_folder(outlines) != _config(folder)["segmenter_sha256"]:
         raise UserError(
             "the captioner learned with another segmenter than the one here",
