@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,8 @@ def _described(record: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _number(name: str, value: Any) -> Any:
     """A gap in a column of floats is unknown; true and false are 1 and 0 where there is no more."""
+    if isinstance(value, Decimal):
+        value = float(value)
     if isinstance(value, float) and value != value:
         return None
     return int(value) if isinstance(value, bool) and name in _BINARY_LABELS else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import unicodedata
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -244,6 +245,7 @@ def test_parquet_of_other_programs_is_read_by_caption_and_train_alike(tmp_path):
         "is_gc": pa.array([True, None]),
         "dr_grade": pa.array([3.0, float("nan")]),
         "is_amd": pa.array([1, 0], pa.uint64()),
+        "is_rvo": pa.array([Decimal(1), None], pa.decimal128(10, 2)),
         "patient_id": pa.array([7.0, None]),
         "split": pa.array(["train", "test"]).dictionary_encode(),
     }
@@ -251,7 +253,9 @@ def test_parquet_of_other_programs_is_read_by_caption_and_train_alike(tmp_path):
         pq.write_table(pa.table({"image": column, **labels}), tmp_path / "a.parquet")
         found = find(str(tmp_path / "a.parquet"))
         told = [each.annotation.known() for each in found.listed]
-        assert told == [{"is_gc": 1, "dr_grade": 3, "is_amd": 1}, {"is_amd": 0}], column.type
+        assert told == [{"is_gc": 1, "dr_grade": 3, "is_amd": 1, "is_rvo": 1}, {"is_amd": 0}], (
+            column.type
+        )
         assert [each.patient_id for each in found.listed] == ["7", None]
         assert np.array_equal(read(found.root, found.listed[1]).image, picture())
         examples = read_examples([str(tmp_path / "a.parquet")])
