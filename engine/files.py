@@ -6,6 +6,7 @@ A pipe without a writer, a terminal or a device would hold whoever opens it, or 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -58,6 +59,15 @@ def read_regular(path: str | Path, most: int | None = None) -> bytes:
 def require_regular(path: str | Path) -> None:
     """Raise NotAFile for a device, a pipe or a folder, for readers that open by name themselves."""
     open_regular(path).close()
+
+
+def sha256_of(path: str | Path) -> bytes:
+    """The hash of the file's bytes, read by pieces."""
+    found = hashlib.sha256()
+    with open_regular(path) as file:
+        while piece := file.read(1 << 20):
+            found.update(piece)
+    return found.digest()
 
 
 def _require(path: str | Path, mode: int) -> None:

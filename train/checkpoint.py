@@ -8,7 +8,6 @@ record of hashes, which `sha256sum -c` reads too, is written last and tells whet
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,8 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from engine.files import read_regular, sha256_of
 
 PARTS = ("model", "ema", "exp_avg", "exp_avg_sq")
 RECORD, STATE = "SHA256SUMS", "state.json"
@@ -64,7 +65,7 @@ def find(folder: Path) -> Found:
     for each in sorted(folder.glob("step_*"), reverse=True):
         flaw = _flaw(each)
         if flaw is None:
-            return Found(Checkpoint(each, json.loads((each / STATE).read_text())), damaged)
+            return Found(Checkpoint(each, json.loads(read_regular(each / STATE))), damaged)
         damaged[each] = flaw
     return Found(None, damaged)
 
@@ -111,8 +112,7 @@ def _seal(folder: Path, state: dict[str, Any]) -> None:
 def _record(folder: Path) -> str:
     lines = []
     for path in [*sorted(folder.glob("*.safetensors")), folder / STATE]:
-        with path.open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+        lines.append(f"{sha256_of(path).hex()}  {path.name}\n")
     return "".join(lines)
 
 
@@ -121,7 +121,7 @@ def _flaw(folder: Path) -> str | None:
     try:
         if not (folder / RECORD).exists():
             return _flaw_by_size(folder)
-        promised, found = (folder / RECORD).read_bytes(), _record(folder).encode()
+        promised, found = read_regular(folder / RECORD), _record(folder).encode()
     except OSError as error:
         return f"{Path(error.filename).name}: {error.strerror}"
     if promised == found:
@@ -135,7 +135,7 @@ def _flaw(folder: Path) -> str | None:
 def _flaw_by_size(folder: Path) -> str | None:
     """Before there were records, `state.json` held the sizes of the files."""
     try:
-        state = json.loads((folder / STATE).read_text())
+        state = json.loads(read_regular(folder / STATE))
         sizes = {name: (folder / name).stat().st_size for name in state["bytes"]}
         return None if sizes == state["bytes"] else "a file was changed or cut"
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import BertModel, PreTrainedTokenizerFast
 
-from engine.models.card import CARD, verified_card
+from engine.models.card import CARD, files_of, verified_card
 from engine.models.segmenter import Segmenter
 from engine.schema import UserError
 
@@ -25,6 +25,7 @@ def folder_of(base: str) -> Path:
     folder = EMBEDDED / base if (EMBEDDED / base).is_dir() else Path(base)
     if not folder.is_dir():
         raise UserError(f"no such model: {base!r}", expected="an embedded model or a folder")
+    files_of(folder)
     if (folder / CARD).exists():
         verified_card(folder)
     return folder

@@ -15,7 +15,8 @@ from PIL import Image
 from engine import device
 from engine.caption import Picture, Refused, Words
 from engine.data.transforms import crop_to_field
-from engine.models.card import hash_folder, read_card
+from engine.files import read_regular
+from engine.models.card import MOST_TEXT, hash_folder, read_card
 from engine.schema import UserError
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -97,10 +98,10 @@ def _config(folder: Path) -> dict[str, Any]:
     Raises UserError for a folder of another thing.
     """
     try:
-        config = json.loads((folder / "config.json").read_bytes())
+        config = json.loads(read_regular(folder / "config.json", MOST_TEXT))
         if config["_class_name"] == CLASS:
             return config
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     raise UserError(
         "no captioner here", file=folder, field="--backend", expected="a folder of one, or local"

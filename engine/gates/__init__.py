@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from engine.files import require_regular
 from engine.gates.verdict import REASONS, Gates, Open, Verdict
 from engine.models.card import PRIVACY, hash_folder
 from engine.schema import UserError
@@ -89,6 +90,7 @@ def _refuse_strangers(reference: Path, model_folder: Path | None) -> None:
 
     expected = "what `retinaforge calibrate MODEL_DIR --reference FILE` wrote for this model"
     try:
+        require_regular(reference)
         with safe_open(reference, "numpy") as stored:
             made_for = (stored.metadata() or {}).get("model")
     except (SafetensorError, OSError) as error:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from engine.features import Seen, orientations
+from engine.files import require_regular
 from engine.gates.registered import correlation, thumbnail
 from engine.models.card import hash_folder
 from engine.schema import UserError
@@ -63,6 +64,7 @@ class Reference:
     def read(cls, file: Path) -> Reference:
         """Read `privacy.safetensors`; UserError where it is broken."""
         try:
+            require_regular(file)
             with safe_open(file, "numpy") as stored:
                 facts = stored.metadata()
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from engine.files import NotAFile, TooLarge, open_regular, read_regular
+from engine.files import NotAFile, TooLarge, read_regular, sha256_of
 from engine.schema import UserError
 
 CARD = "model_card.json"
@@ -77,18 +77,10 @@ def hash_folder(folder: Path) -> str:
             continue
         digest.update(name.encode())
         try:
-            digest.update(_hash(file))
+            digest.update(sha256_of(file))
         except OSError as error:
             raise _unreadable(error, file) from error
     return digest.hexdigest()
-
-
-def _hash(file: Path) -> bytes:
-    found = hashlib.sha256()
-    with open_regular(file) as data:
-        while piece := data.read(1 << 20):
-            found.update(piece)
-    return found.digest()
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

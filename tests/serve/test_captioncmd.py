@@ -119,6 +119,7 @@ MISTAKES = [
     (("--images", ""), "--images: is empty"),
     (("--backend", "hf:some/model"), "expected local, local:DIR, triton://"),
     (("--backend", "local:nowhere"), "no captioner here"),
+    (("--backend", "local:piped"), "no captioner here"),
     (("--backend", "triton://localhost"), "triton://HOST:PORT/MODEL"),
     (("--backend", "triton://192.0.2.1:8001/captioner"), "--allow-plain"),
     (("--labels", "nowhere.csv"), "nowhere.csv"),
@@ -134,7 +135,10 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("flags", "why"), MISTAKES, ids=lambda value: str(value)[:40])
-def test_mistakes_exit_with_2_and_write_nothing(retinaforge, tmp_path, flags, why):
+def test_mistakes_exit_with_2_and_write_nothing(retinaforge, tmp_path, monkeypatch, flags, why):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "piped").mkdir()
+    os.mkfifo(tmp_path / "piped/config.json")
     photographs, out = write_eyes(tmp_path / "eyes", 1, 32), tmp_path / "captions"
     images = () if "--images" in flags else ("--images", photographs)
     code, _, said = retinaforge("caption", *images, "--out", out, *flags)

@@ -1,6 +1,7 @@
 """The run folder keeps whole checkpoints only, and refuses what is not its own run."""
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,15 @@ def replaced(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize("damage", [flip, cut, replaced, Path.unlink, lambda p: p.write_bytes(b"")])
+def piped(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGES = [flip, cut, replaced, piped, Path.unlink, lambda p: p.write_bytes(b"")]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", [*(f"{part}.safetensors" for part in PARTS), STATE, RECORD])
 def test_a_damaged_checkpoint_is_never_taken_for_whole(folder, name, damage):
     for step in (2, 4):
@@ -235,10 +244,11 @@ def test_a_run_of_an_older_version_had_the_defaults(tmp_path):
         folder.check(replace(SETTINGS, lr_end=0.5), [])
 
 
-def test_a_damaged_description_of_the_run_is_named(tmp_path):
+@pytest.mark.parametrize("damage", [cut, piped, lambda p: p.write_text("[" * 100_000)])
+def test_a_damaged_description_of_the_run_is_named(tmp_path, damage):
     with RunFolder(tmp_path).claimed(SETTINGS, []):
         pass
-    cut(tmp_path / "run.json")
+    damage(tmp_path / "run.json")
     with pytest.raises(UserError, match=r"run\.json: what this run was asked for was cut"):
         RunFolder(tmp_path).check(SETTINGS, [])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from engine.models.card import CARD, hash_folder, read_card, write_card
 from engine.prose.mirror import mirror
 from engine.prose.parse import parse
 from engine.schema import LABEL_NAMES, Annotation, UserError
-from train import autoencoder, diffusion, text
+from train import autoencoder, diffusion, frozen, text
 from train.census import census
 from train.conditions import as_seen, hide
 from train.presets import PRESETS
@@ -229,6 +230,12 @@ def test_the_hash_of_a_folder_covers_all_that_decides_pixels(recipe, tmp_path):
         path.write_bytes(original)
     (folder / "private" / "more.json").write_text("{}")
     assert hash_folder(folder) == before
+
+
+def test_a_base_without_a_card_is_not_waited_for_either(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UserError, match="is no file"):
+        frozen.folder_of(str(tmp_path))
 
 
 def test_no_readable_photograph_is_the_users_error(tmp_path):

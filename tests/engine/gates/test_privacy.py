@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -102,6 +103,14 @@ def test_the_distance_of_a_row_is_what_was_judged(model, teaching_eyes, held_out
             v.nearest_distance <= limit for v in verdicts
         ]
         assert [v.passed for v in verdicts] == [False] * 4 + [True] * 4
+
+
+def test_a_reference_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "reference")
+    with pytest.raises(UserError, match="is a pipe"):
+        Reference.read(tmp_path / "reference")
+    with pytest.raises(UserError, match=r"--reference: cannot be read.*is a pipe"):
+        gates.load(("privacy",), registry.WEIGHTS / "tiny", tmp_path / "reference")
 
 
 def test_a_photograph_lies_at_no_distance_from_itself(teaching_eyes, squares):
