@@ -7,7 +7,7 @@ from __future__ import annotations
 from engine.store.nature import nature_of
 from engine.store.plan import CaptionPlan
 from engine.store.summary import trust, without_evidence
-from engine.store.tables import quoted, table
+from engine.store.tables import plain, quoted, table
 
 FRONT = """---
 pretty_name: {pretty_name}
@@ -107,11 +107,11 @@ def card_text(plan: CaptionPlan, figures: dict[str, str | int]) -> str:
     nature = nature_of(plan)
     return (FRONT + CARD).format(
         **_front(plan),
-        captioner=plan.captioner,
+        captioner=plain(plan.captioner),
         served="" if plan.weights_sha256 else SERVED,
-        license=plan.license,
+        license=plain(plan.license),
         title=nature.title,
-        image_format=plan.image_format,
+        image_format=plain(plan.image_format),
         learned=nature.learned,
         trust=_trust(plan),
         mix_title=nature.mix,
@@ -126,12 +126,12 @@ def export_text(plan: CaptionPlan, rows: int, layout: str, standing: str) -> str
     nature = nature_of(plan)
     return (FRONT + EXPORT).format(
         **_front(plan),
-        license=plan.license,
+        license=plain(plan.license),
         rows=rows,
         standing=standing,
         title=nature.title,
         layout=layout,
-        lead=nature.lead,
+        lead=plain(nature.lead),
         labels=nature.labels,
         fingerprint=plan.fingerprint,
     )

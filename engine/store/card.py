@@ -25,7 +25,7 @@ from engine.store.summary import (
     rejects,
     without_evidence,
 )
-from engine.store.tables import quoted, table
+from engine.store.tables import plain, quoted, table
 from engine.store.verify import Gaps
 
 MOST_REASONS = 12
@@ -184,19 +184,19 @@ def _drawn(folder: Folder, plan: Plan, figures: dict[str, str | int]) -> str:
     settings = plan.settings
     return (FRONT + CARD).format(
         **_front(plan),
-        license=plan.license,
-        model=plan.model,
+        license=plain(plan.license),
+        model=plain(plan.model),
         pixels=plan.recipe.size,
-        image_format=plan.image_format,
+        image_format=plain(plan.image_format),
         evidence=_evidence(plan),
         gates=_gates(plan, rejects(folder), failures(folder)),
-        weights=plan.weights_sha256,
-        solver=settings.solver,
+        weights=plain(plan.weights_sha256),
+        solver=plain(settings.solver),
         steps=settings.steps,
         guidance=settings.guidance,
         seed=plan.recipe.seed,
         fingerprint=plan.fingerprint,
-        versions=", ".join(f"{name} {version}" for name, version in plan.versions.items()),
+        versions=plain(", ".join(f"{name} {each}" for name, each in plan.versions.items())),
         **figures,
     )
 
@@ -210,12 +210,12 @@ def export_card(plan: AnyPlan, rows: int, layout: str, gaps: Gaps) -> str:
         return captioned.export_text(plan, rows, layout, standing)
     return (FRONT + EXPORT).format(
         **_front(plan),
-        license=plan.license,
-        model=plan.model,
+        license=plain(plan.license),
+        model=plain(plan.model),
         standing=standing,
         rows=rows,
         layout=layout,
-        weights=plan.weights_sha256,
+        weights=plain(plan.weights_sha256),
         fingerprint=plan.fingerprint,
     )
 
@@ -273,7 +273,7 @@ def _number(count: int | None) -> str:
 
 
 def _gates(plan: Plan, refused: Counter[str], failed: Counter[str]) -> str:
-    words = [f"Gates that judged every image: {', '.join(plan.gates) or 'none'}."]
+    words = [f"Gates that judged every image: {plain(', '.join(plan.gates)) or 'none'}."]
     if warning := warning_of(plan):
         words.append(f"**{warning}**")
     if refused:

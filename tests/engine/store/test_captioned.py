@@ -17,7 +17,7 @@ from engine.seeds import row_id
 from engine.stages.caption import Captioned, Failure, to_table
 from engine.stages.encode import encode_photograph
 from engine.store import nature
-from engine.store.card import write_card
+from engine.store.card import export_card, write_card
 from engine.store.commits import Folder, take_attempt
 from engine.store.export import export
 from engine.store.identify import identify
@@ -31,7 +31,7 @@ from engine.store.plan import (
     write_plan,
 )
 from engine.store.report import write_report
-from engine.store.verify import verify
+from engine.store.verify import Gaps, verify
 from tests.eyes import eye, write_eyes
 
 LIES = ("Every image is synthetic", "None shows a patient", "asked to show", "drawn by")
@@ -71,6 +71,20 @@ def folder(tmp_path, plan):
     write_outcomes(made, attempt.number, plan.fingerprint, to_table(plan, rows, 0.1))
     write_card(made, attempt.number, plan, 3, 2, 1)
     return made
+
+
+def test_captioners_and_licences_are_no_markup_in_cards(folder, plan):
+    odd, shown = "<img src=x>|\n", "&#60;img src=x&#62;&#124; "
+    named = plan.model_copy(update={"captioner": odd, "license": odd})
+    write_card(folder, 1, named, 3, 2, 1)
+    whole = folder.card.read_text().split("\n---\n", 1)[1]
+    exported = export_card(named, 2, "imagefolder", Gaps(3, 0, 1)).split("\n---\n", 1)[1]
+    assert f"a machine's ({shown}), not a doctor's" in whole
+    assert f"\n| captioner | {shown} |\n| " in whole
+    assert f"\n{shown}: that of the photographs" in whole
+    assert f"by a machine ({shown})." in exported
+    assert f", licence {shown}." in exported
+    assert "<img" not in whole + exported
 
 
 def test_the_folder_verifies_like_any_other(folder, plan):

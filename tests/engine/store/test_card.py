@@ -80,6 +80,24 @@ def test_odd_names_stay_the_texts_that_they_are(filled, attempt, plan, license):
     assert yaml.safe_load(exported)["license"] == license
 
 
+@pytest.mark.parametrize(
+    "odd", ['m"><img src=x onerror=alert(1)>', "a|b", "a\nb", "![a](b)", "a&lt;"]
+)
+def test_names_and_licences_are_no_markup_in_a_card(filled, attempt, plan, odd):
+    signs = {sign: f"&#{ord(sign)};" for sign in "&<>|[]"}
+    shown = "".join({**signs, "\n": " "}.get(sign, sign) for sign in odd)
+    named = plan.model_copy(update={"license": odd, "model": odd})
+    _, body = card_of(filled, attempt, named)
+    exported = export_card(named, 3, "imagefolder", WHOLE).split("\n---\n", 1)[1]
+    assert line_of(body, "| model |") == f"| model | {shown} |"
+    assert f"\n{shown}. " in body
+    assert line_of(exported, "Model ").startswith(f"Model {shown}, ")
+    assert line_of(exported, "Model ").endswith(f", licence {shown}.")
+    for text in (body, exported):
+        assert odd not in text
+        assert "<" not in text.split("<!-- made from")[0]
+
+
 def test_datasets_loads_the_folder_by_its_card(filled, attempt, plan, tmp_path):
     datasets = pytest.importorskip("datasets")
     card_of(filled, attempt, plan)
