@@ -39,6 +39,7 @@ from engine.store.files import (
     flush_folder,
     listed,
     make_folder,
+    next_number,
     number_of,
     publish,
     read_small,
@@ -177,6 +178,10 @@ def attempts(folder: Folder) -> list[Attempt]:
     return found
 
 
+def _record(folder: Folder, number: int) -> Path:
+    return folder.attempts / f"{number:06d}.json"
+
+
 def _damaged(path: Path) -> UserError:
     return UserError("this record of a run is damaged; restore it", file=path)
 
@@ -206,15 +211,16 @@ def take_attempt(folder: Folder, count: int | None, redrive: bool = False) -> At
                 field="count",
                 expected=f"{planned} or more",
             )
+        latest = max((attempt.number for attempt in before), default=0)
         attempt = Attempt(
-            number=before[-1].number + 1 if before else 1,
+            number=next_number(latest, _record(folder, latest)),
             count=planned if count is None else count,
             redrive=redrive,
             host=socket.gethostname(),
             pid=os.getpid(),
             started=time.time(),
         )
-        final = folder.attempts / f"{attempt.number:06d}.json"
+        final = _record(folder, attempt.number)
         written = temporary(final, attempt.number)
         write_durably(written, (attempt.model_dump_json(indent=1) + "\n").encode())
         if publish(written, final):
@@ -236,7 +242,7 @@ def check_fence(folder: Folder, attempt: int) -> None:
     """Raise StaleAttempt if the attempt has ended or a newer one exists (numbers have no holes)."""
     if is_closed(folder, attempt):
         raise StaleAttempt(f"attempt {attempt} has ended")
-    if (folder.attempts / f"{attempt + 1:06d}.json").exists():
+    if _record(folder, attempt + 1).exists():
         raise StaleAttempt(f"attempt {attempt} is over: a newer run has taken this folder")
 
 

@@ -25,6 +25,8 @@ from pathlib import Path
 from engine.schema import UserError
 
 TEMPORARY = re.compile(r"^\..*\.(\d{6})-[0-9a-f]{32}\.tmp$")
+LAST = 999_999
+"""The highest number of a run: names hold six digits, and are told apart by them."""
 MOST_BYTES = 64 << 20
 """More than any plan or record takes."""
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
@@ -45,6 +47,19 @@ class NotAFile(OSError):
 def temporary(final: Path, number: int) -> Path:
     """A hidden name beside `final` that carries the writer's number and that no other uses."""
     return final.parent / f".{final.name}.{number:06d}-{uuid.uuid4().hex}.tmp"
+
+
+def next_number(latest: int, record: Path) -> int:
+    """The number after the latest, which is that of `record`. Raises UserError where none is
+    left.
+    """
+    if latest >= LAST:
+        raise UserError(
+            f"no run can be numbered after {latest}",
+            file=record,
+            expected=f"numbers below {LAST}: move this file away if no run wrote it",
+        )
+    return latest + 1
 
 
 def number_of(path: Path) -> int | None:

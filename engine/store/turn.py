@@ -18,6 +18,7 @@ from pathlib import Path
 from engine.store.files import (
     StaleAttempt,
     listed,
+    next_number,
     number_of,
     remove,
     replace,
@@ -80,7 +81,7 @@ class Turn:
                 _remove_all(path)
         for number in _numbers(self.place):
             if number < self.number:
-                remove(self.place / f".{number:06d}.turn")
+                remove(_mark(self.place, number))
 
 
 @contextmanager
@@ -104,12 +105,16 @@ def turn(place: Path) -> Iterator[Turn]:
 def _take(place: Path) -> Turn:
     number = max(_numbers(place), default=0)
     while True:
-        number += 1
+        number = next_number(number, _mark(place, number))
         try:
-            (place / f".{number:06d}.turn").touch(exist_ok=False)
+            _mark(place, number).touch(exist_ok=False)
         except FileExistsError:
             continue
         return Turn(place, number)
+
+
+def _mark(place: Path, number: int) -> Path:
+    return place / f".{number:06d}.turn"
 
 
 def _numbers(place: Path) -> list[int]:

@@ -29,6 +29,7 @@ from engine.store.commits import (
     take_attempt,
 )
 from engine.store.files import StaleAttempt, publish, replace, temporary, write_durably
+from engine.store.turn import turn
 
 
 def commit(attempt: int, name: str = "a") -> Commit:
@@ -55,6 +56,25 @@ def test_attempts_count_up_and_the_count_only_grows(folder):
         take_attempt(folder, 29)
     assert planned_rows(folder) == 30
     assert not list(folder.attempts.glob(".*"))
+
+
+@pytest.mark.parametrize("number", [999_999, 1_000_000])
+def test_a_run_that_no_number_is_left_for_is_refused(folder, number):
+    planted = take_attempt(folder, 10).model_copy(update={"number": number})
+    file = folder.attempts / f"{number}.json"
+    file.write_text(planted.model_dump_json())
+    with pytest.raises(UserError, match=f"{number}.json.*move this file away"):
+        take_attempt(folder, 10)
+    assert {path.name for path in folder.attempts.iterdir()} == {"000001.json", file.name}
+    file.unlink()
+    assert take_attempt(folder, 10).number == 2
+
+
+def test_a_report_that_no_number_is_left_for_is_refused(tmp_path):
+    (tmp_path / ".999999.turn").touch()
+    with pytest.raises(UserError, match=r"\.999999\.turn.*move this file away"), turn(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".999999.turn"]
 
 
 def test_a_damaged_attempt_is_told_by_name(folder):
