@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.files import read_regular, sha256_of
+from engine.models.card import MOST_TEXT
 
 PARTS = ("model", "ema", "exp_avg", "exp_avg_sq")
 RECORD, STATE = "SHA256SUMS", "state.json"
@@ -63,11 +64,20 @@ def find(folder: Path) -> Found:
     """Look through the checkpoints in a folder, newest first."""
     damaged: dict[Path, str] = {}
     for each in sorted(folder.glob("step_*"), reverse=True):
-        flaw = _flaw(each)
-        if flaw is None:
-            return Found(Checkpoint(each, json.loads(read_regular(each / STATE))), damaged)
-        damaged[each] = flaw
+        flaw, state = _flaw(each), _state(each)
+        if flaw is None and state is not None:
+            return Found(Checkpoint(each, state), damaged)
+        damaged[each] = flaw or f"{STATE} was changed or cut"
     return Found(None, damaged)
+
+
+def _state(folder: Path) -> dict[str, Any] | None:
+    """What a checkpoint says of itself; None where that is not what `write` writes."""
+    try:
+        found = json.loads(read_regular(folder / STATE, MOST_TEXT))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("step"), int) else None
 
 
 def write(folder: Path, state: dict[str, Any], read: Read, writer: bool) -> OSError | None:
@@ -121,7 +131,7 @@ def _flaw(folder: Path) -> str | None:
     try:
         if not (folder / RECORD).exists():
             return _flaw_by_size(folder)
-        promised, found = read_regular(folder / RECORD), _record(folder).encode()
+        promised, found = read_regular(folder / RECORD, MOST_TEXT), _record(folder).encode()
     except OSError as error:
         return f"{Path(error.filename).name}: {error.strerror}"
     if promised == found:
@@ -135,10 +145,10 @@ def _flaw(folder: Path) -> str | None:
 def _flaw_by_size(folder: Path) -> str | None:
     """Before there were records, `state.json` held the sizes of the files."""
     try:
-        state = json.loads(read_regular(folder / STATE))
+        state = json.loads(read_regular(folder / STATE, MOST_TEXT))
         sizes = {name: (folder / name).stat().st_size for name in state["bytes"]}
         return None if sizes == state["bytes"] else "a file was changed or cut"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{RECORD} is missing, or {STATE} was changed or cut"
 
 

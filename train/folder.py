@@ -30,7 +30,7 @@ from uuid import uuid4
 from PIL import Image
 
 from engine.files import read_regular
-from engine.models.card import CARD, verified_card
+from engine.models.card import CARD, MOST_TEXT, verified_card
 from engine.schema import UserError
 from train.checkpoint import Checkpoint, Found, Read, find, remove, sync, write, write_json
 from train.settings import FREE, Settings
@@ -327,7 +327,7 @@ def _binding(description: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_differences(path: Path, asked: dict[str, Any]) -> None:
     try:
-        old, new = _binding(json.loads(read_regular(path))), _binding(asked)
+        old, new = _binding(json.loads(read_regular(path, MOST_TEXT))), _binding(asked)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             "what this run was asked for was cut or changed",

@@ -1,5 +1,6 @@
 """The run folder keeps whole checkpoints only, and refuses what is not its own run."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -96,6 +97,23 @@ def test_a_damaged_checkpoint_is_never_taken_for_whole(folder, name, damage):
         folder.latest()
     save(folder, 6)
     assert folder.latest().step == 6
+
+
+@pytest.mark.parametrize("state", ["[]", "{}", '{"step": "2"}', "[" * 100_000, "{"])
+def test_a_state_that_is_none_is_damage_though_its_hash_is_right(folder, state):
+    save(folder, 2)
+    inside = folder.latest().folder
+    record = (inside / RECORD).read_text().splitlines()
+    (inside / STATE).write_text(state)
+    record[-1] = f"{hashlib.sha256(state.encode()).hexdigest()}  {STATE}"
+    (inside / RECORD).write_text("\n".join(record) + "\n")
+    with pytest.raises(UserError, match=r"step_00000002: state\.json was changed or cut"):
+        folder.latest()
+
+
+def vast(path):
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
 
 
 def test_the_checkpoint_before_a_damaged_one_is_taken_and_the_damaged_set_aside(folder):
@@ -244,7 +262,7 @@ def test_a_run_of_an_older_version_had_the_defaults(tmp_path):
         folder.check(replace(SETTINGS, lr_end=0.5), [])
 
 
-@pytest.mark.parametrize("damage", [cut, piped, lambda p: p.write_text("[" * 100_000)])
+@pytest.mark.parametrize("damage", [cut, piped, vast, lambda p: p.write_text("[" * 100_000)])
 def test_a_damaged_description_of_the_run_is_named(tmp_path, damage):
     with RunFolder(tmp_path).claimed(SETTINGS, []):
         pass
