@@ -54,12 +54,7 @@ def to_table(plan: Plan, outcomes: Sequence[Outcome], worker_seconds: float) -> 
         **_asked(outcomes),
         **_shown(outcomes),
         **_judged(outcomes),
-        "model": [plan.model] * rows,
-        "weights_sha256": [plan.weights_sha256] * rows,
-        "solver": [plan.settings.solver] * rows,
-        "steps": [plan.settings.steps] * rows,
-        "guidance": [plan.settings.guidance] * rows,
-        "fingerprint": [plan.fingerprint] * rows,
+        **{name: [value] * rows for name, value in plan.common().items()},
         "worker_seconds": [worker_seconds] * rows,
         "drawn": [time.time()] * rows,
     }

@@ -92,6 +92,10 @@ class Sealed(BaseModel):
         """All that decides rows, as plain JSON values."""
         return self.model_dump(mode="json", exclude=set(self.LOOSE))
 
+    def common(self) -> dict[str, Any]:
+        """What every row says alike, by column."""
+        return {"fingerprint": self.fingerprint}
+
     def sealed(self) -> Self:
         """This plan with its fingerprint: SHA-256 over the canonical JSON of its identity."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
@@ -121,6 +125,17 @@ class Plan(Sealed):
         """What kind of synthetic media the images are: `TRAINED` or `COMPUTED`."""
         program = self.model_location.partition(":")[0] in (PHANTOM, NULL)
         return COMPUTED if program else TRAINED
+
+    def common(self) -> dict[str, Any]:
+        """See `Sealed`."""
+        return {
+            **super().common(),
+            "model": self.model,
+            "weights_sha256": self.weights_sha256,
+            "solver": self.settings.solver,
+            "steps": self.settings.steps,
+            "guidance": self.settings.guidance,
+        }
 
     def identity(self) -> dict[str, Any]:
         """See `Sealed`; what came later and changes nothing is left out."""
@@ -152,6 +167,10 @@ class CaptionPlan(Sealed):
     captioner: str
     weights_sha256: str
     license: str = "other"
+
+    def common(self) -> dict[str, Any]:
+        """See `Sealed`."""
+        return {**super().common(), "caption_source": self.captioner}
 
 
 AnyPlan = Plan | CaptionPlan

@@ -17,7 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.seeds import row_id
+from engine.schema import row_schema
+from engine.seeds import row_id, row_seed
 from engine.store import ranges
 from engine.store.commits import (
     Commit,
@@ -29,11 +30,15 @@ from engine.store.commits import (
 )
 from engine.store.files import NotAFile, open_file, remove
 from engine.store.parts import Cost, read_dead, sha256_of, write_part
-from engine.store.plan import read_any_plan
+from engine.store.plan import AnyPlan, Plan, read_any_plan
 from engine.store.ranges import Ranges
 from engine.store.seal import is_stale
 
 HASHING_THREADS = 4
+DRAWN = ("seed", "model", "weights_sha256", "solver", "steps", "guidance")
+"""Columns of how a row was drawn, which a photograph that was not drawn leaves empty."""
+PLANNED = ["id", "index", "attempts", "width", "height", "caption_source", "fingerprint", *DRAWN]
+"""Columns that are held against the plan, or tell what to hold against it."""
 
 
 @dataclass(frozen=True)
@@ -90,30 +95,60 @@ class Mended:
     shared_rows: int = 0
 
 
-def is_sound(folder: Folder, commit: Commit, fingerprint: str) -> bool:
+def is_sound(folder: Folder, commit: Commit, plan: AnyPlan) -> bool:
     """Is the committed part there, unchanged, and does it hold the rows of this plan that its
-    record names? Its size, the hash of every byte, then its `id` and `index` columns.
+    record names? Its size, the hash of every byte, then the columns that follow from the plan.
     """
     path = folder.part_of(commit)
     try:
         with open_file(path) as file:
             sized = os.fstat(file.fileno()).st_size == commit.bytes
         whole = sized and sha256_of(path) == commit.sha256
-        return whole and commit.fingerprint == fingerprint and _holds(path, commit)
+        return whole and commit.fingerprint == plan.fingerprint and _holds(path, commit, plan)
     except (FileNotFoundError, NotAFile):
         return False
 
 
-def _holds(path: Path, commit: Commit) -> bool:
+def _holds(path: Path, commit: Commit, plan: AnyPlan) -> bool:
     try:
-        table = pq.ParquetFile(path).read(columns=["id", "index"])
-        ids, indices = table["id"].to_pylist(), table["index"].to_pylist()
-    except (pa.ArrowException, OSError, KeyError):
+        return _is_planned(pq.ParquetFile(path).read(columns=PLANNED), commit, plan)
+    except (pa.ArrowException, OSError, KeyError, OverflowError):
         return False
-    if not len(indices) == commit.rows == ranges.size(commit.indices) or None in indices:
+
+
+def _is_planned(table: pa.Table, commit: Commit, plan: AnyPlan) -> bool:
+    """Raises KeyError for a column that is not there."""
+    if not table.select(PLANNED).schema.equals(_schema(PLANNED)):
         return False
-    named = ranges.from_indices(indices) == commit.indices
-    return named and ids == [row_id(commit.fingerprint, index) for index in indices]
+    indices, attempts = table["index"].to_pylist(), table["attempts"].to_pylist()
+    if not len(indices) == commit.rows == ranges.size(commit.indices):
+        return False
+    if None in indices or None in attempts or ranges.from_indices(indices) != commit.indices:
+        return False
+    wanted = _planned(plan, indices, attempts)
+    return table.select(wanted.schema.names).equals(wanted)
+
+
+def _schema(names: Iterable[str]) -> pa.Schema:
+    schema = row_schema()
+    return pa.schema([schema.field(name) for name in names])
+
+
+def _planned(plan: AnyPlan, indices: list[int], attempts: list[int]) -> pa.Table:
+    """What the rows of these indices say, each kept at its last attempt, as far as the plan alone
+    tells; what it tells nothing of, such as the seed of a photograph, is null.
+    """
+    rows = len(indices)
+    known = {name: [value] * rows for name, value in plan.common().items()}
+    known["id"] = [row_id(plan.fingerprint, index) for index in indices]
+    if isinstance(plan, Plan):
+        recipe = plan.recipe
+        known |= {"width": [recipe.size] * rows, "height": [recipe.size] * rows}
+        tries = zip(indices, attempts, strict=True)
+        known["seed"] = [row_seed(recipe.seed, index, tried - 1) for index, tried in tries]
+    names = [name for name in PLANNED if name in known or name in DRAWN]
+    columns = [known.get(name, [None] * rows) for name in names]
+    return pa.table(columns, schema=_schema(names))
 
 
 def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
@@ -121,9 +156,10 @@ def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
     files at a time. Raises UserError for a plan that was changed by hand.
     """
     plan = read_any_plan(folder.root)
-    fingerprint = plan.fingerprint if plan else ""
+    if plan is None:
+        return {commit.name for commit in commits}
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
-        sound = pool.map(lambda commit: is_sound(folder, commit, fingerprint), commits)
+        sound = pool.map(lambda commit: is_sound(folder, commit, plan), commits)
         return {commit.name for commit, fine in zip(commits, sound, strict=True) if not fine}
 
 

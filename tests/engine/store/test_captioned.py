@@ -6,6 +6,8 @@ import csv
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
@@ -18,11 +20,11 @@ from engine.stages.caption import Captioned, Failure, to_table
 from engine.stages.encode import encode_photograph
 from engine.store import nature
 from engine.store.card import export_card, write_card
-from engine.store.commits import Folder, take_attempt
+from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.export import export
 from engine.store.identify import identify
 from engine.store.listing import Listed, write_listing
-from engine.store.parts import write_outcomes
+from engine.store.parts import sha256_of, write_outcomes
 from engine.store.plan import (
     CaptionPlan,
     read_any_plan,
@@ -71,6 +73,19 @@ def folder(tmp_path, plan):
     write_outcomes(made, attempt.number, plan.fingerprint, to_table(plan, rows, 0.1))
     write_card(made, attempt.number, plan, 3, 2, 1)
     return made
+
+
+@pytest.mark.parametrize(("name", "value"), [("caption_source", "doctor"), ("model", "tiny")])
+def test_rows_of_another_captioner_are_corrupt_though_their_hash_is_true(folder, name, value):
+    (commit,) = read_commits(folder)[0]
+    path = folder.part_of(commit)
+    table = pq.read_table(path)
+    at = table.schema.get_field_index(name)
+    column = pa.array([value, table[name][1].as_py()], pa.string())
+    pq.write_table(table.set_column(at, name, column), path)
+    true = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+    folder.record_of(commit).write_text(commit.model_copy(update=true).model_dump_json())
+    assert (verify(folder.root).committed, verify(folder.root).missing) == (0, 2)
 
 
 def test_captioners_and_licences_are_no_markup_in_cards(folder, plan):

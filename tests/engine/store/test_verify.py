@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.pipeline import is_whole
-from engine.seeds import row_id
+from engine.seeds import row_id, row_seed
 from engine.store.card import write_card
 from engine.store.commits import close_attempt, read_commits, take_attempt
-from engine.store.parts import dead_files, write_outcomes
+from engine.store.parts import dead_files, sha256_of, write_outcomes
 from engine.store.verify import mend, missing_rows, unsound, verify
 
 
@@ -143,6 +143,61 @@ def test_the_parts_of_another_plan_are_corrupt_here(folder, attempt, plan, block
     write_outcomes(folder, attempt.number, plan.fingerprint, rows)
     assert counts(folder, committed=0, missing=100, corrupt=1) == 1
     assert mend(folder, attempt.number).damaged_parts == 1
+
+
+def altered(folder, name, values):
+    """Other values in a part's column, and a record that is true of the changed file."""
+    commit = next(c for c in read_commits(folder)[0] if c.indices[0][0] == 0)
+    path = folder.part_of(commit)
+    table = pq.read_table(path)
+    at = table.schema.get_field_index(name)
+    column = pa.array(values(table[name].to_pylist()), table.schema.field(at).type)
+    pq.write_table(table.set_column(at, table.schema.field(at), column), path)
+    claim(folder, commit, sha256=sha256_of(path), bytes=path.stat().st_size)
+
+
+ALTERED = [
+    ("model", "other"),
+    ("weights_sha256", "f" * 64),
+    ("solver", "euler"),
+    ("steps", 30),
+    ("guidance", 2.5),
+    ("fingerprint", "f" * 64),
+    ("width", 9),
+    ("height", 9),
+    ("seed", 1),
+    ("seed", None),
+    ("attempts", 2),
+    ("attempts", None),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ALTERED)
+def test_a_row_that_says_what_its_plan_does_not_is_corrupt_though_its_hash_is_true(
+    filled, plan, name, value
+):
+    altered(filled, name, lambda values: values)
+    assert counts(filled) == 0
+    altered(filled, name, lambda values: [value, *values[1:]])
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+    assert mend(filled, take_attempt(filled, 100).number).damaged_parts == 1
+
+
+def test_a_part_that_lacks_what_its_plan_says_is_corrupt(filled):
+    altered(filled, "model", lambda values: values)
+    commit = next(c for c in read_commits(filled)[0] if c.indices[0][0] == 0)
+    path = filled.part_of(commit)
+    pq.write_table(pq.read_table(path).drop_columns(["seed"]), path)
+    claim(filled, commit, sha256=sha256_of(path), bytes=path.stat().st_size)
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+
+
+def test_a_row_that_was_drawn_again_has_the_seed_of_its_last_try(filled, plan):
+    seed = row_seed(plan.recipe.seed, 0, 2)
+    altered(filled, "seed", lambda values: [seed, *values[1:]])
+    assert counts(filled, committed=80, missing=20, corrupt=1) == 1
+    altered(filled, "attempts", lambda values: [3, *values[1:]])
+    assert counts(filled) == 0
 
 
 def test_a_copied_folder_with_new_times_is_still_sound(filled):
