@@ -29,6 +29,13 @@ class TooLarge(OSError):
     """A file has more bytes than its reader takes."""
 
 
+def spelled(name: str | Path) -> str:
+    """A name as text that every table and JSON file can hold: bytes of it that are not UTF-8 are
+    spelled out (`\\xff`).
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def open_regular(path: str | Path) -> BinaryIO:
     """The file, opened for reading. Raises NotAFile before a device or a pipe is touched, and
     OSError as `open` does."""

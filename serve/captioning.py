@@ -34,6 +34,8 @@ from serve.progress import progress, say
 
 LINE_EVERY = 5.0
 USUAL_BACKEND = "local"
+NAMED = 10
+"""How many photographs with names that are none are told one by one."""
 REPAIRED = (
     "redrive takes a photograph as it was listed; one that you repair is another: give it another "
     "--out"
@@ -104,12 +106,7 @@ def make_job(request: Request, manner: Manner) -> Captioning:
     backend = _backend(request, existing)
     who = _who(backend, existing)
     found = find(request.images)
-    if words := gaps(Folder(Path(request.images))).words:
-        say(f"{request.images}: {words}")
-    if found.others:
-        why = "by their names, hidden, or links to folders"
-        told = f"; {found.dicom}" if found.dicom else ""
-        say(f"{found.others:,} other files there are no images {why}{told}")
+    _tell_passed_over(request.images, found)
     if request.labels is not None:
         found, strangers = labelled(found, request.labels)
         if strangers:
@@ -119,6 +116,19 @@ def make_job(request: Request, manner: Manner) -> Captioning:
     else:
         plan = _planned(request, backend, found, who)
     return Captioning(plan, found.root.absolute(), backend, manner)
+
+
+def _tell_passed_over(images: str, found: Found) -> None:
+    if words := gaps(Folder(Path(images))).words:
+        say(f"{images}: {words}")
+    if found.others:
+        why = "by their names, hidden, or links to folders"
+        told = f"; {found.dicom}" if found.dicom else ""
+        say(f"{found.others:,} other files there are no images {why}{told}")
+    for name in found.nameless[:NAMED]:
+        say(f"{name}: passed over: the name is not UTF-8 (expected another name)")
+    if more := found.nameless[NAMED:]:
+        say(f"{len(more):,} more are passed over, whose names are not UTF-8")
 
 
 def describe_with(backend: Backend) -> Callable[[Image.Image], str]:

@@ -139,6 +139,7 @@ def identify(
     """Say whether images are marked as synthetic, by which model and from which seed. Exit 0 where
     every file could be read (marked or not), 2 where one could not.
     """
+    from engine.files import spelled
     from engine.store.identify import identify as read
     from engine.store.identify import printable
 
@@ -150,10 +151,10 @@ def identify(
             unreadable += 1
             say(f"error: {error}")
             if as_json:
-                print(json.dumps({"file": str(file), "error": str(error)}))
+                print(json.dumps({"file": spelled(file), "error": spelled(str(error))}))
             continue
         if as_json:
-            print(json.dumps({"file": str(file), **found.as_dict(), "note": found.words}))
+            print(json.dumps({"file": spelled(file), **found.as_dict(), "note": found.words}))
         else:
-            print(f"{printable(str(file))}: {found.words}")
+            print(f"{printable(spelled(file))}: {found.words}")
     raise typer.Exit(2 if unreadable else 0)

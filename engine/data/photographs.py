@@ -28,7 +28,7 @@ from engine.data.named import (
     what_is_there,
 )
 from engine.data.parquet_images import described_rows
-from engine.files import read_regular
+from engine.files import read_regular, spelled
 from engine.labels import LabelRow, read_table
 from engine.pixels.door import MOST_BYTES, UnreadableImage, picture
 from engine.schema import UserError
@@ -49,13 +49,15 @@ Tell = Callable[[int, int], None]
 class Found:
     """Photographs below `root`, in their order; `others` counts what is passed over there: files
     that are none by their names, hidden ones, links to folders, and `dicom` says in words if some
-    are DICOM.
+    are DICOM. `nameless` spells out the names, passed over too, that are not UTF-8: no table could
+    hold them.
     """
 
     root: Path
     listed: list[Listed]
     others: int = 0
     dicom: str = ""
+    nameless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def find(images: str) -> Found:
     """The photographs that `--images` names, not yet hashed: a folder with all below it, a data set
     folder, a pattern, an image, or Parquet files with an `image` column.
 
-    Raises UserError where there is none, and for a folder or a name that cannot be read.
+    Raises UserError where there is none that can be listed, and for a folder that cannot be read.
     """
     if not images.strip():
         raise UserError("is empty", field="--images", expected=_EXPECTED)
@@ -98,16 +100,17 @@ def _find(images: str) -> Found:
         raise UserError(
             f"no such photographs{there}", file=images, field="--images", expected=_EXPECTED
         )
-    root = Path(os.path.commonpath([file.parent.absolute() for file in files]))
-    files = [file.absolute() for file in files]
+    files, nameless = _named(files)
+    root = Path(os.path.commonpath([file.parent for file in files]))
     if all(file.suffix.lower() == ".parquet" for file in files):
-        return _some(Found(root, sorted(_rows(root, files), key=_place)), images)
+        listed = sorted(_rows(root, files), key=_place)
+        return _some(Found(root, listed, nameless=nameless), images)
     if path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS:
         problem = f"is no image by its name (one ends in {', '.join(IMAGE_ENDINGS)})"
         raise UserError(problem, file=images, field="--images", expected=_EXPECTED)
     chosen = files if path.is_file() else [file for file in files if is_image(file)]
     listed = sorted((_listed(root, file) for file in chosen), key=_place)
-    return _some(Found(root, listed, len(files) - len(chosen)), images)
+    return _some(Found(root, listed, len(files) - len(chosen), nameless=nameless), images)
 
 
 def hashed(found: Found, tell: Tell) -> list[Listed]:
@@ -228,17 +231,24 @@ def _some(found: Found, images: str) -> Found:
         raise UserError(
             f"no photographs here{told}", file=images, field="--images", expected=_EXPECTED
         )
-    _utf8(found.root.absolute())
+    _named([found.root])
     return found
 
 
-def _utf8(path: Path) -> str:
-    """The path as text. Raises UserError where its name is none, for no table could hold it."""
-    try:
-        return path.as_posix().encode().decode()
-    except UnicodeEncodeError as error:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise UserError("the name is not UTF-8", file=shown, expected="another name") from error
+def _named(files: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """Absolute paths of the files whose names are UTF-8, and the names of the others spelled out.
+    Raises UserError if there are only others.
+    """
+    paths = [file.absolute() for file in files]
+    named = [path for path in paths if _is_utf8(path)]
+    nameless = tuple(spelled(path) for path in paths if not _is_utf8(path))
+    if nameless and not named:
+        raise UserError("the name is not UTF-8", file=nameless[0], expected="another name")
+    return named, nameless
+
+
+def _is_utf8(path: Path) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in str(path))
 
 
 def _place(listed: Listed) -> tuple[str, int]:
@@ -249,17 +259,19 @@ def _below(root: Path) -> Found:
     files, folders = files_below(root)
     images = [path for path in files if is_image(path) and path.exists()]
     unknown = [path for path in files if not is_image(path)]
-    listed = sorted((_listed(root, path) for path in images), key=_place)
-    return Found(root, listed, folders + len(files) - len(images), dicom_among(unknown))
+    named, nameless = _named(images)
+    listed = sorted((_listed(root.absolute(), path) for path in named), key=_place)
+    others = folders + len(files) - len(images)
+    return Found(root, listed, others, dicom_among(unknown), nameless)
 
 
 def _listed(root: Path, file: Path) -> Listed:
-    return Listed(_utf8(file.relative_to(root)), file.stat().st_size)
+    return Listed(file.relative_to(root).as_posix(), file.stat().st_size)
 
 
 def _rows(root: Path, files: Iterable[Path]) -> Iterator[Listed]:
     for file in files:
-        name = _utf8(file.relative_to(root))
+        name = file.relative_to(root).as_posix()
         for row, (image, told) in enumerate(described_rows(file)):
             yield Listed(
                 path=name,

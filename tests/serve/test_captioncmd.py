@@ -17,10 +17,11 @@ import pytest
 import ray
 from PIL import Image
 
-from engine.caption import SHIPPED
+from engine.caption import SHIPPED, Manner
 from engine.caption.local import LocalCaptioner
 from engine.models.card import read_card
 from engine.store.plan import CaptionPlan, read_any_plan
+from serve import captioning
 from tests.eyes import ROOT, eye, rows_of, write_eyes
 
 
@@ -154,6 +155,15 @@ def test_a_name_that_is_no_text_leaves_no_folder_behind(retinaforge, tmp_path):
     assert code == 2
     assert "the name is not UTF-8" in said
     assert not out.exists()
+
+
+def test_a_name_that_is_no_text_is_told_and_the_others_captioned(capsys, tmp_path):
+    photographs = write_eyes(tmp_path / "eyes", 2, 32)
+    os.rename(photographs / "eye_00.jpg", os.fsencode(photographs) + b"/\xff.jpg")
+    request = captioning.Request(tmp_path / "captions", str(photographs))
+    assert captioning.make_job(request, Manner()).plan.images == 1
+    said = capsys.readouterr().err
+    assert f"{photographs}/\\xff.jpg: passed over: the name is not UTF-8" in said
 
 
 def test_a_drawn_folder_takes_no_captions(retinaforge, plan, tmp_path):

@@ -103,6 +103,24 @@ def test_a_name_that_is_no_utf8_is_refused_before_any_work(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_identify_answers_for_names_that_are_no_utf8_and_for_the_others(eyes, tmp_path):
+    out = tmp_path / "out"
+    assert shell('"$@"', "export", eyes, "--format", "imagefolder", "--out", out).returncode == 0
+    whole = next(out.rglob("*.webp"))
+    odd = os.fsencode(tmp_path) + b"/a\xff.webp"
+    with open(odd, "wb") as file:
+        file.write(whole.read_bytes())
+    lost = os.fsencode(tmp_path) + b"/b\xff.webp"
+    done = subprocess.run([*COMMAND, "identify", odd, lost, whole, "--json"], capture_output=True)
+    first, second, third = map(json.loads, done.stdout.decode().splitlines())
+    assert done.returncode == 2
+    assert first["file"] == f"{tmp_path}/a\\xff.webp"
+    assert second["error"] == f"{tmp_path}/b\\xff.webp: no such file"
+    assert (first["seed"], first["synthetic"]) == (third["seed"], True)
+    words = subprocess.run([*COMMAND, "identify", odd], capture_output=True)
+    assert words.stdout.decode().startswith(f"{tmp_path}/a\\xff.webp: synthetic")
+
+
 def test_what_the_system_refuses_is_a_sentence(eyes):
     done = shell('"$@"', "report", eyes, "--no-one-eye")
     assert done.returncode == 0

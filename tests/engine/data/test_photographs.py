@@ -6,6 +6,7 @@ import io
 import os
 import unicodedata
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -83,13 +84,28 @@ def test_a_folder_that_is_locked_is_told_by_name(tmp_path, monkeypatch):
         find(str(tmp_path))
 
 
-def test_a_name_that_is_no_text_is_told(tmp_path):
+def test_names_that_are_no_text_are_told_and_the_others_listed(tmp_path):
     whole = save(tmp_path / "a.png").read_bytes()
     odd = os.fsencode(tmp_path) + b"/caf\xe9.png"
     with open(odd, "wb") as file:
         file.write(whole)
     for images in (str(tmp_path), str(tmp_path / "*.png")):
+        found = find(images)
+        assert [each.path for each in found.listed] == ["a.png"]
+        assert found.nameless == (f"{tmp_path}/caf\\xe9.png",)
+        assert found.others == 0
+    (tmp_path / "a.png").unlink()
+    for images in (str(tmp_path), str(tmp_path / "*.png"), os.fsdecode(odd)):
         with pytest.raises(UserError, match=r"caf\\xe9\.png: the name is not UTF-8"):
+            find(images)
+
+
+def test_a_folder_whose_own_name_is_no_text_is_refused(tmp_path, monkeypatch):
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    monkeypatch.chdir(os.fsencode(tmp_path) + b"/\xff")
+    save(Path("a.png"))
+    for images in (".", "*.png", "a.png"):
+        with pytest.raises(UserError, match=r"xff.*: the name is not UTF-8"):
             find(images)
 
 
