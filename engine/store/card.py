@@ -175,7 +175,7 @@ def write_card(
     described = describe(plan, committed, finished, common_columns(folder, parts))
     record = json.dumps(described, indent=1) + "\n"
     if not missing:
-        text += "\n" + LINE.format(digest=digest(folder, record.encode()))
+        text += "\n" + LINE.format(digest=digest(folder, record.encode(), plan.license))
     put(folder, attempt, folder.croissant, record)
     put(folder, attempt, folder.card, text)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 
 import pyarrow as pa
@@ -88,6 +90,38 @@ def test_a_card_of_before_seals_is_sound_and_made_anew_by_the_next_run(filled, p
     filled.card.unlink()
     assert counts(filled) == 0
     assert not is_whole(filled, 100)
+
+
+def test_licence_and_rejects_that_were_changed_after_the_card_are_found(filled, plan):
+    first = read_commits(filled)[0][0]
+    claim(filled, first, rejects={"blurred": 2})
+    write_card(filled, 1, plan, 100, 100, 0)
+    close_attempt(filled, 1)
+    assert is_whole(filled, 100)
+
+    claim(filled, first, rejects={})
+    assert counts(filled, corrupt=1) == 1
+    assert not is_whole(filled, 100)
+    claim(filled, first, rejects={"blurred": 2})
+    assert counts(filled) == 0
+
+    filled.plan.write_text(plan.model_copy(update={"license": "other"}).model_dump_json())
+    assert counts(filled, corrupt=1) == 1
+    assert not is_whole(filled, 100)
+
+
+def test_a_card_that_was_sealed_without_licence_and_rejects_stays_sound(filled, plan):
+    write_card(filled, 1, plan, 100, 100, 0)
+    close_attempt(filled, 1)
+    whole = [[each.part, each.sha256] for each in read_commits(filled)[0]]
+    record = hashlib.sha256(filled.croissant.read_bytes()).hexdigest()
+    older = hashlib.sha256(json.dumps([100, whole, [], record]).encode()).hexdigest()
+    words = filled.card.read_text().split("<!--")[0]
+    filled.card.write_text(f"{words}<!-- made from {older} -->\n")
+    assert counts(filled) == 0
+    assert is_whole(filled, 100)
+    filled.card.write_text(f"{words}<!-- made from 2:{older} -->\n")
+    assert counts(filled, corrupt=1) == 1
 
 
 def test_a_card_of_a_run_under_way_says_that_rows_are_missing_and_has_no_seal(
