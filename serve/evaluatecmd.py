@@ -209,11 +209,7 @@ def captions(
     for row in statements:
         say(_tally_line(row))
     for row in rows:
-        figures = ", ".join(
-            f"{name} {value:.2f} (prior {row['prior'][name]:.2f})"
-            for name, value in row["scores"].items()
-        )
-        say(f"{row['label']:28} {row['rows']:4} {row['on']}: {figures}")
+        say(_reading_line(row))
     if write and backend.folder:
         card = {k: v for k, v in card.items() if k != "weights_sha256"}
         tables = {"statements": statements, "caption_scores": rows}
@@ -228,6 +224,14 @@ def _tell_taught(card: dict[str, Any], whole: list[str]) -> None:
     for source in whole:
         if source in taught:
             say(f"{taught[source]} photographs of {source} taught this captioner: its card says so")
+
+
+def _reading_line(row: dict[str, Any]) -> str:
+    figures = ", ".join(
+        f"{name} {value:.2f} (prior {row['prior'][name]:.2f})"
+        for name, value in row["scores"].items()
+    )
+    return f"{row['label']:28} {row['rows']:4} {row['on']}: {figures}"
 
 
 def _tally_line(row: dict[str, Any]) -> str:
