@@ -20,8 +20,9 @@ from ray_head import environment
 
 CLI = [sys.executable, "-m", "serve.cli"]
 MARK = "RETINAFORGE_TEST_SHOT"
-GONE = 30.0
-"""Seconds within which everything that a command started must have ended after it."""
+GONE = 90.0
+"""Seconds within which everything that a command started must have ended after it: an agent of
+Ray's sees that its Ray was killed only once it has started, which on a busy machine takes long."""
 END = 120.0
 NOISE = ("Traceback", "StackTrace", "@     0x", "Exception ignored")
 SENTENCES = ("interrupted: ", "checkpoint written: the same command goes on from here")

@@ -137,7 +137,7 @@ def test_every_process_listens_on_loopback_alone_and_no_stranger_joins(command, 
     assert {"gcs_server", "raylet"} <= {name for name, _, _ in seen}
     assert {each for each in seen if each[1] not in LOOPBACK} == set()
 
-    assert not kept_elsewhere(token_of(command), command.temporary)
+    assert not kept_elsewhere(token_of(command), session_of(command))
     near = command.gcs()
     far = near.replace("127.0.0.1", own_address())
     wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
@@ -162,6 +162,14 @@ def token_of(command: Command) -> str:
     (token,) = tokens - {None}
     assert len(token) == 64
     return token
+
+
+def session_of(command: Command) -> Path:
+    """The folder of its Ray's sockets and logs."""
+    flag = "--raylet_socket_name="
+    raylets = [each.cmdline() for each in command.below() if each.name() == "raylet"]
+    (path,) = {word.removeprefix(flag) for words in raylets for word in words if flag in word}
+    return Path(path).parents[1]
 
 
 def kept_elsewhere(token: str, folder: Path) -> list[str]:

@@ -53,6 +53,7 @@ NAME = re.compile(r"^(\d{6})-[0-9a-f]{20}$")
 LISTING = re.compile(r"^images-[0-9a-f]{16}\.parquet$")
 """The list of photographs of a folder of captions, written just before its plan."""
 RECORD = re.compile(r"[0-9].*\.json")
+CLOSED = re.compile(r"\d{6}\.closed")
 TABLE = re.compile(r"[0-9].*\.parquet")
 HIDDEN = re.compile(r"\..*\.tmp")
 CARDS = re.compile(r"\.(README\.md|croissant\.json)\..*\.tmp")
@@ -211,7 +212,9 @@ def take_attempt(folder: Folder, count: int | None, redrive: bool = False) -> At
                 field="count",
                 expected=f"{planned} or more",
             )
-        latest = max((attempt.number for attempt in before), default=0)
+        # A run that has ended keeps its number, though somebody lost its record.
+        ended = (int(path.stem) for path in listed(folder.attempts, CLOSED))
+        latest = max((*ended, *(attempt.number for attempt in before)), default=0)
         attempt = Attempt(
             number=next_number(latest, _record(folder, latest)),
             count=planned if count is None else count,

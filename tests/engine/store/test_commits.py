@@ -258,3 +258,13 @@ def test_numbers_have_no_holes_so_the_fence_needs_one_look(folder):
         take_attempt(folder, count)
     assert [each.number for each in protocol.attempts(folder)] == [1, 2, 3, 4, 5]
     assert Folder(folder.root) == folder
+
+
+def test_a_run_whose_record_was_lost_keeps_its_number(tmp_path):
+    folder = Folder(tmp_path)
+    folder.make()
+    close_attempt(folder, take_attempt(folder, 4).number)
+    (folder.attempts / "000001.json").unlink()
+    later = take_attempt(folder, 4)
+    assert later.number == 2
+    check_fence(folder, later.number)
