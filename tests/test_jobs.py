@@ -91,7 +91,7 @@ def test_a_job_is_attached_to_stopped_and_finished_by_the_same_command(head, tmp
     from ray.job_submission import JobSubmissionClient
 
     out = tmp_path / "o"
-    words = generate(out, 300, "--model", "null:50", "--workers", "2")
+    words = generate(out, 300, "--model", "null:300", "--workers", "2")
     first = submitted(head, *words, flags=("--no-wait",))
     name = first.stdout.strip()
     assert (first.returncode, len(name)) == (0, 64), first.stderr
@@ -100,7 +100,7 @@ def test_a_job_is_attached_to_stopped_and_finished_by_the_same_command(head, tmp
     again = submitted(head, *words, flags=("--no-wait",))
     assert (again.returncode, again.stdout.strip()) == (0, name)
     assert "running already; attached" in again.stderr
-    other = submitted(head, *generate(out, 301, "--model", "null:50"), flags=("--no-wait",))
+    other = submitted(head, *generate(out, 301, "--model", "null:300"), flags=("--no-wait",))
     assert other.returncode == 2
     assert f"job {name} is at work in {out} with other flags" in other.stderr
 
