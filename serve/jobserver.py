@@ -64,7 +64,7 @@ def client_of(address: str | None, allow_plain: bool = False) -> Client:
     parts = _read(address)
     port = parts.port or PORTS[parts.scheme]
     here = loopback.names_here(str(parts.hostname), port)
-    secret = bool(parts.password) or bool(get_auth_headers_if_auth_enabled({}))
+    secret = bool(parts.password) or _has_token()
     if secret and parts.scheme == "http" and not (here or allow_plain):
         raise UserError(
             f"{parts.hostname} is another machine: the token would travel unencrypted",
@@ -84,6 +84,14 @@ def client_of(address: str | None, allow_plain: bool = False) -> Client:
         ) from error
     except RuntimeError as error:
         raise UserError(str(error).strip().split("\n")[0], field="--address") from error
+
+
+def _has_token() -> bool:
+    """Whether Ray would send one; where it looks for one in vain, the server says what it wants."""
+    try:
+        return bool(get_auth_headers_if_auth_enabled({}))
+    except AuthenticationError:
+        return False
 
 
 def _read(address: str) -> SplitResult:
