@@ -41,11 +41,11 @@ triton-serve: triton
 	.venv-triton/bin/python deploy/triton/serve.py
 
 test: setup
-	$(BIN)/pytest -q -m 'not slow'
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow'
 
 test-slow: setup
 	@$(MAKE) --no-print-directory triton || echo "no Triton server can be set up here: its tests are skipped"
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 --dist loadfile -m slow
 
 test-all: test test-slow
 

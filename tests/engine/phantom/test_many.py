@@ -1,4 +1,4 @@
-"""Ten thousand specs of the default mix, every one of them drawn."""
+"""Specs of the default mix, every one of them drawn; RETINAFORGE_SPECS asks for more of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from engine.phantom.render import draw
 from engine.seeds import row_random, row_seed
 from engine.specs.mix import default_mix
 
-COUNT, SIZE, SHARE = 10_000, 64, 250
+COUNT = int(os.environ.get("RETINAFORGE_SPECS", "2000"))
+SIZE, SHARE = 64, 250
 
 
 def faults(first: int, count: int = SHARE) -> list[str]:
@@ -38,7 +39,7 @@ def faults(first: int, count: int = SHARE) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_ten_thousand_specs_are_drawn_without_a_fault():
+def test_specs_are_drawn_without_a_fault():
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         found = [fault for some in pool.map(faults, range(0, COUNT, SHARE)) for fault in some]
     assert found == []
