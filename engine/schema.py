@@ -6,7 +6,8 @@ The fifteen annotations carry the column names of SynFundus-1M (arXiv 2312.00377
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,9 @@ class Annotation(BaseModel):
 class UserError(ValueError):
     """The user's input is wrong: the command line prints it without a traceback and exits with 2.
 
-    The message names file, line and field where they are known, and what was expected.
+    The message names file, line and field where they are known, and what was expected. What was
+    asked for by name (`asked="count"`, or "another ⟨out⟩" within a text) is written ⟨so⟩, and each
+    door words it in its own language: `worded`. `problem` is the message without its place.
     """
 
     def __init__(
@@ -109,16 +112,25 @@ class UserError(ValueError):
         file: str | Path | None = None,
         line: int | None = None,
         field: str | None = None,
+        asked: str | None = None,
         expected: str | None = None,
     ) -> None:
         where = "".join(
             [
                 f"{file}: " if file is not None else "",
                 f"line {line}: " if line is not None else "",
+                f"⟨{asked}⟩: " if asked is not None else "",
                 f"{field}: " if field is not None else "",
             ]
         )
-        super().__init__(f"{where}{problem}" + (f" (expected {expected})" if expected else ""))
+        self.asked = asked
+        self.problem = problem + (f" (expected {expected})" if expected else "")
+        super().__init__(where + self.problem)
+
+
+def worded(text: str, word: Callable[[str], str] = str) -> str:
+    """A message with all that was asked for in a door's words; by its bare name without one."""
+    return re.sub(r"⟨([\w.]+)⟩", lambda found: word(found[1]), text)
 
 
 def first_of(errors: Sequence[UserError], more: str) -> UserError:

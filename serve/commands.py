@@ -26,6 +26,7 @@ from serve import (
     submitcmd,
 )
 from serve.drawcmd import Address, Batch, Json, Needs, Workers
+from serve.wording import Command
 
 app = typer.Typer(
     name="retinaforge",
@@ -37,23 +38,26 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speeds side by side on this machine.")
 app.add_typer(bench_app, name="bench")
-bench_app.command(epilog="Example: retinaforge bench kernels --out bench")(bench_kernels.kernels)
+bench_app.command(cls=Command, epilog="Example: retinaforge bench kernels --out bench")(
+    bench_kernels.kernels
+)
 app.add_typer(evaluatecmd.app, name="evaluate")
-app.command(epilog="Example: retinaforge report eyes")(lookcmd.report)
-app.command(epilog="Example: retinaforge export eyes --format synfundus --out eyes-synfundus")(
-    lookcmd.export
-)
-app.command(epilog="Example: retinaforge identify eye.webp --json")(lookcmd.identify)
-app.command(epilog="Example: retinaforge calibrate runs/diffusion-tiny/model --data eyes.csv")(
-    gatecmd.calibrate
-)
+app.command(cls=Command, epilog="Example: retinaforge report eyes")(lookcmd.report)
 app.command(
-    epilog="Example: retinaforge caption --images photographs --labels labels.csv --out captions"
+    cls=Command, epilog="Example: retinaforge export eyes --format synfundus --out eyes-synfundus"
+)(lookcmd.export)
+app.command(cls=Command, epilog="Example: retinaforge identify eye.webp --json")(lookcmd.identify)
+app.command(
+    cls=Command, epilog="Example: retinaforge calibrate runs/diffusion-tiny/model --data eyes.csv"
+)(gatecmd.calibrate)
+app.command(
+    cls=Command,
+    epilog="Example: retinaforge caption --images photographs --labels labels.csv --out captions",
 )(captioncmd.caption)
-app.command(epilog=drawcmd.EXAMPLE)(drawcmd.generate)
-app.command(epilog=drawcmd.PHANTOM_EXAMPLE)(drawcmd.phantom)
-app.command(epilog=servecmd.EXAMPLE)(servecmd.serve)
-app.command(epilog=submitcmd.EXAMPLE)(submitcmd.submit)
+app.command(cls=Command, epilog=drawcmd.EXAMPLE)(drawcmd.generate)
+app.command(cls=Command, epilog=drawcmd.PHANTOM_EXAMPLE)(drawcmd.phantom)
+app.command(cls=Command, epilog=servecmd.EXAMPLE)(servecmd.serve)
+app.command(cls=Command, epilog=submitcmd.EXAMPLE)(submitcmd.submit)
 
 QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
@@ -103,7 +107,7 @@ def _check_arguments() -> None:
             )
 
 
-@app.command(epilog="Example: retinaforge verify eyes")
+@app.command(cls=Command, epilog="Example: retinaforge verify eyes")
 def verify(folder: Folder, as_json: Json = False) -> None:
     """Recount a folder against its plan and hash every part. JSON; exit 0 whole, 3 dead letters, 1
     not.
@@ -118,7 +122,7 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     raise typer.Exit(verdict.exit_code)
 
 
-@app.command(epilog="Example: retinaforge redrive eyes")
+@app.command(cls=Command, epilog="Example: retinaforge redrive eyes")
 def redrive(
     folder: Folder,
     batch: Batch = None,
@@ -138,7 +142,8 @@ def redrive(
 
 
 @app.command(
-    epilog="Example: retinaforge train diffusion-tiny --data eyes.csv --out run --set steps=900"
+    cls=Command,
+    epilog="Example: retinaforge train diffusion-tiny --data eyes.csv --out run --set steps=900",
 )
 def train(
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="For example diffusion-tiny.")],
@@ -169,7 +174,7 @@ def train(
         raise typer.Exit(1) from error
 
 
-@app.command(epilog="Example: retinaforge doctor --json")
+@app.command(cls=Command, epilog="Example: retinaforge doctor --json")
 def doctor(as_json: Json = False) -> None:
     """What this machine can run, what is missing, what clashes. Exit 1 if something clashes."""
     from serve.doctor import examine, show
@@ -182,7 +187,9 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(int(any(finding.state == "clash" for finding in findings)))
 
 
-@bench_app.command(epilog="Example: retinaforge bench pipeline --model tiny --rows 200 --json")
+@bench_app.command(
+    cls=Command, epilog="Example: retinaforge bench pipeline --model tiny --rows 200 --json"
+)
 def pipeline(
     model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
     rows: Annotated[int, typer.Option(help="Images of that model.")] = 200,

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from engine.labels import label_value, unknown_name
 from engine.prose.parse import parse
 from engine.registry import ModelRef
-from engine.schema import LABEL_NAMES, LABELS, Annotation, UserError
+from engine.schema import LABEL_NAMES, LABELS, Annotation, UserError, worded
 from engine.store.plan import Plan
 from serve.sampler import Item, Picture
 
@@ -188,8 +188,8 @@ def _effort(request: ImageRequest, plan: Plan, ref: ModelRef) -> tuple[int, floa
 
 
 def _unfit(error: UserError, param: str) -> Problem:
-    """A mistake that the engine found, which speaks of flags and of cells."""
-    message = re.sub(r"^(--)?\w+: ", "", str(error)).replace("or empty for", "or null for")
+    """A mistake that the engine found, which speaks of cells."""
+    message = worded(error.problem).replace("or empty for", "or null for")
     return Problem(400, f"{param}: {message}", param=param, code="invalid_value")
 
 

@@ -12,6 +12,7 @@ import typer
 
 from engine.schema import UserError
 from serve.progress import say
+from serve.wording import Command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ def evaluate() -> None:
     """Measure what a model draws."""
 
 
-@app.command()
+@app.command(cls=Command)
 def condition(
     model: Model,
     data: Data,
@@ -83,7 +84,7 @@ def condition(
         print(json.dumps({"rows": table}))
 
 
-@app.command()
+@app.command(cls=Command)
 def authenticity(
     model: Model,
     data: Annotated[
@@ -119,7 +120,7 @@ def authenticity(
         print(json.dumps({"rows": rows}))
 
 
-@app.command()
+@app.command(cls=Command)
 def outlines(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A segmenter: a name or a folder.")],
     data: Annotated[
@@ -157,7 +158,7 @@ def outlines(
         print(json.dumps({"rows": [asdict(row) for row in rows]}))
 
 
-@app.command()
+@app.command(cls=Command)
 def captions(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="What --backend takes, or a captioner's folder.")

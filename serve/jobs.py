@@ -27,6 +27,7 @@ from engine.schema import UserError
 from engine.stages.code import PACKAGES, ROOT
 from serve import generating
 from serve.planning import Request, make_plan
+from serve.wording import speaking
 
 NOT_SENT = ("__pycache__", "*.pyc", "private")
 PROGRAM = ("python", "-m", "serve.cli")
@@ -78,7 +79,12 @@ def checked(words: Sequence[str]) -> Work:
     Raises UserError, or click's own error for flags that do not exist.
     """
     words = tuple(words)[1 if [*words[:1]] == ["retinaforge"] else 0 :]
-    name, params = _parsed(words)
+    context = _parsed(words)
+    with speaking(context.command):
+        return _checked(words, context.info_name, context.params)
+
+
+def _checked(words: tuple[str, ...], name: str, params: Mapping[str, Any]) -> Work:
     if params.get("address") is not None:
         raise UserError("the job finds its own cluster", field="--address", expected="no such flag")
     out = params.get("out")
@@ -98,8 +104,8 @@ def checked(words: Sequence[str]) -> Work:
     return Work(words, identity, str(out or ""), files)
 
 
-def _parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    """Name and flags of the command, read by the command line's own parser and not run."""
+def _parsed(words: tuple[str, ...]) -> Any:
+    """The command with its flags, read by the command line's own parser and not run."""
     from serve.commands import app
 
     command: Any = typer.main.get_command(app)
@@ -113,8 +119,7 @@ def _parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
         names.append(command.name)
     if names[0] in NOT_JOBS:
         raise UserError(f"{names[0]} is no job", field="--", expected="a command that ends")
-    context = command.make_context(" ".join(names), rest)
-    return " ".join(names), context.params
+    return command.make_context(" ".join(names), rest)
 
 
 def _check_training(params: Mapping[str, Any]) -> None:

@@ -77,24 +77,24 @@ class ModelRef:
         """Raise UserError where the model cannot draw on a phantom, or cannot do without."""
         if geometry != self.takes_geometry and (geometry or self.kind == "gan"):
             does = "draws on nothing but" if self.takes_geometry else "takes no"
-            flag = "--geometry" if self.takes_geometry else "--no-geometry"
-            raise UserError(f"{self.name} {does} geometry", field="--geometry", expected=flag)
+            other = "⟨geometry⟩" if self.takes_geometry else "⟨no_geometry⟩"
+            raise UserError(f"{self.name} {does} geometry", asked="geometry", expected=other)
         if t0 and self.kind != "pipeline":
-            raise UserError(f"{self.name} starts from no image", field="--t0", expected="0")
+            raise UserError(f"{self.name} starts from no image", asked="t0", expected="0")
         if not 0 <= t0 < 1:
-            raise UserError(f"{t0:g}", field="--t0", expected="0 (noise) to less than 1 (phantom)")
+            raise UserError(f"{t0:g}", asked="t0", expected="0 (noise) to less than 1 (phantom)")
 
     def check_size(self, size: int) -> None:
         """Raise UserError for a size that the model cannot draw."""
         if self.kind == "null" and size != self.size:
-            raise UserError(f"{self.name} cannot draw {size} px", field="--size", expected="8")
+            raise UserError(f"{self.name} cannot draw {size} px", asked="size", expected="8")
         least = max(self.smallest, self.patch_px)
         if size < least or size % self.patch_px:
             raise UserError(
                 f"{size} px is not a multiple of {self.patch_px}"
                 if size % self.patch_px
                 else f"{size} px is too small for {self.name}",
-                field="--size",
+                asked="size",
                 expected=f"a multiple of {self.patch_px} from {least}, for example {self.size}",
             )
 
@@ -108,17 +108,17 @@ class ModelRef:
         a model that is drawn without."""
         if solver not in self.solvers:
             raise UserError(
-                f"unknown solver {solver!r}", field="--solver", expected=" or ".join(self.solvers)
+                f"unknown solver {solver!r}", asked="solver", expected=" or ".join(self.solvers)
             )
         if self.solver == "none":
-            for field, given, own in (
-                ("--steps", steps, self.steps),
-                ("--guidance", guidance, self.guidance),
+            for asked, given, own in (
+                ("steps", steps, self.steps),
+                ("guidance", guidance, self.guidance),
             ):
                 if given != own:
                     raise UserError(
                         f"{given:g}: {self.name} is drawn without a solver",
-                        field=field,
+                        asked=asked,
                         expected=f"nothing, or {own:g}",
                     )
 
@@ -127,7 +127,7 @@ class ModelRef:
         if not source.strip() or (self.sources is not None and source not in self.sources):
             raise UserError(
                 f"{self.name} does not know the source {source!r}",
-                field="--source",
+                asked="source",
                 expected=" or ".join(self.sources or ("a camera's name",)),
             )
 

@@ -192,7 +192,7 @@ def test_a_pipeline_takes_geometry_if_it_has_an_encoder_of_it(folder):
 
 @pytest.mark.parametrize("t0", [-0.1, 1.0, float("nan")])
 def test_a_start_outside_the_flow_is_refused(folder, t0):
-    with pytest.raises(UserError, match="--t0"):
+    with pytest.raises(UserError, match="⟨t0⟩"):
         registry.resolve(str(folder)).check_start(geometry=False, t0=t0)
 
 
@@ -209,12 +209,12 @@ def gan_folder(tmp_path):
 def test_a_gan_paints_the_phantom_of_a_row_and_keeps_its_masks(gan_folder):
     ref = registry.resolve(str(gan_folder))
     assert (ref.kind, ref.size, ref.sources, ref.steps) == ("gan", 64, ("hrf",), 1)
-    with pytest.raises(UserError, match="--guidance: 9: gan is drawn without a solver"):
+    with pytest.raises(UserError, match="⟨guidance⟩: 9: gan is drawn without a solver"):
         ref.check_solver("none", 1, 9.0)
     assert (ref.takes_geometry, ref.solvers) == (True, ("none",))
     with pytest.raises(UserError, match="draws on nothing but"):
         ref.check_start(geometry=False, t0=0.0)
-    with pytest.raises(UserError, match="--t0"):
+    with pytest.raises(UserError, match="⟨t0⟩"):
         ref.check_start(geometry=True, t0=0.5)
     sampler = registry.load(ref, settings(geometry=True))
     rows = [spec.model_copy(update={"annotation": PARTLY_KNOWN}) for spec in specs(2)]

@@ -1,0 +1,45 @@
+"""A command's mistakes in its user's words: what was asked for is called by its flag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from typer.core import TyperCommand, TyperOption
+
+from engine.schema import UserError, worded
+
+SETTINGS = "--set"
+"""The flag of a command whose settings have paths of their own."""
+
+
+class Command(TyperCommand):
+    """A command whose errors speak of its own flags."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with speaking(self):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def speaking(command: Any) -> Iterator[None]:
+    """Errors that come from within leave in the words of this command."""
+    try:
+        yield
+    except (UserError, RuntimeError) as error:
+        error.args = (_in_flags(command, str(error)),)
+        raise
+
+
+def _in_flags(command: Any, text: str) -> str:
+    """What was asked for as a flag of this command, an argument as its metavar."""
+    names: dict[str, str] = {}
+    for each in command.params:
+        option = isinstance(each, TyperOption)
+        names[each.name] = each.opts[0] if option else each.metavar or each.name.upper()
+        if each.secondary_opts:
+            names[f"no_{each.name}"] = each.secondary_opts[0]
+    other = f"{SETTINGS} " if SETTINGS in names.values() else ""
+    return worded(text, lambda name: names.get(name, other + name))
