@@ -21,8 +21,8 @@ from serve.progress import say
 if TYPE_CHECKING:
     from engine.registry import ModelRef
     from engine.store.plan import Plan
-    from serve.auth import Token
-    from serve.service import Setting
+    from serve.http.auth import Token
+    from serve.http.service import Setting
 
 TELL_EVERY = 10.0
 
@@ -85,10 +85,10 @@ def serve(
         raise UserError(f"{timeout}", field="--timeout", expected="a number of seconds")
     from engine.registry import DEFAULT_MODEL
     from engine.stages.cluster import check
-    from serve import auth
+    from serve.http import auth
 
     try:
-        from serve.service import OPEN, Setting
+        from serve.http.service import OPEN, Setting
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing", expected="pip install -e '.[serve]'") from error
 
@@ -118,12 +118,12 @@ def serve(
 def _run(setting: Setting, plan: Plan, host: str, port: int, address: str | None) -> None:
     """Serve until a signal comes. Raises UserError."""
     from engine.stages.cluster import cluster
-    from serve import proxied
-    from serve.service import application, running
+    from serve.http import proxy
+    from serve.http.service import application, running
 
     began = time.monotonic()
     # Ray Serve's proxies have it from a Ray that is started here; a standing cluster has its own.
-    os.environ.setdefault(proxied.VARIABLE, proxied.PATH)
+    os.environ.setdefault(proxy.VARIABLE, proxy.PATH)
     app = application(setting, plan)
     place = f"[{host}]" if ":" in host else host
     with ExitStack() as stack:
@@ -141,7 +141,7 @@ def _run(setting: Setting, plan: Plan, host: str, port: int, address: str | None
 
 def _check_place(host: str, port: int, open_: bool, token_file: Path | None) -> None:
     """Raise UserError for an address that is not ours to listen on, or not to be left open."""
-    from serve.auth import VARIABLE, is_loopback
+    from serve.http.auth import VARIABLE, is_loopback
 
     if not 1 <= port <= 65535:
         raise UserError(f"{port}", field="--port", expected="1 to 65535")

@@ -24,7 +24,7 @@ from ray_head import Head, free_ports, wait_for
 from engine.schema import UserError
 from engine.stages.code import PACKAGES
 from serve import jobs
-from serve.auth import VARIABLE, of_environment
+from serve.http.auth import VARIABLE, of_environment
 
 ROOT = Path(__file__).parent.parent
 KINDS = {"cluster": "RayCluster", "job": "RayJob", "service": "RayService"}

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from serve import servecmd
-from serve.auth import VARIABLE
+from serve.http.auth import VARIABLE
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from engine.schema import UserError
-from serve.auth import VARIABLE, digest
-from serve.service import Setting, application, build, last_words
+from serve.http.auth import VARIABLE, digest
+from serve.http.service import Setting, application, build, last_words
 
 SECRET = "a-token-of-good-length"
 
@@ -30,7 +30,7 @@ def test_the_arguments_of_a_config_file_make_ingress_and_samplers():
         "applications": [
             {
                 "name": "eyes",
-                "import_path": "serve.service:build",
+                "import_path": "serve.http.service:build",
                 "args": {"model": "null", "replicas": 2, "token_sha256": digest(SECRET)},
                 "deployments": [{"name": "Sampler", "num_replicas": 3}, {"name": "Ingress"}],
             }

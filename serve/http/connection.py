@@ -21,11 +21,11 @@ FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close
 
 
 def bound() -> None:
-    """Every uvicorn server that this process makes from now on reads through a Door."""
-    HTTP_PROTOCOLS["auto"] = f"{__name__}:{Door.__name__}"
+    """Every uvicorn server that this process makes from now on reads through a `Connection`."""
+    HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"
 
 
-class Door(H11Protocol):
+class Connection(H11Protocol):
     """One connection."""
 
     def __init__(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from serve.batching import Batcher
+from serve.http.batching import Batcher
 
 
 @dataclass(frozen=True)

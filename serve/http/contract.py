@@ -20,7 +20,7 @@ from engine.prose.parse import parse
 from engine.registry import ModelRef
 from engine.schema import LABEL_NAMES, LABELS, Annotation, UserError, worded
 from engine.store.plan import Plan
-from serve.sampler import Item, Picture
+from serve.http.sampler import Item, Picture
 
 MOST_IMAGES = 8
 MOST_LETTERS = 4000

@@ -19,7 +19,7 @@ from openai import APIStatusError, RateLimitError
 from ray_head import wait_for
 from server import TOKEN, Server
 
-from serve.service import CALLS_AHEAD
+from serve.http.service import CALLS_AHEAD
 
 pytestmark = pytest.mark.slow
 CLIENTS, IMAGES, QUEUE = 8, 4, 8

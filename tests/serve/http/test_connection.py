@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
-from serve import door
-from serve.proxied import middlewares
+from serve.http import connection
+from serve.http.proxy import middlewares
 
 START = b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n"
 Client = Callable[[], socket.socket]
@@ -27,8 +27,8 @@ Client = Callable[[], socket.socket]
 def client(monkeypatch) -> Iterator[Client]:
     """A new connection to a server that was made as Ray Serve makes its proxy's."""
     monkeypatch.setitem(HTTP_PROTOCOLS, "auto", HTTP_PROTOCOLS["auto"])
-    monkeypatch.setattr(door, "HEAD_SECONDS", 1.0)
-    monkeypatch.setattr(door, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 3)
     middlewares()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

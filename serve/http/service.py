@@ -32,10 +32,10 @@ from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.stages.node import check_cpu
 from engine.store.plan import Plan
-from serve.auth import of_environment
-from serve.contract import MOST_IMAGES
+from serve.http.auth import of_environment
+from serve.http.contract import MOST_IMAGES
+from serve.http.sampler import Item, Picture, Studio, painter_of, rows_of
 from serve.planning import Request, make_plan
-from serve.sampler import Item, Picture, Studio, painter_of, rows_of
 
 INGRESS_CALLS = 1024
 """Requests at once in one ingress. They only wait there; the sampler's queue is the bound."""
@@ -119,7 +119,7 @@ class Ingress:
         self._setting = Setting.model_validate_json(setting)
 
     def __serve_build_asgi_app__(self) -> Any:
-        from serve.app import Desk, build
+        from serve.http.app import Desk, build
 
         setting = self._setting
         ref = registry.resolve(self._plan.model_location)
@@ -135,7 +135,7 @@ class Ingress:
         return build(desk)
 
     async def _ask(self, item: Item) -> Picture:
-        from serve.app import Busy, Lost
+        from serve.http.app import Busy, Lost
 
         try:
             return await self._draw.remote(item)
@@ -182,7 +182,7 @@ def application(setting: Setting, plan: Plan) -> serve.Application:
 
 
 def build(args: dict[str, Any]) -> serve.Application:
-    """What a Serve config file names as `import_path: serve.service:build`.
+    """What a Serve config file names as `import_path: serve.http.service:build`.
 
     `args` are the fields of `Setting`; without `token_sha256` the token is RETINAFORGE_TOKEN of the
     environment, as a cluster's secrets bring it. Who may reach such a server is not known here, so

@@ -22,7 +22,7 @@ from engine.stages.call import FatalError
 from engine.stages.draw import Draw
 from engine.stages.outcome import Outcome
 from engine.store.plan import Plan, Settings
-from serve.batching import Batcher
+from serve.http.batching import Batcher
 
 LOADED = 2
 """Samplers kept in memory: one for the model's usual steps and guidance, one for those asked for

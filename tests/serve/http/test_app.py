@@ -20,11 +20,11 @@ from engine.specs import recipe_from
 from engine.stages.call import FatalError
 from engine.stages.draw import loaded
 from engine.store.identify import identify
-from serve import app as app_module
-from serve.app import MOST_BYTES, Busy, Desk, Lost, build
-from serve.auth import digest
+from serve.http import app as app_module
+from serve.http.app import MOST_BYTES, Busy, Desk, Lost, build
+from serve.http.auth import digest
+from serve.http.sampler import Painter, Studio, painter_of
 from serve.planning import Request, make_plan
-from serve.sampler import Painter, Studio, painter_of
 
 SECRET = "a-token-of-good-length"
 PROMPT = "A left eye with mild non-proliferative diabetic retinopathy, few microaneurysms"

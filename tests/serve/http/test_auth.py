@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from engine.schema import UserError
-from serve.auth import VARIABLE, digest, is_loopback, opens, token
+from serve.http.auth import VARIABLE, digest, is_loopback, opens, token
 
 
 def test_a_token_is_made_where_none_is_given_and_another_each_time(monkeypatch):

@@ -24,9 +24,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.registry import ModelRef
 from engine.store.plan import Plan
-from serve.auth import is_loopback, opens
-from serve.contract import ImageRequest, Problem, answered, asked, model_body, refused
-from serve.sampler import Item, Picture
+from serve.http.auth import is_loopback, opens
+from serve.http.contract import ImageRequest, Problem, answered, asked, model_body, refused
+from serve.http.sampler import Item, Picture
 
 log = logging.getLogger(__name__)
 

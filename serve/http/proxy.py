@@ -11,14 +11,14 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
-PATH = "serve.proxied.middlewares"
+PATH = "serve.http.proxy.middlewares"
 OWN = "/-/"
 """Below it Ray Serve answers for itself."""
 
 
 def middlewares() -> list[Middleware]:
     """What the proxy puts between itself and its clients, whose door it bounds before it opens."""
-    from serve.door import bound
+    from serve.http.connection import bound
 
     bound()
     return [Middleware(Worded)]
@@ -50,8 +50,8 @@ class Worded:
 
 
 def _lost() -> ASGIApp:
-    from serve.app import answer
-    from serve.contract import Problem
+    from serve.http.app import answer
+    from serve.http.contract import Problem
 
     message = "the server is being restarted; try again later"
     return answer(Problem(503, message, kind="server_error", code="unavailable", retry_after=5))
