@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from engine import cpu
+from engine.publish.card import write_card
 from engine.registry import ModelRef
 from engine.stages.cluster import check, cluster, joins, worker_count
 from engine.stages.failure import RunError, disk_trouble, understood
@@ -23,7 +24,6 @@ from engine.stages.job import Drawing, Job
 from engine.stages.limits import Limits
 from engine.stages.watch import Progress, Tell, standing, watching
 from engine.store import ranges
-from engine.store.card import write_card
 from engine.store.commits import (
     Attempt,
     Folder,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import gates, registry
+from engine.publish.nature import UNGUARDED
 from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.store.commits import Folder
-from engine.store.nature import UNGUARDED
 from engine.store.plan import Plan
 
 if TYPE_CHECKING:

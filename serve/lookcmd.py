@@ -33,9 +33,9 @@ def report(
 ) -> None:
     """Write DIR/report/index.html: gallery with filters, label mix, gates, failures, speed, and one
     eye under changed labels."""
+    from engine.publish.report import write_report
     from engine.store.files import StaleAttempt
     from engine.store.plan import Plan
-    from engine.store.report import write_report
     from engine.store.rows import require_plan
 
     plan = require_plan(folder)
@@ -105,8 +105,8 @@ def export(
     """Write the rows in a layout that other programs read. Images stay lossless and marked; nothing
     private is carried. A folder that lacks rows is refused, but for dead letters.
     """
+    from engine.publish.export import export as write
     from engine.stages.failure import disk_trouble
-    from engine.store.export import export as write
 
     began = last = time.monotonic()
 
@@ -140,8 +140,8 @@ def identify(
     every file could be read (marked or not), 2 where one could not.
     """
     from engine.files import spelled
-    from engine.store.identify import identify as read
-    from engine.store.identify import printable
+    from engine.pixels.mark import identify as read
+    from engine.pixels.mark import printable
 
     unreadable = 0
     for file in files:

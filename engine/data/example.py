@@ -11,8 +11,8 @@ from PIL import Image
 from engine.data.parquet_images import image_of_row
 from engine.files import read_regular
 from engine.pixels.door import MOST_BYTES, Picture, UnreadableImage, decode, picture
+from engine.pixels.mark import maker_of
 from engine.schema import Annotation
-from engine.store.identify import maker_of
 
 PHANTOM = "phantom"
 """The source, and the maker, of what the phantom's program drew."""

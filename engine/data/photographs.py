@@ -31,9 +31,9 @@ from engine.data.parquet_images import described_rows
 from engine.files import read_regular, spelled
 from engine.labels import LabelRow, read_table
 from engine.pixels.door import MOST_BYTES, UnreadableImage, picture
+from engine.pixels.mark import marked_again
 from engine.schema import UserError
 from engine.store.commits import Folder, read_commits
-from engine.store.identify import marked_again
 from engine.store.listing import Listed
 
 HASHING_THREADS = 4

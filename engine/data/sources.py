@@ -24,9 +24,9 @@ from engine.data.named import (
 from engine.data.parquet_images import described_rows, passed_over
 from engine.data.phantoms import NAME, phantom_examples
 from engine.labels import LabelRow, read_table
+from engine.pixels.mark import maker_of
 from engine.schema import LABEL_NAMES, Annotation, UserError, first_of, row_schema
 from engine.store.commits import Folder, read_commits
-from engine.store.identify import maker_of
 from engine.store.listing import listing_of, pick
 from engine.store.plan import CaptionPlan, Plan, read_any_plan
 from engine.store.verify import gaps

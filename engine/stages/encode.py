@@ -16,8 +16,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from engine.store.identify import TOOL, packet_of
-from engine.store.plan import TRAINED
+from engine.pixels.mark import TOOL, TRAINED, packet_of
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine import cpu
 from engine.phantom import VERSION
+from engine.pixels.mark import COMPUTED, TRAINED
 from engine.schema import UserError
 from engine.specs import Recipe
 from engine.store.commits import LISTING, Folder
@@ -32,8 +33,6 @@ PHANTOM = "phantom"
 """Where the model lies that is a program and has no weights: nobody's folder, whatever its name."""
 NULL = "null"
 """Likewise the one that draws plain squares: `null` or `null:MS`."""
-TRAINED, COMPUTED = "trainedAlgorithmicMedia", "algorithmicMedia"
-"""The IPTC's digital source types of what a model with weights draws, and a program without."""
 FORMAT = 1
 DRAWING = "2"
 """The version of our own code that turns a plan into pixels: raised when the same plan would draw

@@ -13,16 +13,16 @@ import pytest
 from typer.testing import CliRunner
 
 from engine import pipeline
+from engine.publish.card import write_card
+from engine.publish.report import write_report
 from engine.registry import NullSampler
 from engine.schema import UserError
 from engine.stages.draw import Draw
 from engine.stages.outcome import Outcome, to_table
 from engine.stages.watch import standing
-from engine.store.card import write_card
 from engine.store.commits import Folder, close_attempt, take_attempt
 from engine.store.parts import write_outcomes
 from engine.store.plan import Plan, write_plan
-from engine.store.report import write_report
 from engine.store.verify import missing_rows, verify
 from serve.commands import app
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from engine import registry
 from engine.models.card import read_card, write_card
+from engine.pixels.mark import identify
 from engine.schema import UserError
-from engine.store.identify import identify
 from serve.one_eye import draw_for_report, draw_grades
 from serve.planning import Request, make_plan
 

@@ -9,8 +9,8 @@ import pytest
 
 from engine import registry
 from engine.models.card import PRIVACY
+from engine.publish.nature import UNGUARDED, warning_of
 from engine.schema import UserError
-from engine.store.nature import UNGUARDED, warning_of
 from engine.store.plan import read_plan, write_plan
 from serve.gating import unguarded
 from serve.planning import Request, make_plan

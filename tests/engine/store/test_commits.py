@@ -10,9 +10,9 @@ import sys
 import pytest
 from stopped import wait_until_stopped
 
+from engine.publish.card import write_card
 from engine.schema import UserError
 from engine.store import commits as protocol
-from engine.store.card import write_card
 from engine.store.commits import (
     Commit,
     Folder,

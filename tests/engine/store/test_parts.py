@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from engine.gates import Verdict
+from engine.publish.summary import rejects as refused
 from engine.schema import row_schema
 from engine.stages.outcome import Outcome, to_table
 from engine.stages.watch import standing
@@ -25,7 +26,6 @@ from engine.store.parts import (
     sha256_of,
     write_outcomes,
 )
-from engine.store.summary import rejects as refused
 from engine.store.verify import done_rows, missing_rows
 
 

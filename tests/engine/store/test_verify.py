@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.pipeline import is_whole
+from engine.publish.card import write_card
 from engine.seeds import row_id, row_seed
-from engine.store.card import write_card
 from engine.store.commits import close_attempt, read_commits, take_attempt
 from engine.store.parts import dead_files, sha256_of, write_outcomes
 from engine.store.verify import mend, missing_rows, unsound, verify

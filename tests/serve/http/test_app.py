@@ -15,11 +15,11 @@ pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from starlette.testclient import TestClient
 
 from engine import registry
+from engine.pixels.mark import identify
 from engine.registry import NullSampler
 from engine.specs import recipe_from
 from engine.stages.call import FatalError
 from engine.stages.draw import loaded
-from engine.store.identify import identify
 from serve.http import app as app_module
 from serve.http.app import MOST_BYTES, Busy, Desk, Lost, build
 from serve.http.auth import digest

@@ -17,17 +17,11 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from engine.schema import DISEASES, READABILITY
-from engine.store import ranges
-from engine.store.commits import Folder, planned_rows
-from engine.store.export import EXTENSIONS
-from engine.store.files import make_folder
-from engine.store.gallery import PICTURES, Picture, filters, pictures
-from engine.store.identify import identify
-from engine.store.nature import nature_of, warning_of
-from engine.store.plan import AnyPlan, CaptionPlan
-from engine.store.rows import Share, columns_of, require_plan, shares
-from engine.store.summary import (
+from engine.pixels.mark import identify
+from engine.publish.export import EXTENSIONS
+from engine.publish.gallery import PICTURES, Picture, filters, pictures
+from engine.publish.nature import nature_of, warning_of
+from engine.publish.summary import (
     UNPROVEN,
     Mix,
     about_evidence,
@@ -39,6 +33,12 @@ from engine.store.summary import (
     trust,
     without_evidence,
 )
+from engine.schema import DISEASES, READABILITY
+from engine.store import ranges
+from engine.store.commits import Folder, planned_rows
+from engine.store.files import make_folder
+from engine.store.plan import AnyPlan, CaptionPlan
+from engine.store.rows import Share, columns_of, require_plan, shares
 from engine.store.turn import turn
 from engine.store.verify import dead_indices, gaps
 

@@ -14,15 +14,16 @@ from PIL import Image
 
 from engine.caption import Picture, Words
 from engine.data.photographs import find, hashed
+from engine.pixels.mark import identify
+from engine.publish import nature
+from engine.publish.card import export_card, write_card
+from engine.publish.export import export
+from engine.publish.report import write_report
 from engine.schema import Annotation, UserError
 from engine.seeds import row_id
 from engine.stages.caption import Captioned, Failure, to_table
 from engine.stages.encode import encode_photograph
-from engine.store import nature
-from engine.store.card import export_card, write_card
 from engine.store.commits import Folder, read_commits, take_attempt
-from engine.store.export import export
-from engine.store.identify import identify
 from engine.store.listing import Listed, write_listing
 from engine.store.parts import sha256_of, write_outcomes
 from engine.store.plan import (
@@ -32,7 +33,6 @@ from engine.store.plan import (
     refuse_differences,
     write_plan,
 )
-from engine.store.report import write_report
 from engine.store.verify import Gaps, verify
 from tests.eyes import eye, write_eyes
 

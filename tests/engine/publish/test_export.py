@@ -17,11 +17,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from engine.pixels.mark import identify
+from engine.publish import export as exporting
+from engine.publish.export import export
 from engine.schema import LABEL_NAMES, UserError
-from engine.store import export as exporting
 from engine.store.commits import StaleAttempt, take_attempt
-from engine.store.export import export
-from engine.store.identify import identify
 from engine.store.parts import write_outcomes
 
 ROWS = 12
@@ -235,7 +235,7 @@ def test_what_cannot_be_exported_is_said(filled, folder, tmp_path):
 SLOW = """
 import sys, time
 from pathlib import Path
-from engine.store.export import export
+from engine.publish.export import export
 def tell(done, total):
     print("writing", flush=True)
     time.sleep(600)

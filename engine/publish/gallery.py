@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from engine.pixels.door import decode, picture
+from engine.publish.summary import GRADES, value_words
 from engine.schema import DISEASES, LABELS, MASKS, READABILITY
 from engine.store.commits import Folder
 from engine.store.rows import Row, Share, sample
-from engine.store.summary import GRADES, value_words
 
 PICTURES = 256
 THUMBNAIL = 256

@@ -11,12 +11,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from engine.schema import LABELS
-from engine.store.card import export_card, write_card
-from engine.store.commits import leftovers
-from engine.store.parts import write_outcomes
-from engine.store.rows import shares
-from engine.store.summary import (
+from engine.publish.card import export_card, write_card
+from engine.publish.summary import (
     failures,
     label_mix,
     mix_of,
@@ -24,6 +20,10 @@ from engine.store.summary import (
     rejects,
     without_evidence,
 )
+from engine.schema import LABELS
+from engine.store.commits import leftovers
+from engine.store.parts import write_outcomes
+from engine.store.rows import shares
 from engine.store.verify import Gaps
 
 WHOLE = Gaps(3, 0, 0)

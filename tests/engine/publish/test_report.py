@@ -20,13 +20,13 @@ import pytest
 from PIL import Image
 from stopped import wait_until_stopped
 
+from engine.pixels.mark import identify
+from engine.publish import gallery
+from engine.publish.gallery import COLOURS
+from engine.publish.report import STEERING, write_report
 from engine.schema import MASKS, UserError
 from engine.stages.encode import Origin, encode
-from engine.store import gallery
-from engine.store.gallery import COLOURS
-from engine.store.identify import identify
 from engine.store.parts import write_outcomes
-from engine.store.report import STEERING, write_report
 
 ROWS = 40
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -157,8 +157,9 @@ def test_a_picture_of_other_weights_is_not_the_folders(filled):
 LATE_REPORT = """
 import os, signal, sys
 from pathlib import Path
-from engine.store import gallery, turn
-from engine.store.report import write_report
+from engine.publish import gallery
+from engine.store import turn
+from engine.publish.report import write_report
 
 def stop(*_):
     os.kill(os.getpid(), signal.SIGSTOP)

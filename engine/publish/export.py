@@ -26,8 +26,8 @@ from typing import Any
 from PIL.PngImagePlugin import PngInfo
 
 from engine.pixels.door import picture
+from engine.publish.card import export_card
 from engine.schema import IMAGE_TYPE, LABEL_NAMES, MASKS, UserError, row_schema
-from engine.store.card import export_card
 from engine.store.commits import Folder
 from engine.store.rows import Row, batches, check_sound, require_plan, shares
 from engine.store.verify import gaps

@@ -8,14 +8,11 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.store import captioned
-from engine.store.commits import Folder, put
-from engine.store.croissant import describe
-from engine.store.nature import warning_of
-from engine.store.plan import COMPUTED, PHANTOM, AnyPlan, CaptionPlan, Plan
-from engine.store.rows import common_columns, shares
-from engine.store.seal import LINE, digest
-from engine.store.summary import (
+from engine.pixels.mark import COMPUTED
+from engine.publish import captioned
+from engine.publish.croissant import describe
+from engine.publish.nature import warning_of
+from engine.publish.summary import (
     UNPROVEN,
     Mix,
     about_evidence,
@@ -25,7 +22,11 @@ from engine.store.summary import (
     rejects,
     without_evidence,
 )
-from engine.store.tables import plain, quoted, table
+from engine.publish.tables import plain, quoted, table
+from engine.store.commits import Folder, put
+from engine.store.plan import PHANTOM, AnyPlan, CaptionPlan, Plan
+from engine.store.rows import common_columns, shares
+from engine.store.seal import LINE, digest
 from engine.store.verify import Gaps
 
 MOST_REASONS = 12

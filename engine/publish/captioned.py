@@ -4,10 +4,10 @@ that can be trusted.
 
 from __future__ import annotations
 
-from engine.store.nature import nature_of
+from engine.publish.nature import nature_of
+from engine.publish.summary import trust, without_evidence
+from engine.publish.tables import plain, quoted, table
 from engine.store.plan import CaptionPlan
-from engine.store.summary import trust, without_evidence
-from engine.store.tables import plain, quoted, table
 
 FRONT = """---
 pretty_name: {pretty_name}

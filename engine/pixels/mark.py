@@ -18,8 +18,9 @@ from xml.sax.saxutils import quoteattr
 from engine.files import read_regular
 from engine.pixels import door
 from engine.schema import UserError
-from engine.store.plan import COMPUTED, TRAINED
 
+TRAINED, COMPUTED = "trainedAlgorithmicMedia", "algorithmicMedia"
+"""The IPTC's digital source types of what a model with weights draws, and a program without."""
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SYNTHETIC = (TRAINED, "compositeWithTrainedAlgorithmicMedia", COMPUTED)
 _NAMES = {

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+from engine.publish.card import write_card
 from engine.schema import row_schema
-from engine.store.card import write_card
 from engine.store.parts import Cost, write_outcomes, write_part
 
 ROWS = 5
@@ -68,5 +68,5 @@ def test_it_does_not_say_where_the_model_lay(described, plan):
 
 
 def test_generating_does_not_import_the_library():
-    code = "import sys, engine.store.card; sys.exit('mlcroissant' in sys.modules)"
+    code = "import sys, engine.publish.card; sys.exit('mlcroissant' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.store.plan import COMPUTED, PHANTOM, TRAINED, AnyPlan, CaptionPlan, Plan
+from engine.pixels.mark import COMPUTED, TRAINED
+from engine.store.plan import PHANTOM, AnyPlan, CaptionPlan, Plan
 
 UNGUARDED = (
     "NO PRIVACY GATE: nothing compares these images with the photographs that the model learned "

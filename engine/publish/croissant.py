@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from engine.publish.nature import nature_of
 from engine.schema import IMAGE_TYPE, LABELS, row_schema
-from engine.store.nature import nature_of
 from engine.store.plan import AnyPlan, CaptionPlan
 
 CONTEXT: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""A data set folder as others see it: card, report page, Croissant and exports."""
