@@ -21,7 +21,6 @@ from engine.store.commits import Folder
 from engine.store.listing import check_listing, read_listing, write_listing
 from engine.store.plan import (
     CaptionPlan,
-    Plan,
     library_versions,
     read_any_plan,
     refuse_differences,
@@ -145,7 +144,7 @@ def describe_with(backend: Backend) -> Callable[[Image.Image], str]:
 
 def _existing(out: Path) -> CaptionPlan | None:
     plan = read_any_plan(out)
-    if isinstance(plan, Plan):
+    if plan is not None and plan.kind != "caption":
         raise UserError(
             "these photographs were drawn, not captioned",
             file=out,

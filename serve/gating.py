@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import gates, registry
-from engine.publish.nature import UNGUARDED
+from engine.publish.drawn import UNGUARDED
 from engine.registry import ModelRef
 from engine.schema import UserError
 from engine.store.commits import Folder

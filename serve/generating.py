@@ -14,7 +14,7 @@ from engine import gates
 from engine.pipeline import How, Progress, run
 from engine.registry import ModelRef
 from engine.schema import UserError
-from engine.store.plan import CaptionPlan, Plan, read_any_plan
+from engine.store.plan import Plan, read_any_plan
 from serve.gating import unguarded, why_off
 from serve.planning import Request, make_plan
 from serve.progress import duration, line, progress, say
@@ -63,7 +63,8 @@ def generate(request: Request, schedule: How, as_json: bool) -> int:
 
 def redrive(folder: Path, schedule: How, as_json: bool) -> int:
     """Run the dead letters of a folder again; the exit code."""
-    if isinstance(read_any_plan(folder), CaptionPlan):
+    existing = read_any_plan(folder)
+    if existing is not None and existing.kind == "caption":
         from serve import captioning
 
         return captioning.redrive(folder, schedule, as_json)

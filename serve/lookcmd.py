@@ -35,14 +35,12 @@ def report(
     eye under changed labels."""
     from engine.publish.report import write_report
     from engine.store.files import StaleAttempt
-    from engine.store.plan import Plan
     from engine.store.rows import require_plan
 
     plan = require_plan(folder)
-    limit = _copy_limit(plan) if isinstance(plan, Plan) else None
-    eye = _one_eye(plan) if isinstance(plan, Plan) and one_eye else None
+    eye = _one_eye(plan) if one_eye and plan.kind == "draw" else None
     try:
-        page = write_report(folder, pictures, limit, eye)
+        page = write_report(folder, pictures, eye)
     except StaleAttempt as error:
         say(f"error: {folder}/report is left as it is: {error}")
         raise typer.Exit(1) from error
@@ -67,30 +65,6 @@ def _one_eye(plan: Plan) -> bytes | None:
     except UserError as error:
         say(f"no picture of one eye: {error}")
         return None
-
-
-def _copy_limit(plan: Plan) -> float | None:
-    """The distance below which the privacy gate refused an image; None where it was off, or where
-    what it judged with is not here or was calibrated anew since.
-    """
-    from safetensors import safe_open
-
-    from engine import gates
-    from engine.models.card import PRIVACY
-    from engine.store.plan import weights_folder
-
-    if "privacy" not in plan.gates:
-        return None
-    model = weights_folder(plan.model_location)
-    own = Path(plan.gates_reference) if plan.gates_reference else None
-    try:
-        if gates.digest(plan.gates, model, own) != plan.gates_sha256:
-            return None
-    except UserError:
-        return None
-    with safe_open(own or model / PRIVACY, "numpy") as stored:
-        limit = float(stored.metadata()["nearest"])
-    return limit if limit > 0 else None
 
 
 def export(

@@ -28,7 +28,7 @@ from engine.pixels.mark import maker_of
 from engine.schema import LABEL_NAMES, Annotation, UserError, first_of, row_schema
 from engine.store.commits import Folder, read_commits
 from engine.store.listing import listing_of, pick
-from engine.store.plan import CaptionPlan, Plan, read_any_plan
+from engine.store.plan import AnyPlan, read_any_plan
 from engine.store.verify import gaps
 
 _SHOWN = 200
@@ -172,7 +172,7 @@ def _read_data_set(path: Path) -> Iterator[Example]:
     plan, folder = read_any_plan(path), Folder(path)
     if words := gaps(folder).words:
         print(f"{path}: {words}", file=sys.stderr)
-    model = plan.model if isinstance(plan, Plan) else None
+    model = plan.common().get("model") if plan else None
     listing = _listing(path, plan)
     for part in map(folder.part_of, read_commits(folder)[0]):
         for row, values in enumerate(_rows(part, with_images=model is None)):
@@ -191,10 +191,10 @@ def _read_data_set(path: Path) -> Iterator[Example]:
             )
 
 
-def _listing(root: Path, plan: Plan | CaptionPlan | None) -> Path | None:
+def _listing(root: Path, plan: AnyPlan | None) -> Path | None:
     """The list of the photographs that rows were made of; None for what was drawn, and, which is
     said, where a folder was passed on without it."""
-    if not isinstance(plan, CaptionPlan):
+    if plan is None or plan.kind != "caption":
         return None
     file = listing_of(root, plan.images_sha256)
     if file.is_file():

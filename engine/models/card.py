@@ -126,3 +126,10 @@ def _parsed(path: Path) -> Any:
         raise _unreadable(error, path) from error
     except (ValueError, RecursionError) as error:
         raise UserError("was cut or changed", file=path, expected="a model card") from error
+
+
+def card_naming(folder: Path, weights_sha256: str) -> dict[str, Any]:
+    """The card of a model that may have moved or changed since; empty unless it is here and names
+    these weights."""
+    card = read_card(folder)
+    return card if card.get("weights_sha256") == weights_sha256 else {}

@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.publish.nature import nature_of
+from engine.publish.description import Description
 from engine.schema import IMAGE_TYPE, LABELS, row_schema
-from engine.store.plan import AnyPlan, CaptionPlan
+from engine.store.plan import AnyPlan
 
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -57,44 +57,34 @@ CONTEXT: dict[str, Any] = {
 }
 PROJECT = "https://retinaforge.invalid/"
 """A data set on a disk has no address yet, and Croissant asks for one."""
-WORDS = {
+COLUMNS = {
     "id": "hash of plan fingerprint and index",
     "index": "number of the row in the plan",
-    "image": "the synthetic photograph",
     "prompt": "the words the model was given",
-    "caption": "the words that go with the image",
-    "source": "the camera or data set whose look was asked for",
     "seed": "the noise the image was drawn from",
-    "attempts": "how often the row was drawn",
     "quality_score": "the quality gate's score, 0 to 1",
     "nearest_distance": "distance to the nearest training image",
     "fingerprint": "of the plan",
     **{label.name: label.meaning for label in LABELS},
 }
-
-CAPTIONED_WORDS = {
-    "image": "the photograph, without what its camera wrote beside it",
-    "caption": "a machine's words for the photograph",
-    "caption_source": "the machine",
-    "source": "the camera or data set",
-    "attempts": "how often the captioner was asked",
-}
-"""What columns hold in a folder of captioned photographs."""
+"""What columns hold in every folder."""
 
 
-def describe(plan: AnyPlan, rows: int, finished: float, columns: Collection[str]) -> dict[str, Any]:
+def record_of(
+    plan: AnyPlan, described: Description, rows: int, finished: float, columns: Collection[str]
+) -> dict[str, Any]:
     """The metadata of a data set of `rows` rows, finished at a Unix time.
 
     `columns` are those that all parts hold; readers give up on a part that lacks a described one.
     """
     day = datetime.fromtimestamp(finished, UTC).date().isoformat()
-    captioned = isinstance(plan, CaptionPlan)
-    words = {**WORDS, **CAPTIONED_WORDS} if captioned else WORDS
+    words = {**COLUMNS, **described.columns}
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        **(_of_captioned if captioned else _of_drawn)(plan, rows),
+        **described.record,
+        "description": f"{rows:,} {described.record['description']}",
         "license": plan.license,
         "url": f"{PROJECT}{plan.fingerprint}",
         "version": "1.0.0",
@@ -110,34 +100,6 @@ def describe(plan: AnyPlan, rows: int, finished: float, columns: Collection[str]
                 "field": [_field(field, words) for field in row_schema() if field.name in columns],
             }
         ],
-    }
-
-
-def _of_drawn(plan: AnyPlan, rows: int) -> dict[str, Any]:
-    maker = getattr(plan, "model", "")
-    return {
-        "name": f"synthetic-fundus-{plan.fingerprint[:12]}",
-        "description": (
-            f"{rows:,} synthetic retinal fundus photographs with captions and labels, drawn by "
-            f"{maker}. None shows a patient. Not for diagnosis."
-        ),
-        "citeAs": f"Synthetic fundus photographs, RetinaForge, plan {plan.fingerprint}",
-        "keywords": ["synthetic", "retina", "fundus photography", "ophthalmology"],
-        "rai:dataLimitations": "Labels are what the model was asked to show, not a reading.",
-        "rai:dataUseCases": "Software tests and training sets; not for diagnosis.",
-    }
-
-
-def _of_captioned(plan: AnyPlan, rows: int) -> dict[str, Any]:
-    nature = nature_of(plan)
-    return {
-        "name": f"captioned-fundus-{plan.fingerprint[:12]}",
-        "description": f"{rows:,} {nature.title}. {nature.lead}",
-        "citeAs": f"Captioned retinal photographs, RetinaForge, plan {plan.fingerprint}",
-        "keywords": ["retina", "fundus photography", "ophthalmology", "captions"],
-        "rai:dataLimitations": f"Captions are a machine's and may be wrong. {nature.labels}",
-        "rai:dataUseCases": "Training sets of words and images; not for diagnosis.",
-        "rai:personalSensitiveInformation": "Photographs may show patients.",
     }
 
 

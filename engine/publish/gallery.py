@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from engine.pixels.door import decode, picture
-from engine.publish.summary import GRADES, value_words
+from engine.publish.mix import GRADES, value_words
 from engine.schema import DISEASES, LABELS, MASKS, READABILITY
 from engine.store.commits import Folder
 from engine.store.rows import Row, Share, sample
@@ -58,7 +58,7 @@ class Chip:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Exhibit:
     """One card of the gallery. `file` and `thumb` are relative to the page; `tokens` are what
     filters match; `facts` are shown when it is enlarged.
     """
@@ -96,12 +96,12 @@ class Filter:
 
 def pictures(
     folder: Folder, parts: Sequence[Share], into: Path, extension: str, most: int = PICTURES
-) -> list[Picture]:
+) -> list[Exhibit]:
     """Write up to `most` photographs and their masks into a folder below the page's."""
     return [_picture(row, into, extension) for row in sample(folder, parts, most, _COLUMNS)]
 
 
-def filters(shown: Sequence[Picture]) -> list[Filter]:
+def filters(shown: Sequence[Exhibit]) -> list[Filter]:
     """The filters that can tell the photographs of a sample apart."""
     counts = Counter(token for picture in shown for token in picture.tokens)
     findings = {"healthy": "no finding"}
@@ -124,11 +124,11 @@ def filters(shown: Sequence[Picture]) -> list[Filter]:
     return [each for each in made if each.options]
 
 
-def _picture(row: Row, into: Path, extension: str) -> Picture:
+def _picture(row: Row, into: Path, extension: str) -> Exhibit:
     name = f"{row['index']:08d}"
     file = f"{name}.{extension}"
     (into / file).write_bytes(row["image"]["bytes"])
-    return Picture(
+    return Exhibit(
         index=row["index"],
         seed=str(row["seed"]),
         file=_linked(into, file),

@@ -192,7 +192,7 @@ class CaptionActor:
         a captioner that cannot be used from here.
         """
         plan = plan_here(Path(root))
-        if not isinstance(plan, CaptionPlan):
+        if plan.kind != "caption":
             raise FatalError(f"{root} is no folder of captions")
         if backend.folder and weights_sha256(backend.folder) != plan.weights_sha256:
             raise FatalError(f"this machine's copy of {plan.captioner} has other weights")

@@ -154,7 +154,7 @@ class DrawActor:
         cannot be loaded.
         """
         plan = plan_here(Path(root))
-        if not isinstance(plan, Plan):
+        if plan.kind != "draw":
             raise FatalError(f"{root} is no folder to draw into")
         # Counted in the folder, so that a row that a redrive saved is drawn again to the same end.
         draws = DRAWS * (1 + redrives(Folder(Path(root))))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from engine import cpu
 from engine.phantom import VERSION
 from engine.pixels.mark import COMPUTED, TRAINED
 from engine.schema import UserError
+from engine.seeds import row_id, row_seed
 from engine.specs import Recipe
 from engine.store.commits import LISTING, Folder
 from engine.store.files import NotAFile, publish, read_small, temporary, write_durably
@@ -95,6 +96,13 @@ class Sealed(BaseModel):
         """What every row says alike, by column."""
         return {"fingerprint": self.fingerprint}
 
+    def columns(self, indices: Sequence[int], attempts: Sequence[int]) -> dict[str, list[Any]]:
+        """What the rows of these indices say, each kept at its last attempt, as far as the plan
+        alone tells."""
+        rows = len(indices)
+        known = {name: [value] * rows for name, value in self.common().items()}
+        return {**known, "id": [row_id(self.fingerprint, index) for index in indices]}
+
     def sealed(self) -> Self:
         """This plan with its fingerprint: SHA-256 over the canonical JSON of its identity."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
@@ -107,6 +115,7 @@ class Plan(Sealed):
     the file lies that the privacy gate reads in place of the model's own.
     """
 
+    kind: ClassVar[Literal["draw"]] = "draw"
     LOOSE = Sealed.LOOSE | {"model_location", "gates_reference"}
 
     recipe: Recipe
@@ -134,6 +143,17 @@ class Plan(Sealed):
             "solver": self.settings.solver,
             "steps": self.settings.steps,
             "guidance": self.settings.guidance,
+        }
+
+    def columns(self, indices: Sequence[int], attempts: Sequence[int]) -> dict[str, list[Any]]:
+        """See `Sealed`."""
+        sizes = [self.recipe.size] * len(indices)
+        tries = zip(indices, attempts, strict=True)
+        return {
+            **super().columns(indices, attempts),
+            "width": sizes,
+            "height": sizes,
+            "seed": [row_seed(self.recipe.seed, index, tried - 1) for index, tried in tries],
         }
 
     def identity(self) -> dict[str, Any]:
@@ -222,7 +242,7 @@ def read_plan(root: Path) -> Plan | None:
     Raises UserError if the folder holds other things, or a plan that was changed by hand.
     """
     plan = read_any_plan(root)
-    if isinstance(plan, CaptionPlan):
+    if plan is not None and plan.kind != "draw":
         raise UserError(
             "these photographs were captioned, not drawn",
             file=root,

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.schema import row_schema
-from engine.seeds import row_id, row_seed
 from engine.store import ranges
 from engine.store.commits import (
     Commit,
@@ -30,7 +29,7 @@ from engine.store.commits import (
 )
 from engine.store.files import NotAFile, open_file, remove
 from engine.store.parts import Cost, read_dead, sha256_of, write_part
-from engine.store.plan import AnyPlan, Plan, read_any_plan
+from engine.store.plan import AnyPlan, read_any_plan
 from engine.store.ranges import Ranges
 from engine.store.seal import is_stale
 
@@ -42,7 +41,7 @@ PLANNED = ["id", "index", "attempts", "width", "height", "caption_source", "fing
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Recount:
     """What `verify` counts: rows, except `corrupt` and `orphan`, which are files. `stale_card` says
     that one of the corrupt ones is a card that was made from other rows.
     """
@@ -135,19 +134,12 @@ def _schema(names: Iterable[str]) -> pa.Schema:
 
 
 def _planned(plan: AnyPlan, indices: list[int], attempts: list[int]) -> pa.Table:
-    """What the rows of these indices say, each kept at its last attempt, as far as the plan alone
-    tells; what it tells nothing of, such as the seed of a photograph, is null.
+    """What these rows are held against; what the plan tells nothing of, such as the seed of a
+    photograph, is null.
     """
-    rows = len(indices)
-    known = {name: [value] * rows for name, value in plan.common().items()}
-    known["id"] = [row_id(plan.fingerprint, index) for index in indices]
-    if isinstance(plan, Plan):
-        recipe = plan.recipe
-        known |= {"width": [recipe.size] * rows, "height": [recipe.size] * rows}
-        tries = zip(indices, attempts, strict=True)
-        known["seed"] = [row_seed(recipe.seed, index, tried - 1) for index, tried in tries]
+    known = plan.columns(indices, attempts)
     names = [name for name in PLANNED if name in known or name in DRAWN]
-    columns = [known.get(name, [None] * rows) for name in names]
+    columns = [known.get(name, [None] * len(indices)) for name in names]
     return pa.table(columns, schema=_schema(names))
 
 
@@ -214,7 +206,7 @@ def gaps(folder: Folder) -> Gaps:
     return Gaps(planned, ranges.size(missing_rows(folder, planned)), ranges.size(dead))
 
 
-def verify(root: Path) -> Verdict:
+def verify(root: Path) -> Recount:
     """Recount the folder against its plan and hash every part."""
     folder = Folder(root)
     commits, damaged = read_commits(folder)
@@ -224,7 +216,7 @@ def verify(root: Path) -> Verdict:
     planned, stale = planned_rows(folder), is_stale(folder)
     inside = ranges.minus(committed, [(planned, 1 << 62)])
     dead = ranges.minus(dead_indices(folder), committed)
-    return Verdict(
+    return Recount(
         planned=planned,
         committed=ranges.size(inside),
         missing=ranges.size(ranges.minus([(0, planned)], ranges.union([*inside, *dead]))),

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from engine import gates, registry
-from engine.gates.privacy import Reference
-from engine.models.card import PRIVACY, hash_folder
+from engine import registry
 from engine.schema import UserError
 from engine.stages.draw import Draw
 from engine.stages.encode import Origin, encode
@@ -98,42 +94,6 @@ def test_report_prints_the_page(call, empty):
     code, text = call("report", empty, "--json")
     assert code == 0
     assert json.loads(text)["page"] == str(empty / "report" / "index.html")
-
-
-@pytest.fixture
-def judged(tmp_path, plan_of):
-    """A model folder with a privacy gate, and make(reference): a plan that it judges."""
-    model = shutil.copytree(registry.WEIGHTS / "dualgan-tiny", tmp_path / "gan")
-
-    def make(reference=None):
-        names = ("quality", "privacy")
-        return plan_of(str(model), 256).model_copy(
-            update={
-                "gates": names,
-                "gates_sha256": gates.digest(names, model, reference),
-                "gates_reference": str(reference) if reference else None,
-            }
-        )
-
-    return model, make
-
-
-def test_the_limit_that_is_shown_is_the_one_that_judged(judged, tmp_path):
-    model, make = judged
-    first, kept = make(), Reference.read(model / PRIVACY)
-    assert lookcmd._copy_limit(first) == kept.nearest
-    assert lookcmd._copy_limit(first.model_copy(update={"gates": ("quality",)})) is None
-
-    replace(kept, nearest=0.25).write(model / PRIVACY)
-    assert lookcmd._copy_limit(first) is None, "calibrated anew since"
-    assert lookcmd._copy_limit(make()) == 0.25
-
-    own = tmp_path / "own.safetensors"
-    replace(kept, nearest=0.125, model=hash_folder(model)).write(own)
-    aside = make(own)
-    assert lookcmd._copy_limit(aside) == 0.125
-    own.unlink()
-    assert lookcmd._copy_limit(aside) is None, "not here any more"
 
 
 def test_a_report_says_why_it_draws_no_eye_and_is_written(call, empty, plan, capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from engine import registry
 from engine.models.card import PRIVACY
-from engine.publish.nature import UNGUARDED, warning_of
+from engine.publish.drawn import UNGUARDED, describe
 from engine.schema import UserError
 from engine.store.plan import read_plan, write_plan
 from serve.gating import unguarded
@@ -61,7 +61,7 @@ def test_a_folder_keeps_its_camera(tmp_path):
 def test_a_model_of_the_house_without_a_privacy_gate_is_spoken_of_loudly(tmp_path):
     folder = shutil.copytree(registry.WEIGHTS / "tiny", tmp_path / "a model")
     plan, ref = make_plan(Request(out=tmp_path / "o", model=str(folder)))
-    assert unguarded(plan, ref) is warning_of(plan) is None
+    assert unguarded(plan, ref) is describe(plan).warning is None
     (folder / PRIVACY).unlink()
     plan, ref = make_plan(Request(out=tmp_path / "o", model=str(folder)))
     assert plan.gates == ("quality",)
@@ -69,7 +69,7 @@ def test_a_model_of_the_house_without_a_privacy_gate_is_spoken_of_loudly(tmp_pat
     assert told[0] == told[-1] == "!" * 78
     assert UNGUARDED in told
     assert told[-2].strip().startswith(f"retinaforge calibrate '{folder}' --data")
-    assert warning_of(plan).startswith(UNGUARDED)
+    assert describe(plan).warning.startswith(UNGUARDED)
     for program in ("null", "phantom"):
         plan, ref = make_plan(Request(out=tmp_path / "o", model=program))
-        assert unguarded(plan, ref) is warning_of(plan) is None
+        assert unguarded(plan, ref) is describe(plan).warning is None

@@ -15,7 +15,6 @@ from PIL import Image
 from engine.caption import Picture, Words
 from engine.data.photographs import find, hashed
 from engine.pixels.mark import identify
-from engine.publish import nature
 from engine.publish.card import export_card, write_card
 from engine.publish.export import export
 from engine.publish.report import write_report
@@ -151,6 +150,13 @@ def test_the_captioners_figures_stand_in_the_card_and_on_the_page(folder, plan, 
     assert "dr_grade 2 to 4" not in folder.card.read_text()
 
 
+def test_a_captioner_that_is_not_here_proves_nothing_and_is_no_error(folder, plan):
+    for backend in ("local:/nowhere/at all", "triton://h:1/m", "blanked by the owner"):
+        here = plan.model_copy(update={"backend": backend})
+        write_card(folder, 1, here, 3, 2, 1)
+        assert "no card of this captioner is here" in folder.card.read_text()
+
+
 def test_croissant_readers_find_the_rows(folder):
     mlcroissant = pytest.importorskip("mlcroissant")
     text = folder.croissant.read_text()
@@ -208,9 +214,3 @@ def test_a_plan_changed_by_hand_is_refused(folder):
     folder.plan.write_text(text.replace('"images": 3', '"images": "many"'))
     with pytest.raises(UserError, match="not a plan"):
         read_any_plan(folder.root)
-
-
-def test_a_drawn_folder_still_says_that_it_is_synthetic(plan_of):
-    drawn = nature.nature_of(plan_of("null"))
-    assert drawn.synthetic
-    assert "None shows a patient" in drawn.lead

@@ -5,46 +5,16 @@ nothing that the model's card does not.
 from __future__ import annotations
 
 import json
-from collections import Counter
 
-import pyarrow as pa
 import pytest
 import yaml
 
 from engine.publish.card import export_card, write_card
-from engine.publish.summary import (
-    failures,
-    label_mix,
-    mix_of,
-    paces,
-    rejects,
-    without_evidence,
-)
-from engine.schema import LABELS
 from engine.store.commits import leftovers
-from engine.store.parts import write_outcomes
-from engine.store.rows import shares
 from engine.store.verify import Gaps
+from tests.engine.publish.conftest import ROWS
 
 WHOLE = Gaps(3, 0, 0)
-ROWS = 60
-
-
-def recorded(table, reasons):
-    """The outcomes with these gate reasons on the first row."""
-    at = table.schema.get_field_index("rejects")
-    values = [reasons, *[None] * (table.num_rows - 1)]
-    return table.set_column(
-        at, table.schema.field(at), pa.array(values, table.schema.field(at).type)
-    )
-
-
-@pytest.fixture
-def filled(folder, attempt, plan, block):
-    table = recorded(block(0, ROWS), ["blurred", "blurred", "copy"])
-    write_outcomes(folder, attempt.number, plan.fingerprint, table)
-    write_outcomes(folder, attempt.number, plan.fingerprint, block(ROWS, ROWS + 4, dead=True))
-    return folder
 
 
 def card_of(folder, attempt, plan):
@@ -116,19 +86,7 @@ def test_label_shares_are_those_of_the_plan_and_of_the_rows(filled, attempt, pla
         assert line.endswith(f"| {want / 100:.1%} | {have / ROWS:.1%} | {have} |")
 
 
-def test_unknown_labels_have_a_line_of_their_own(filled, plan):
-    mix = mix_of(filled, plan, shares(filled))
-    assert {line.label for line in mix} == {label.name for label in LABELS}
-    assert not any(line.value is None for line in mix)
-    counts = {label.name: Counter({None: 3, 1: 1}) for label in LABELS}
-    unknown = [line for line in label_mix(counts, None) if line.value is None]
-    assert len(unknown) == len(LABELS)
-    assert (unknown[0].found, unknown[0].rows, unknown[0].asked) == (0.75, 3, None)
-
-
-def test_rejects_and_failures_are_counted_by_reason(filled, attempt, plan):
-    assert rejects(filled) == {"blurred": 2, "copy": 1}
-    assert failures(filled) == {"draw: ValueError: bad row": 4}
+def test_rejects_and_failures_stand_there_by_reason(filled, attempt, plan):
     _, body = card_of(filled, attempt, plan)
     assert "| reason | refusals |" in body
     assert "| blurred | 2 |" in body
@@ -141,12 +99,6 @@ def test_without_evidence_every_label_is_said_to_be_unproven(filled, attempt, pl
     _, body = card_of(filled, attempt, plan)
     assert "Take every label as unproven" in body
     assert "Not for diagnosis" in body
-
-
-def test_nothing_was_learned_is_said_of_the_program_and_of_no_folder_called_phantom(plan_of):
-    assert "Nothing was learned" in without_evidence(plan_of("phantom", 32))
-    own = plan_of("null").model_copy(update={"model": "phantom", "model_location": "/m/phantom"})
-    assert "Take every label as unproven" in without_evidence(own)
 
 
 def test_a_programs_card_speaks_of_no_weights_and_no_learning(filled, attempt, plan):
@@ -219,13 +171,3 @@ def test_writing_the_card_leaves_no_temporary_file(filled, attempt, plan):
 def test_a_folder_without_rows_has_a_card(folder, attempt, plan):
     write_card(folder, attempt.number, plan, 100, 0, 0)
     assert "# 0 synthetic" in folder.card.read_text()
-
-
-def test_pace_counts_from_the_first_commit(folder, attempt, plan, block):
-    first, second = (
-        write_outcomes(folder, attempt.number, plan.fingerprint, block(start, start + 10))
-        for start in (0, 10)
-    )
-    later = second.model_copy(update={"finished": first.finished + 5.0})
-    assert paces([later, first])[0].images_per_s == pytest.approx(2.0)
-    assert paces([first])[0].images_per_s is None

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from engine.gates import Verdict
-from engine.publish.summary import rejects as refused
+from engine.publish.records import rejects as refused
 from engine.schema import row_schema
 from engine.stages.outcome import Outcome, to_table
 from engine.stages.watch import standing

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from engine.schema import UserError
+from engine.seeds import row_id
 from engine.store.plan import (
     SETTINGS_SINCE,
     SINCE,
@@ -62,6 +63,27 @@ def test_differences_name_each_field_with_both_values(tmp_path, plan):
         refuse_differences(tmp_path, plan, other)
     assert 'image_format: "webp" → "png"' in str(caught.value)
     assert "steps: 0 → 9" in str(caught.value)
+
+
+def test_a_plan_tells_what_its_rows_say_before_they_are_drawn(plan):
+    told = plan.columns([3, 5], [1, 2])
+    assert told["id"] == [row_id(plan.fingerprint, index) for index in (3, 5)]
+    assert told["seed"] == [plan.recipe.spec(3, "").seed, plan.recipe.spec(5, "", retry=1).seed]
+    assert (told["width"], told["model"]) == ([8, 8], ["null", "null"])
+    assert {len(column) for column in told.values()} == {2}
+    assert plan.columns([], [])["seed"] == []
+
+
+def test_the_kind_that_a_plan_names_picks_its_class(tmp_path, plan):
+    assert (plan.kind, "kind" in plan.model_dump()) == ("draw", False)
+    write_plan(tmp_path, plan)
+    file = tmp_path / "plan.json"
+    whole = json.loads(file.read_text())
+    for kind, wrong in (("caption", "images"), ("draw", "kind"), (["caption"], "kind")):
+        file.write_text(json.dumps({**whole, "kind": kind}))
+        with pytest.raises(UserError, match="not a plan") as caught:
+            read_plan(tmp_path)
+        assert caught.value.field == wrong
 
 
 def test_differences_find_their_way_through_lists():
