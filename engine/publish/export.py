@@ -33,12 +33,12 @@ def export(root: Path, layout: str, out: Path, tell: Tell, incomplete: bool = Fa
     rows, or a layout whose library is missing.
     """
     if layout not in LAYOUTS:
-        raise UserError(f"{layout!r}", field="--format", expected=" or ".join(LAYOUTS))
+        raise UserError(f"{layout!r}", asked="layout", expected=" or ".join(LAYOUTS))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("is there already", file=out, expected="a new or empty folder")
     if out.resolve().is_relative_to(root.resolve()):
         raise UserError(
-            "lies inside the data set folder", file=out, field="--out", expected="another place"
+            "lies inside the data set folder", file=out, asked="out", expected="another place"
         )
     plan, folder = require_plan(root), Folder(root)
     parts = shares(folder)
@@ -49,7 +49,7 @@ def export(root: Path, layout: str, out: Path, tell: Tell, incomplete: bool = Fa
         raise UserError(
             lacking.words,
             file=root,
-            expected="a whole folder (repeat the command that wrote it), or --incomplete to export "
+            expected="a whole folder (repeat the command that wrote it), or ⟨incomplete⟩ to export "
             "what is here",
         )
     check_sound(folder)

@@ -68,7 +68,7 @@ def _webdataset(rows: Iterator[list[Row]], out: Path, extension: str) -> None:
     except ImportError as error:
         raise UserError(
             "the layout webdataset needs the Python package of that name",
-            field="--format",
+            asked="layout",
             expected="the extra `export` (pip install -e '.[export]'), or another layout",
         ) from error
     pattern = str(out / "shard-%06d.tar")

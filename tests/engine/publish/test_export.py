@@ -81,7 +81,7 @@ def test_a_folder_that_lacks_rows_is_refused_unless_asked_for(folder, plan, bloc
     number = take_attempt(folder, 16).number
     write_outcomes(folder, number, plan.fingerprint, block(0, 12))
     write_outcomes(folder, number, plan.fingerprint, block(12, 13, dead=True))
-    with pytest.raises(UserError, match=r"3 of 16 planned rows are missing.*--incomplete"):
+    with pytest.raises(UserError, match=r"3 of 16 planned rows are missing.*⟨incomplete⟩"):
         export(folder.root, "imagefolder", tmp_path / "i", quiet)
     assert not (tmp_path / "i").exists()
     assert export(folder.root, "imagefolder", tmp_path / "i", quiet, incomplete=True) == 12
@@ -128,7 +128,7 @@ def test_a_data_set_folder_takes_no_export_into_itself(filled, tmp_path):
     (tmp_path / "way in").symlink_to(filled.root)
     before = sorted(filled.root.rglob("*"))
     for out in (filled.root / "x", filled.root / "parts" / "x", tmp_path / "way in" / "x"):
-        with pytest.raises(UserError, match=r"--out: lies inside the data set folder"):
+        with pytest.raises(UserError, match=r"⟨out⟩: lies inside the data set folder"):
             export(filled.root, "imagefolder", out, quiet)
     assert sorted(filled.root.rglob("*")) == before
 
