@@ -10,7 +10,7 @@ from typing import Any
 from engine import caption
 from engine.models.card import card_naming
 from engine.publish import trust
-from engine.publish.description import Description, Proof, shared_facts
+from engine.publish.portrait import Portrait, Proof, shared_facts
 from engine.schema import UserError
 from engine.store.plan import CaptionPlan
 
@@ -28,9 +28,9 @@ COLUMNS = {
 }
 
 
-def describe(plan: CaptionPlan) -> Description:
+def describe(plan: CaptionPlan) -> Portrait:
     """See `engine.publish.describe`."""
-    return Description(
+    return Portrait(
         synthetic=False,
         name=f"Captioned retinal photographs ({plan.captioner})",
         title=TITLE,

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from engine.publish.croissant import record_of
 from engine.publish.describe import describe
-from engine.publish.description import Description, Proof, versions
 from engine.publish.mix import LabelShare, mix_of
 from engine.publish.pages import filled
+from engine.publish.portrait import Portrait, Proof, versions
 from engine.publish.records import failures, most_common, rejects
 from engine.publish.tables import table
 from engine.store.commits import Folder, put
@@ -51,7 +51,7 @@ def write_card(
 
 
 def _tables(
-    folder: Folder, plan: AnyPlan, described: Description, parts: Sequence[Share]
+    folder: Folder, plan: AnyPlan, described: Portrait, parts: Sequence[Share]
 ) -> dict[str, str]:
     """The tables of a card, empty where they would have no line."""
     mix = mix_of(folder, plan, described.recipe, parts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.models.card import PRIVACY
-from engine.publish.description import Guard
+from engine.publish.portrait import Guard
 from engine.schema import UserError
 from engine.store.commits import Folder
 from engine.store.rows import Share, columns_of

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.publish.description import Description
+from engine.publish.portrait import Portrait
 from engine.schema import IMAGE_TYPE, LABELS, row_schema
 from engine.store.plan import AnyPlan
 
@@ -71,7 +71,7 @@ COLUMNS = {
 
 
 def record_of(
-    plan: AnyPlan, described: Description, rows: int, finished: float, columns: Collection[str]
+    plan: AnyPlan, described: Portrait, rows: int, finished: float, columns: Collection[str]
 ) -> dict[str, Any]:
     """The metadata of a data set of `rows` rows, finished at a Unix time.
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.publish import captioned, drawn
-from engine.publish.description import Description
+from engine.publish.portrait import Portrait
 from engine.store.plan import AnyPlan
 
-KINDS: dict[str, Callable[[Any], Description]] = {
+KINDS: dict[str, Callable[[Any], Portrait]] = {
     "draw": drawn.describe,
     "caption": captioned.describe,
 }
 
 
-def describe(plan: AnyPlan) -> Description:
+def describe(plan: AnyPlan) -> Portrait:
     """What a plan tells of its folder. Raises UserError where its model's card cannot be read."""
     return KINDS[plan.kind](plan)

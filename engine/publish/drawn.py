@@ -8,7 +8,7 @@ from typing import Any
 from engine.models.card import card_naming
 from engine.pixels.mark import COMPUTED, TRAINED
 from engine.publish import evidence
-from engine.publish.description import Description, Guard, Proof, shared_facts
+from engine.publish.portrait import Guard, Portrait, Proof, shared_facts
 from engine.store.plan import PHANTOM, Plan, weights_folder
 
 UNGUARDED = (
@@ -47,10 +47,10 @@ COLUMNS = {
 }
 
 
-def describe(plan: Plan) -> Description:
+def describe(plan: Plan) -> Portrait:
     """See `engine.publish.describe`."""
     phantom = plan.model_location == PHANTOM
-    return Description(
+    return Portrait(
         synthetic=True,
         name=f"Synthetic fundus photographs ({plan.model})",
         title="synthetic fundus photographs",

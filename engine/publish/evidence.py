@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from engine.publish.description import Proof, Tested
+from engine.publish.portrait import Proof, Tested
 from engine.schema import LABELS
 
 UNPROVEN = "unproven on photographs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.publish.description import Proof, Tested
+from engine.publish.portrait import Proof, Tested
 
 HEAD = ("statement", "read on", "eyes", "said of", "right (95 %)", "had it been said of all")
 WORDS = (

@@ -44,7 +44,7 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Description:
+class Portrait:
     """Words for cards, pages and records.
 
     `name` is the data set's, `title` follows a number, `picture` names one image; `facts` are pairs
