@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from engine import device
-from engine.pipeline import How, run
-from engine.registry import ModelRef
+from engine.jobs.asks import DrawAsk, check_within
+from engine.jobs.draw import Drawing, plan_drawing
+from engine.jobs.run import Schedule, carry_out
 from engine.stages.cluster import check, default_workers
 from engine.stages.draw import loaded
 from engine.store import ranges
 from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.parts import write_outcomes
 from engine.store.plan import Plan, write_plan
-from serve.planning import Request, make_plan, within
 
 PARTS_PER_WORKER = 12
 MEGABYTE = 1 << 20
@@ -37,12 +37,9 @@ def measure(
     model: str | None, rows: int, steps: int | None, null_rows: int, workers: int | None
 ) -> list[Row]:
     """Rows of the bench's table; `ratio` is to the one-process loop named in `against`."""
-    for field, value, least in (
-        ("--workers", workers, 1),
-        ("--rows", rows, 1),
-        ("--null-rows", null_rows, 0),
-    ):
-        within(field, value, least)
+    check_within("workers", workers, 1)
+    check_within("rows", rows, 1)
+    check_within("null_rows", null_rows, 0)
     check(None)
     pool = workers or default_workers(gpu=False)
     with tempfile.TemporaryDirectory(prefix="retinaforge-bench-") as place:
@@ -66,17 +63,14 @@ def show(table: list[Row]) -> None:
 
 
 def _compare(place: Path, model: str | None, rows: int, steps: int | None, pool: int) -> list[Row]:
-    request = Request(out=place / "none", count=rows, model=model, steps=steps)
-    plan, ref = make_plan(request)
-    every = device.cpu_count()
-    many = plan.model_copy(
-        update={"settings": plan.settings.model_copy(update={"threads": every})}
-    ).sealed()
-    one = _loop(place / "one", plan, ref, rows, pool)
+    drawing = plan_drawing(DrawAsk(model=model, steps=steps))
+    plan, every = drawing.plan, device.cpu_count()
+    many = plan_drawing(DrawAsk(model=model, steps=steps, threads=every))
+    one = _loop(place / "one", drawing, rows, pool)
     # On a busy machine threads that wait for each other are slower than one: no need to sit it out.
-    all_threads = _loop(place / "all", many, ref, rows, pool, rows / one) if every > 1 else one
-    single = _ray(place / "single", plan, ref, rows, 1)
-    full = _ray(place / "full", plan, ref, rows, pool) if pool > 1 else single
+    all_threads = _loop(place / "all", many, rows, pool, rows / one) if every > 1 else one
+    single = _ray(place / "single", drawing, rows, 1)
+    full = _ray(place / "full", drawing, rows, pool) if pool > 1 else single
     names = {1: f"one process, {plan.settings.threads} thread", 2: f"one process, {every} threads"}
     return [
         _row(names[1], plan, rows, one, None, ""),
@@ -102,28 +96,26 @@ def _part_rows(rows: int, pool: int) -> int:
     return max(1, rows // (pool * PARTS_PER_WORKER))
 
 
-def _loop(
-    out: Path, plan: Plan, ref: ModelRef, rows: int, pool: int, seconds: float = math.inf
-) -> float:
+def _loop(out: Path, drawing: Drawing, rows: int, pool: int, seconds: float = math.inf) -> float:
     """Sample, encode, write and commit in this process, for `seconds` at most;
     images per second.
     """
-    write_plan(out, plan)
+    write_plan(out, drawing.plan)
     folder = Folder(out)
     folder.make()
     attempt = take_attempt(folder, rows)
-    draw = loaded(plan, ref)
+    draw = loaded(drawing.plan, drawing.ref)
     began = time.monotonic()
     for chunk in ranges.cut([(0, rows)], _part_rows(rows, pool)):
         if time.monotonic() - began > seconds and len(read_commits(folder)[0]) > 1:
             break
-        write_outcomes(folder, attempt.number, plan.fingerprint, draw.table(chunk))
+        write_outcomes(folder, attempt.number, drawing.plan.fingerprint, draw.table(chunk))
     return _speed(folder, 1)
 
 
-def _ray(out: Path, plan: Plan, ref: ModelRef, rows: int, workers: int) -> float:
-    how = How(workers=workers, part_rows=_part_rows(rows, workers))
-    run(out, plan, ref, rows, how, lambda _: None)
+def _ray(out: Path, drawing: Drawing, rows: int, workers: int) -> float:
+    schedule = Schedule(workers=workers, part_rows=_part_rows(rows, workers))
+    carry_out(out, drawing, rows, schedule, lambda _: None)
     return _speed(Folder(out), workers)
 
 
@@ -140,11 +132,11 @@ def _null(place: Path, rows: int, pool: int) -> Row:
     """Many rows of a model that costs nothing: what the house itself carries, and whether memory
     stays flat.
     """
-    plan, ref = make_plan(Request(out=place / "none", count=rows, model="null"))
+    drawing = plan_drawing(DrawAsk(model="null"))
     with _Memory() as memory:
-        run(place / "null", plan, ref, rows, How(workers=pool), lambda _: None)
+        carry_out(place / "null", drawing, rows, Schedule(workers=pool), lambda _: None)
     speed = _speed(Folder(place / "null"), pool)
-    row = _row(f"Ray, {pool} workers", plan, rows, speed, None, "")
+    row = _row(f"Ray, {pool} workers", drawing.plan, rows, speed, None, "")
     return {**row, **memory.figures()}
 
 

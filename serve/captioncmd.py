@@ -68,15 +68,16 @@ def caption(
     the camera wrote beside them. The same command resumes.
     """
     from engine.caption import Manner
-    from serve import captioning, generating
+    from engine.jobs.caption import CaptionAsk
+    from serve import captioning
+    from serve.runs import schedule_of
 
     for field, value in (("--timeout", timeout), ("--patience", patience)):
         if not (math.isfinite(value) and value > 0):
             raise UserError(f"{value:g}", field=field, expected="seconds above 0")
     if in_flight < 1:
         raise UserError(f"{in_flight}", field="--in-flight", expected="1 or more")
-    request = captioning.Request(
-        out=out,
+    ask = CaptionAsk(
         images=images,
         labels=labels,
         backend=backend,
@@ -85,6 +86,6 @@ def caption(
         allow_plain=allow_plain,
         ca=str(ca) if ca else None,
     )
-    schedule = generating.how(workers, batch, address)
+    schedule = schedule_of(workers, batch, address)
     manner = Manner(in_flight, timeout, patience)
-    raise typer.Exit(captioning.run(request, manner, schedule, as_json))
+    raise typer.Exit(captioning.caption(out, ask, manner, schedule, as_json))

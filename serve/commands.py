@@ -135,10 +135,11 @@ def redrive(
     rejected get four more tries, with new seeds.
     """
     from serve import generating
+    from serve.runs import schedule_of
 
     _require_plan(folder)
-    how = generating.how(workers, batch, address, needs)
-    raise typer.Exit(generating.redrive(folder, how, as_json))
+    schedule = schedule_of(workers, batch, address, needs)
+    raise typer.Exit(generating.redrive(folder, schedule, as_json))
 
 
 @app.command(

@@ -97,12 +97,11 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Draw COUNT synthetic photographs into a verified data set folder."""
+    from engine.jobs.asks import DrawAsk
     from serve import generating
-    from serve.planning import Request
+    from serve.runs import schedule_of
 
-    request = Request(
-        out=out,
-        count=count,
+    ask = DrawAsk(
         prompts=prompts,
         labels=labels,
         spec=spec,
@@ -124,9 +123,9 @@ def generate(
         licence=licence,
         address=address,
     )
-    how = generating.how(workers, batch, address, needs)
-    job = generating.forecast if dry_run else generating.generate
-    raise typer.Exit(job(request, how, as_json))
+    schedule = schedule_of(workers, batch, address, needs)
+    carry = generating.forecast if dry_run else generating.generate
+    raise typer.Exit(carry(out, ask, count, schedule, as_json))
 
 
 def phantom(
@@ -146,12 +145,11 @@ def phantom(
     """Draw COUNT phantoms with masks, labels and captions: no model, no patients. The folder is
     that of generate.
     """
+    from engine.jobs.asks import DrawAsk
     from serve import generating
-    from serve.planning import Request
+    from serve.runs import schedule_of
 
-    request = Request(
-        out=out,
-        count=count,
+    ask = DrawAsk(
         labels=labels,
         spec=spec,
         model="phantom",
@@ -162,5 +160,5 @@ def phantom(
         licence=licence,
         address=address,
     )
-    how = generating.how(workers, None, address, needs)
-    raise typer.Exit(generating.generate(request, how, as_json))
+    schedule = schedule_of(workers, None, address, needs)
+    raise typer.Exit(generating.generate(out, ask, count, schedule, as_json))

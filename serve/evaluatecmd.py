@@ -185,14 +185,14 @@ def captions(
 
     Example: retinaforge evaluate captions local --data eyes.csv --whole hrf
     """
-    from engine import caption
+    from engine.caption.backends import resolve
     from engine.data.sources import read_examples
     from engine.evaluate import captions as worth
+    from engine.jobs.caption import describe_with
     from engine.models.card import read_card, write_card
-    from serve.captioning import describe_with
 
     named = f"local:{model}" if Path(model).is_dir() else model
-    backend = caption.resolve(named, allow_plain)
+    backend = resolve(named, allow_plain)
     if write and backend.folder is None:
         raise UserError("a served model keeps no card here", field="--write")
     card = read_card(backend.folder) if backend.folder else {}
@@ -248,7 +248,8 @@ def _tally_line(row: dict[str, Any]) -> str:
 def _drawer(ref: ModelRef) -> Callable[[Sequence[Spec]], list[np.ndarray]]:
     """Specs to photographs, drawn as the model is usually called."""
     from engine import registry
-    from serve.planning import Request, usual_settings
+    from engine.jobs.asks import DrawAsk
+    from engine.jobs.draw import usual_settings
 
-    sampler = registry.load(ref, usual_settings(Request(out=Path()), ref))
+    sampler = registry.load(ref, usual_settings(DrawAsk(), ref))
     return lambda specs: [drawn.image for drawn in sampler.draw(specs)]

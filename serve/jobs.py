@@ -16,17 +16,18 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from engine.jobs.asks import DrawAsk, check_count
+from engine.jobs.draw import plan_drawing, plan_into
 from engine.labels import unknown_name
 from engine.schema import UserError
 from engine.stages.code import PACKAGES, ROOT
-from serve import generating
-from serve.planning import Request, make_plan
+from serve.runs import schedule_of
 from serve.wording import speaking
 
 NOT_SENT = ("__pycache__", "*.pyc", "private")
@@ -164,34 +165,18 @@ def _files(params: Mapping[str, Any]) -> Iterator[Path]:
 
 def _fingerprint(name: str, params: Mapping[str, Any]) -> str:
     """That of the plan which the flags stand for, made by the checks that the job itself makes."""
-    known = {each.name for each in fields(Request)}
+    known = {each.name for each in fields(DrawAsk)} - {"address"}
     given = {key: value for key, value in params.items() if key in known}
     if name == "phantom":
         given |= {"model": "phantom", "gates": "none"}
-    generating.how(params.get("workers"), params.get("batch"), None, params.get("needs"))
-    request = Request(**given)
-    if request.out.is_dir():
-        return _planned(request)
-    with tempfile.TemporaryDirectory() as scratch:
-        # The folder's file system may be mounted on the cluster alone.
-        return _planned(replace(request, out=Path(scratch) / "new"))
-
-
-def _planned(request: Request) -> str:
-    from engine import registry
-    from engine.store.plan import read_plan
-
-    ref = registry.resolve(request.model or registry.DEFAULT_MODEL)
-    if read_plan(request.out) is None and request.device is None and ref.learned:
-        raise UserError(
-            "the plan must not hang on which nodes are up when the job starts",
-            field="--device",
-            expected="cuda or cpu, for a model that has learned",
-        )
-    # With an address the device is taken at its word: it is the nodes' and not this machine's.
-    address = "the cluster's" if request.device else None
-    plan, _ = make_plan(replace(request, address=address, elsewhere=True))
-    return plan.fingerprint
+    schedule_of(params.get("workers"), params.get("batch"), None, params.get("needs"))
+    ask = DrawAsk(**given, elsewhere=True)
+    out, count = Path(params["out"]), params["count"]
+    if out.is_dir():
+        return plan_into(out, ask, count).plan.fingerprint
+    # The folder's file system may be mounted on the cluster alone.
+    check_count(out, count)
+    return plan_drawing(ask).plan.fingerprint
 
 
 def submit(client: Any, work: Work, tell: Callable[[str], None]) -> str:

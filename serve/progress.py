@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # Commands import `say` from here, and help must not wait for the pipeline.
-    from engine.pipeline import Progress, Tell
+    # Commands import `say` from here, and help must not wait for the engine.
+    from engine.stages.watch import Progress, Tell
 
 LINE_EVERY = 5.0
 

@@ -104,14 +104,14 @@ def serve(
         token_sha256=OPEN,
     )
     check(address)
-    plan, ref = setting.plan(address)
+    drawing = setting.plan(address)
     # Only now: a token that is made is shown once, so nothing may be refused in between.
     token = None if open_ else auth.token(token_file)
     if token:
         setting = setting.model_copy(update={"token_sha256": token.sha256})
-    _tell_gates(plan, ref, asked=gates is not None)
+    _tell_gates(drawing.plan, drawing.ref, asked=gates is not None)
     _tell_token(token, token_file)
-    _run(setting, plan, host, port, address)
+    _run(setting, drawing.plan, host, port, address)
     say("stopped")
 
 

@@ -19,7 +19,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
 from engine.stages.code import PACKAGES
-from serve.generating import how
+from serve.runs import schedule_of
 
 ROOT = Path(__file__).parent.parent
 HOME = Path("/home/ubuntu/retinaforge")
@@ -52,7 +52,7 @@ def test_gpus_come_from_a_spot_pool_and_from_one_that_stays(config):
     assert spot == {"cpu", "gpu_spot"}
     assert {name for name, each in types.items() if each["resources"].get("GPU")} == {*GPU_POOLS}
     for name, word in zip(GPU_POOLS, ("spot", "on_demand")):
-        needs = how(1, None, None, [f"{word}=1"]).resources
+        needs = schedule_of(1, None, None, [f"{word}=1"]).resources
         serving = [t for t in types if types[t]["resources"].items() >= needs.items()]
         assert serving == [name]
 

@@ -14,7 +14,7 @@ SOURCES = sorted(
     p for top in ("kernels", "engine", "train", "serve") for p in (ROOT / top).rglob("*.py")
 )
 RAY_ROOMS = (
-    "engine/pipeline.py",
+    "engine/jobs/run.py",
     "engine/stages/",
     "engine/store/sink.py",
     "train/launch.py",

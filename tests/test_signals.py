@@ -18,11 +18,12 @@ import pytest
 from safetensors.torch import load_file
 from shots import Range
 
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_into
 from engine.stages.outcome import Outcome, to_table
 from engine.store.commits import Folder, take_attempt
 from engine.store.parts import write_outcomes
 from engine.store.plan import write_plan
-from serve.planning import Request, make_plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 SHOTS = int(os.environ.get("RETINAFORGE_SHOTS", "5"))
@@ -55,7 +56,7 @@ class Story:
     def begin(self) -> None:
         """A folder of 400 planned rows, of which some have failed in an earlier run."""
         shutil.rmtree(self.root, ignore_errors=True)
-        plan, _ = make_plan(Request(out=self.eyes, count=ROWS, model=MODEL))
+        plan = plan_into(self.eyes, DrawAsk(model=MODEL), ROWS).plan
         write_plan(self.eyes, plan)
         folder = Folder(self.eyes)
         folder.make()

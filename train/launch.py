@@ -26,7 +26,7 @@ from engine.stages.cluster import check, cluster, joins
 from train.forecast import forecast
 from train.job import Job, make_job, nothing_left, take_up
 from train.journal import EventFile, Journal
-from train.loop import Emit, Outcome, Session, TrainingError
+from train.loop import Emit, Session, SessionEnd, TrainingError
 from train.recipe import Recipe
 from train.stepper import OneProcess, Stepper
 
@@ -83,7 +83,7 @@ def run_training(
     return folder.model
 
 
-def _train(job: Job, planned: Recipe, start: int) -> Outcome:
+def _train(job: Job, planned: Recipe, start: int) -> SessionEnd:
     """Run the loop here or on workers."""
     journal = Journal(job.folder.tensorboard, start, job.settings.steps, job.settings.batch)
     try:
@@ -96,7 +96,7 @@ def _train(job: Job, planned: Recipe, start: int) -> Outcome:
         journal.close()
 
 
-def _in_process(job: Job, planned: Recipe, journal: Journal, received: list[int]) -> Outcome:
+def _in_process(job: Job, planned: Recipe, journal: Journal, received: list[int]) -> SessionEnd:
     recipe = job.prepared(planned)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # Where it is installed, transformers imports DeepSpeed, which would warn that it found no GPU.
@@ -177,7 +177,7 @@ def _cluster(workers: int) -> Iterator[Place]:
         yield Place(resources, here=not joined and len(ray.nodes()) == 1)
 
 
-def _on_workers(job: Job, place: Place, journal: Journal, received: list[int]) -> Outcome:
+def _on_workers(job: Job, place: Place, journal: Journal, received: list[int]) -> SessionEnd:
     """Follow Ray Train from this thread, which alone gets signals, while `fit` blocks another."""
     stop, events = job.private("stop"), EventFile(job.private("events"))
     events.clear()
@@ -201,7 +201,7 @@ def _on_workers(job: Job, place: Place, journal: Journal, received: list[int]) -
     return ended[0]
 
 
-def _fit(job: Job, place: Place) -> Outcome | Exception:
+def _fit(job: Job, place: Place) -> SessionEnd | Exception:
     """Ray Train's `fit`: the outcome of rank 0, or what should be raised."""
     with tempfile.TemporaryDirectory() as meeting:
         return _trained(job, place.resources, _torch(place, meeting))
@@ -217,7 +217,7 @@ def _torch(place: Place, meeting: str) -> TorchConfig:
     return OneMachine(backend, folder=meeting) if place.here else TorchConfig(backend)
 
 
-def _trained(job: Job, resources: dict[str, float], torch: TorchConfig) -> Outcome | Exception:
+def _trained(job: Job, resources: dict[str, float], torch: TorchConfig) -> SessionEnd | Exception:
     from ray import train
     from ray.train.torch import TorchTrainer
 
@@ -249,7 +249,7 @@ def _trained(job: Job, resources: dict[str, float], torch: TorchConfig) -> Outco
 
 
 def _worker(config: dict[Any, Any]) -> Any:
-    """One worker: gives its Outcome.
+    """One worker: gives its SessionEnd.
 
     An error that all workers see alike is given too, since Ray would retry one that is raised.
     """

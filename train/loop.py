@@ -34,7 +34,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SessionEnd:
     """How a loop ended: steps done in all, and whether it was asked to stop before the last."""
 
     step: int
@@ -63,7 +63,7 @@ class Session:
         self.saved = -1
         self.losses: deque[float] = deque(maxlen=RECENT)
 
-    def run(self) -> Outcome:
+    def run(self) -> SessionEnd:
         """Train from the latest checkpoint to the last step, then export the finished model."""
         self._tell_refused()
         found = self.folder.find()
@@ -83,11 +83,11 @@ class Session:
             if stopped or self._due(step, self.settings.checkpoint_every):
                 self._save(step, values)
             if stopped:
-                return Outcome(step, stopped=True)
+                return SessionEnd(step, stopped=True)
             if self._due(step, self.settings.sheet_every) and step < self.settings.steps:
                 self._show(step)
         self._finish(step)
-        return Outcome(step, stopped=False)
+        return SessionEnd(step, stopped=False)
 
     def _step(self, step: int, batch: Batch) -> dict[str, float]:
         settings, rank = self.settings, self.stepper.rank

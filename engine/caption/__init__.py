@@ -1,6 +1,5 @@
-"""Who puts photographs into words: backends by name, and what each of them is asked and may answer.
-
-`resolve` reads what `--backend` says; `load` brings the backend into this process.
+"""Who puts photographs into words: what a backend says of itself, what it is asked, and what it may
+answer. Backends go by name (`engine.caption.backends`).
 """
 
 from __future__ import annotations
@@ -10,14 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.caption.address import Address, read_address
-from engine.schema import UserError
-
 if TYPE_CHECKING:
     from PIL import Image
-
-SHIPPED = Path(__file__).parents[1] / "weights" / "captioner"
-FORMS = "local, local:DIR, triton://HOST:PORT/MODEL or tritons://HOST:PORT/MODEL (TLS)"
 
 
 class CaptionerLost(RuntimeError):
@@ -26,7 +19,7 @@ class CaptionerLost(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Picture:
+class StoredPhotograph:
     """A photograph as it is stored: RGB pixels, and the lossless `file` of them, which carries no
     metadata of its camera."""
 
@@ -50,16 +43,6 @@ class Refused:
     attempts: int = 1
 
 
-class Captioner(Protocol):
-    """A loaded backend."""
-
-    at_once: int
-    """How many photographs it works on at the same time."""
-
-    def caption(self, pictures: Sequence[Picture]) -> list[Words | Refused]:
-        """Words for each photograph, or why there are none. Raises CaptionerLost."""
-
-
 @dataclass(frozen=True)
 class Manner:
     """How a server is asked; nothing here decides a word. `in_flight` calls at once, each of at
@@ -71,35 +54,47 @@ class Manner:
     patience: float = 120.0
 
 
-@dataclass(frozen=True)
-class Backend:
-    """What `--backend` names: the `folder` of a captioner, or the `address` of a served one."""
+class LoadedCaptioner(Protocol):
+    """A backend in this process."""
 
-    text: str
-    folder: Path | None = None
-    address: Address | None = None
-    allow_plain: bool = False
-    ca: str | None = None
+    at_once: int
+    """How many photographs it works on at the same time."""
 
-
-def resolve(text: str, allow_plain: bool = False, ca: str | None = None) -> Backend:
-    """The backend of this name. Raises UserError, naming those that there are."""
-    name, _, rest = text.partition(":")
-    if name in ("triton", "tritons"):
-        return Backend(text, address=read_address(text), allow_plain=allow_plain, ca=ca)
-    if name == "local" and (rest or text == "local"):
-        folder = Path(rest).expanduser() if rest else SHIPPED
-        inner = folder / "model"
-        return Backend(text, folder=inner if (inner / "config.json").is_file() else folder)
-    raise UserError(f"unknown backend {text!r}", field="--backend", expected=FORMS)
+    def caption(self, pictures: Sequence[StoredPhotograph]) -> list[Words | Refused]:
+        """Words for each photograph, or why there are none. Raises CaptionerLost."""
 
 
-def load(backend: Backend, manner: Manner) -> Captioner:
-    """Bring a backend into this process. Raises UserError where it may not or cannot be used."""
-    if backend.address is not None:
-        from engine.caption.triton import TritonCaptioner
+class Backend(Protocol):
+    """One who may caption, not in this process yet: a value that travels to workers. `text` is its
+    name, and `allow_plain` and `ca` are what a plan keeps beside it.
+    """
 
-        return TritonCaptioner(backend, manner)
-    from engine.caption.local import LocalCaptioner
+    @property
+    def text(self) -> str: ...
 
-    return LocalCaptioner(backend.folder or SHIPPED)
+    @property
+    def allow_plain(self) -> bool: ...
+
+    @property
+    def ca(self) -> str | None: ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its weights and its card lie, if they lie here."""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those on this machine whose versions may change a word."""
+
+    def captioner(self) -> str:
+        """Who words: a name for every row. A server is asked. Raises UserError."""
+
+    def weights_sha256(self) -> str:
+        """The hash of all that decides the words; empty where a server keeps that to itself.
+        Raises UserError."""
+
+    def calls(self, manner: Manner) -> int:
+        """How many photographs keep it busy."""
+
+    def load(self, manner: Manner) -> LoadedCaptioner:
+        """Bring it into this process. Raises UserError where it may not or cannot be used."""

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from engine import device
-from engine.caption import Picture, Refused, Words
+from engine import cpu, device
+from engine.caption import Manner, Refused, StoredPhotograph, Words
 from engine.data.transforms import crop_to_field
 from engine.files import read_regular
 from engine.models.card import MOST_TEXT, hash_folder, read_card
@@ -23,6 +24,29 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 CLASS = "Captioner"
 LIBRARIES = ("torch", "diffusers", "monai", "opencv-python-headless")
 """Those whose versions may change a word."""
+
+
+@dataclass(frozen=True)
+class LocalBackend:
+    """A captioner's `folder` on this machine; an `engine.caption.Backend`."""
+
+    text: str
+    folder: Path
+    allow_plain: bool = False
+    ca: str | None = None
+    libraries: tuple[str, ...] = (cpu.NAME, *LIBRARIES)
+
+    def captioner(self) -> str:
+        return self.folder.resolve().name
+
+    def weights_sha256(self) -> str:
+        return weights_sha256(self.folder)
+
+    def calls(self, manner: Manner) -> int:
+        return 1
+
+    def load(self, manner: Manner) -> LocalCaptioner:
+        return LocalCaptioner(self.folder)
 
 
 class LocalCaptioner:
@@ -46,8 +70,8 @@ class LocalCaptioner:
         outlines = segmenter_of(folder)
         self._segmenter = Segmenter.from_pretrained(outlines).float().eval()
 
-    def caption(self, pictures: Sequence[Picture]) -> list[Words | Refused]:
-        """See `engine.caption.Captioner`."""
+    def caption(self, pictures: Sequence[StoredPhotograph]) -> list[Words | Refused]:
+        """See `engine.caption.LoadedCaptioner`."""
         return [self._one(picture.image) for picture in pictures]
 
     def words(self, image: Image.Image) -> str:

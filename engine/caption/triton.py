@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from engine.caption import Backend, CaptionerLost, Manner, Picture, Refused, Words
+from engine.caption import CaptionerLost, Manner, Refused, StoredPhotograph, Words
 from engine.caption.address import Address, is_proxied, target
 from engine.caption.answers import OUTPUT, Nonsense, caption_of
 from engine.caption.breaker import Breaker, pause
@@ -37,14 +39,37 @@ _SLOW = "StatusCode.DEADLINE_EXCEEDED"
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class TritonBackend:
+    """A model on a server; an `engine.caption.Backend`. Its weights are the server's own affair."""
+
+    text: str
+    address: Address
+    allow_plain: bool = False
+    ca: str | None = None
+    folder: None = None
+    libraries: tuple[str, ...] = ()
+
+    def captioner(self) -> str:
+        with closing(self.load(Manner())) as client:
+            return f"triton:{self.address.model}@{client.meet()}"
+
+    def weights_sha256(self) -> str:
+        return ""
+
+    def calls(self, manner: Manner) -> int:
+        return manner.in_flight
+
+    def load(self, manner: Manner) -> TritonCaptioner:
+        return TritonCaptioner(self, manner)
+
+
 class TritonCaptioner:
     """A client of one model; it calls nobody before it is asked to. Raises UserError for an address
     where photographs may not go.
     """
 
-    def __init__(self, backend: Backend, manner: Manner) -> None:
-        if backend.address is None:
-            raise ValueError(f"{backend.text} is no address")
+    def __init__(self, backend: TritonBackend, manner: Manner) -> None:
         self.at_once = manner.in_flight
         self._address, self._manner = backend.address, manner
         self._shape: list[int] = []
@@ -61,8 +86,8 @@ class TritonCaptioner:
         """
         return self._loop.run_until_complete(self._meet())
 
-    def caption(self, pictures: Sequence[Picture]) -> list[Words | Refused]:
-        """See `engine.caption.Captioner`; raises UserError as `meet` does."""
+    def caption(self, pictures: Sequence[StoredPhotograph]) -> list[Words | Refused]:
+        """See `engine.caption.LoadedCaptioner`; raises UserError as `meet` does."""
         return self._loop.run_until_complete(self._all(pictures))
 
     def close(self) -> None:
@@ -70,7 +95,7 @@ class TritonCaptioner:
         self._loop.run_until_complete(self._client.close())
         self._loop.close()
 
-    async def _all(self, pictures: Sequence[Picture]) -> list[Words | Refused]:
+    async def _all(self, pictures: Sequence[StoredPhotograph]) -> list[Words | Refused]:
         if not self._shape:
             await self._breaker.until_ready("it has not answered yet")
             await self._meet()
@@ -182,10 +207,9 @@ def no_server(address: Address, why: str) -> UserError:
     )
 
 
-async def _connect(backend: Backend) -> tuple[Any, Any]:
+async def _connect(backend: TritonBackend) -> tuple[Any, Any]:
     """A client and the class of its errors; nothing is sent yet. Raises UserError, also where the
     library is missing."""
-    assert backend.address is not None
     where = target(backend.address, backend.allow_plain)
     try:
         from tritonclient.grpc.aio import InferenceServerClient

@@ -1,5 +1,5 @@
-"""The job on a folder: plan minus what is done, made by Ray actors, committed part by part.
-What a row is (drawn, captioned) and who makes it is the `Job`'s to say.
+"""Work on a folder carried out: plan minus what is done, made by Ray actors, committed part by
+part. What a row is (drawn, captioned) and who makes it is the `Work`'s to say.
 
 A run is: take the next attempt, clear and mend the folder, cut the missing rows into chunks of
 about a minute, make each chunk with one actor call, commit each as a part; then look again, and go
@@ -16,12 +16,11 @@ from pathlib import Path
 from statistics import median
 
 from engine import cpu
+from engine.jobs.work import Work
 from engine.publish.card import write_card
-from engine.registry import ModelRef
 from engine.stages.cluster import check, cluster, joins, worker_count
-from engine.stages.failure import RunError, disk_trouble, understood
-from engine.stages.job import Drawing, Job
-from engine.stages.limits import Limits
+from engine.stages.failure import RunError, cause_of, disk_trouble
+from engine.stages.limits import PartLimits
 from engine.stages.watch import Progress, Tell, standing, watching
 from engine.store import ranges
 from engine.store.commits import (
@@ -39,12 +38,10 @@ from engine.store.commits import (
 )
 from engine.store.files import StaleAttempt, remove
 from engine.store.parts import dead_files, read_dead
-from engine.store.plan import Plan, write_plan
+from engine.store.plan import write_plan
 from engine.store.ranges import Ranges
 from engine.store.seal import is_sealed
 from engine.store.verify import mend, missing_rows, unsound
-
-__all__ = ["How", "Progress", "RunError", "Tell", "carry_out", "is_whole", "rows_per_part", "run"]
 
 PART_SECONDS = 60.0
 PART_ROWS = 1024
@@ -63,7 +60,7 @@ starting.
 
 
 @dataclass(frozen=True)
-class How:
+class Schedule:
     """How a run is scheduled; nothing here decides a pixel. None leaves the choice
     to the machine. `resources` is what each worker takes beside its own, by Ray's names.
     """
@@ -75,21 +72,8 @@ class How:
     resources: dict[str, float] = field(default_factory=dict)
 
 
-def run(
-    root: Path,
-    plan: Plan,
-    ref: ModelRef,
-    count: int | None,
-    how: How,
-    tell: Tell,
-    redrive: bool = False,
-) -> Progress:
-    """`carry_out` for a plan of drawn photographs."""
-    return carry_out(root, Drawing(plan, ref), count, how, tell, redrive)
-
-
 def carry_out(
-    root: Path, job: Job, count: int | None, how: How, tell: Tell, redrive: bool = False
+    root: Path, work: Work, count: int | None, schedule: Schedule, tell: Tell, redrive: bool = False
 ) -> Progress:
     """Bring the folder to `count` rows (None: to what is planned) and return where it stands.
 
@@ -98,9 +82,9 @@ def carry_out(
     folder = Folder(root)
     if is_whole(folder, count) and not (redrive and dead_files(folder)[0]):
         return replace(standing(folder), note="nothing to do")
-    check(how.address)
+    check(schedule.address)
     try:
-        write_plan(root, job.plan)
+        write_plan(root, work.plan)
         folder.make()
         attempt = take_attempt(folder, count, redrive)
         sweep(folder, attempt.number)
@@ -109,9 +93,9 @@ def carry_out(
             tell(replace(standing(folder), note=_worded(mended.damaged_parts, mended.shared_rows)))
         if missing_rows(folder, attempt.count):
             # Whoever looks into the folder before its end must not be told that it is whole.
-            _describe(folder, job, attempt)
-        state = _make_missing(folder, job, attempt, how, tell)
-        _finish(folder, job, attempt)
+            _describe(folder, work, attempt)
+        state = _make_missing(folder, work, attempt, schedule, tell)
+        _finish(folder, work, attempt)
     except StaleAttempt as error:
         raise RunError(f"{error}; this run stops and leaves the folder to the newer one") from error
     except OSError as error:
@@ -143,40 +127,42 @@ def is_whole(folder: Folder, count: int | None) -> bool:
     return not untidy and not unsound(folder, commits) and is_sealed(folder)
 
 
-def rows_per_part(folder: Folder, job: Job, missing: int, workers: int) -> int:
+def rows_per_part(folder: Folder, work: Work, missing: int, workers: int) -> int:
     """Rows in a part: a minute of one worker at this folder's own pace, within rows and bytes."""
     commits, _ = read_commits(folder)
     recent = [each for each in commits if each.rows][-64:]
     seconds = median(each.worker_seconds / each.rows for each in recent) if recent else 0.0
-    seconds = seconds or job.row_seconds or 1e-3
+    seconds = seconds or work.row_seconds or 1e-3
     heavy = median(each.bytes / each.rows for each in recent) if recent else 0.0
-    heavy = heavy or job.row_bytes
+    heavy = heavy or work.row_bytes
     rows = min(PART_ROWS, PART_SECONDS / seconds, PART_BYTES / heavy)
     share = missing / (workers * CHUNKS_PER_WORKER)
     rows = min(rows, math.ceil(max(share, LEAST_SECONDS / seconds)))
-    per_call = job.rows_per_call
+    per_call = work.rows_per_call
     return max(per_call, int(rows) // per_call * per_call)
 
 
-def _make_missing(folder: Folder, job: Job, attempt: Attempt, how: How, tell: Tell) -> Progress:
+def _make_missing(
+    folder: Folder, work: Work, attempt: Attempt, schedule: Schedule, tell: Tell
+) -> Progress:
     """Make rows until nothing is missing, and say how that went."""
     missing = missing_rows(folder, attempt.count)
     if not missing:
         return standing(folder)
     tell(replace(standing(folder), note="starting Ray"))
-    # A job runs from shipped code, which another raylet of its machine may lay down anew as soon as
-    # this process has joined: the driver needs nothing of it from then on.
+    # A job of Ray runs from shipped code, which another raylet of its machine may lay down anew
+    # once this process has joined: the driver needs nothing of it from then on.
     import engine.store.sink  # noqa: F401
 
-    joined = joins(how.address)
-    with cluster(how.address, how.workers), watching(folder, tell) as watch:
-        workers = worker_count(how.workers, _needs(job, how), joined)
+    joined = joins(schedule.address)
+    with cluster(schedule.address, schedule.workers), watching(folder, tell) as watch:
+        workers = worker_count(schedule.workers, _needs(work, schedule), joined)
         watch.note, watch.wave = f"{workers} workers", workers
         while missing:
             left = ranges.size(missing)
-            rows = how.part_rows or rows_per_part(folder, job, left, workers)
+            rows = schedule.part_rows or rows_per_part(folder, work, left, workers)
             chunks = ranges.cut(missing, rows, CHUNKS_AT_ONCE)
-            _one_pass(folder, job, attempt, chunks, how, workers)
+            _one_pass(folder, work, attempt, chunks, schedule, workers)
             mend(folder, attempt.number)
             missing = missing_rows(folder, attempt.count)
             if ranges.size(missing) >= left:
@@ -185,7 +171,12 @@ def _make_missing(folder: Folder, job: Job, attempt: Attempt, how: How, tell: Te
 
 
 def _one_pass(
-    folder: Folder, job: Job, attempt: Attempt, chunks: list[Ranges], how: How, workers: int
+    folder: Folder,
+    work: Work,
+    attempt: Attempt,
+    chunks: list[Ranges],
+    schedule: Schedule,
+    workers: int,
 ) -> None:
     """One Ray Data job over these chunks: a chunk is a block, a block is a task, a
     task is a part.
@@ -198,48 +189,48 @@ def _one_pass(
     context.enable_progress_bars = False
     context.target_max_block_size = 4 * PART_BYTES
     rows = [{"chunk": json.dumps(chunk)} for chunk in chunks]
-    limits = Limits(2 * PART_SECONDS, PART_BYTES)
+    limits = PartLimits(2 * PART_SECONDS, PART_BYTES)
     pool = min(workers, len(chunks))
-    needs = _needs(job, how)
-    variables = cpu.environment(job.plan.versions)
+    needs = _needs(work, schedule)
+    variables = cpu.environment(work.plan.versions)
     try:
         ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            job.actor,
+            work.actor,
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=pool, max_tasks_in_flight_per_actor=2),
-            fn_constructor_args=job.arguments(
-                folder.root.resolve(), attempt.number, how.batch, limits
+            fn_constructor_args=work.arguments(
+                folder.root.resolve(), attempt.number, schedule.batch, limits
             ),
             num_cpus=needs.pop("CPU", None),
             num_gpus=needs.pop("GPU", None),
             resources=needs or None,
             runtime_env={"env_vars": variables} if variables else None,
         ).write_datasink(
-            PartSink(folder.root.resolve(), attempt.number, job.plan.fingerprint),
+            PartSink(folder.root.resolve(), attempt.number, work.plan.fingerprint),
             ray_remote_args={"num_cpus": WRITER_CPU},
             concurrency=pool,
         )
     except Exception as error:
-        raise understood(error) from error
+        raise cause_of(error) from error
 
 
-def _needs(job: Job, how: How) -> dict[str, float]:
+def _needs(work: Work, schedule: Schedule) -> dict[str, float]:
     """What one worker takes of the cluster, by Ray's names."""
-    own = {"GPU": 1.0} if job.on_gpu else {"CPU": WORKER_CPU}
-    return {**own, **how.resources}
+    own = {"GPU": 1.0} if work.on_gpu else {"CPU": WORKER_CPU}
+    return {**own, **schedule.resources}
 
 
-def _describe(folder: Folder, job: Job, attempt: Attempt) -> None:
+def _describe(folder: Folder, work: Work, attempt: Attempt) -> None:
     now = standing(folder)
-    write_card(folder, attempt.number, job.plan, now.planned, now.committed, now.dead)
+    write_card(folder, attempt.number, work.plan, now.planned, now.committed, now.dead)
 
 
-def _finish(folder: Folder, job: Job, attempt: Attempt) -> None:
+def _finish(folder: Folder, work: Work, attempt: Attempt) -> None:
     """Write the data card, close the attempt, and clear what its killed tasks left behind."""
     voided = dead_files(folder)[1]
     check_fence(folder, attempt.number)
-    _describe(folder, job, attempt)
+    _describe(folder, work, attempt)
     check_fence(folder, attempt.number)
     close_attempt(folder, attempt.number)
     for path in (*leftovers(folder, older_than=attempt.number + 1), *voided):

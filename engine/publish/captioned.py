@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine import caption
+from engine.caption.backends import resolve
 from engine.models.card import card_naming
 from engine.publish import trust
 from engine.publish.portrait import Portrait, Proof, shared_facts
@@ -71,7 +71,7 @@ def _captioner(plan: CaptionPlan) -> Path | None:
     """Where the captioner lies; None of one on a server, and where an owner has blanked the place
     before he handed the folder on: it is no part of the fingerprint."""
     try:
-        return caption.resolve(plan.backend).folder
+        return resolve(plan.backend).folder
     except UserError:
         return None
 

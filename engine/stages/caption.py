@@ -16,44 +16,37 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine import caption
-from engine.caption import Backend, Captioner, CaptionerLost, Manner, Picture, Refused, Words
-from engine.caption.local import weights_sha256
+from engine.caption import (
+    Backend,
+    CaptionerLost,
+    LoadedCaptioner,
+    Manner,
+    Refused,
+    StoredPhotograph,
+    Words,
+)
 from engine.data.example import UnreadableImage
 from engine.data.photographs import read
 from engine.schema import LABEL_NAMES
 from engine.seeds import row_id
-from engine.stages.call import FatalError, worded
-from engine.stages.crash import DEATHS, Ledger, survived
+from engine.stages.call import Failure, FatalError, worded
+from engine.stages.crash import DEATHS, Ledger, survive
 from engine.stages.encode import encode_photograph
-from engine.stages.limits import Limits, Meter
+from engine.stages.limits import Meter, PartLimits
 from engine.stages.node import plan_here
 from engine.stages.outcome import as_outcomes, images
 from engine.store import listing, ranges
 from engine.store.listing import Listed, check_listing
 from engine.store.plan import CaptionPlan
 
-USUAL_SECONDS = 0.5
-USUAL_BYTES = 8e5
-"""Of a photograph of half a million pixels, to cut the first parts."""
-
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a photograph has no row, after how many tries, and in which stage."""
-
-    stage: str
-    reason: str
-    attempts: int = 1
-
-
-@dataclass(frozen=True)
-class Captioned:
+class CaptionOutcome:
     """What became of one photograph: its picture and words, or why there are none."""
 
     index: int
     listed: Listed
-    picture: Picture | None = None
+    picture: StoredPhotograph | None = None
     words: Words | None = None
     failure: Failure | None = None
 
@@ -68,16 +61,16 @@ class Caption:
         plan: CaptionPlan,
         file: Path,
         images: Path,
-        captioner: Captioner,
+        captioner: LoadedCaptioner,
         batch: int | None = None,
-        limits: Limits | None = None,
+        limits: PartLimits | None = None,
     ) -> None:
         """`file` is the plan's listing; `batch` is how many photographs are handed to the captioner
         at once, and decides no word.
         """
         self.plan = plan
         self.batch = batch or 2 * captioner.at_once
-        self.limits = limits or Limits()
+        self.limits = limits or PartLimits()
         self._file = file
         self._images = images
         self._captioner = captioner
@@ -94,10 +87,10 @@ class Caption:
     def given_up(self, index: int, reason: str) -> pa.Table:
         """The outcome of a photograph that ends the process of every worker."""
         (listed,) = listing.pick(self._file, [index])
-        lost = Captioned(index, listed, failure=Failure("caption", reason, DEATHS))
+        lost = CaptionOutcome(index, listed, failure=Failure(reason, DEATHS, "caption"))
         return to_table(self.plan, [lost], 0.0)
 
-    def rows(self, chunk: ranges.Ranges) -> Iterator[Captioned]:
+    def rows(self, chunk: ranges.Ranges) -> Iterator[CaptionOutcome]:
         """Caption batch after batch while a thread reads and encodes the next one."""
         indices = list(ranges.to_indices(chunk))
         batches = [indices[i : i + self.batch] for i in range(0, len(indices), self.batch)]
@@ -111,24 +104,24 @@ class Caption:
                 meter.bytes += sum(len(each.picture.file) for each in read if each.picture)
                 yield from self._worded(read)
 
-    def _read(self, indices: Sequence[int]) -> list[Captioned]:
+    def _read(self, indices: Sequence[int]) -> list[CaptionOutcome]:
         found = zip(indices, listing.pick(self._file, indices), strict=True)
         return [self._one(index, listed) for index, listed in found]
 
-    def _one(self, index: int, listed: Listed) -> Captioned:
+    def _one(self, index: int, listed: Listed) -> CaptionOutcome:
         try:
             photograph = read(self._images, listed)
         except UnreadableImage as error:
-            return Captioned(index, listed, failure=Failure("read", str(error)[:500]))
+            return CaptionOutcome(index, listed, failure=Failure(str(error)[:500], 1, "read"))
         except Exception as error:
-            return Captioned(index, listed, failure=Failure("read", worded(error)))
+            return CaptionOutcome(index, listed, failure=Failure(worded(error), 1, "read"))
         try:
             file = encode_photograph(photograph.image, self.plan.image_format, photograph.mark)
         except Exception as error:
-            return Captioned(index, listed, failure=Failure("encode", worded(error)))
-        return Captioned(index, listed, Picture(photograph.image, file))
+            return CaptionOutcome(index, listed, failure=Failure(worded(error), 1, "encode"))
+        return CaptionOutcome(index, listed, StoredPhotograph(photograph.image, file))
 
-    def _worded(self, read: Sequence[Captioned]) -> Iterator[Captioned]:
+    def _worded(self, read: Sequence[CaptionOutcome]) -> Iterator[CaptionOutcome]:
         answers = iter(self._captioner.caption([e.picture for e in read if e.picture]))
         for each in read:
             if each.picture is None:
@@ -136,13 +129,13 @@ class Caption:
                 continue
             words = next(answers)
             if isinstance(words, Refused):
-                failure = Failure("caption", words.reason[:500], words.attempts)
-                yield Captioned(each.index, each.listed, failure=failure)
+                failure = Failure(words.reason[:500], words.attempts, "caption")
+                yield CaptionOutcome(each.index, each.listed, failure=failure)
             else:
-                yield Captioned(each.index, each.listed, each.picture, words)
+                yield CaptionOutcome(each.index, each.listed, each.picture, words)
 
 
-def to_table(plan: CaptionPlan, rows: Sequence[Captioned], worker_seconds: float) -> pa.Table:
+def to_table(plan: CaptionPlan, rows: Sequence[CaptionOutcome], worker_seconds: float) -> pa.Table:
     """Rows captioned just now as `outcome_schema()`; nothing is said of a model that drew them, for
     none did.
     """
@@ -186,7 +179,7 @@ class CaptionActor:
         backend: Backend,
         manner: Manner,
         batch: int | None,
-        limits: Limits,
+        limits: PartLimits,
     ) -> None:
         """Raises FatalError if this node's libraries or weights are not the plan's, UserError for
         a captioner that cannot be used from here.
@@ -194,12 +187,12 @@ class CaptionActor:
         plan = plan_here(Path(root))
         if plan.kind != "caption":
             raise FatalError(f"{root} is no folder of captions")
-        if backend.folder and weights_sha256(backend.folder) != plan.weights_sha256:
+        if backend.weights_sha256() != plan.weights_sha256:
             raise FatalError(f"this machine's copy of {plan.captioner} has other weights")
         file = check_listing(Path(root), plan.images_sha256)
         if not Path(images).is_dir():
             raise FatalError(f"this node does not see {images}: it must lie on shared storage")
-        captioner = caption.load(backend, manner)
+        captioner = backend.load(manner)
         self._caption = Caption(plan, file, Path(images), captioner, batch, limits)
         self._ledger = Ledger(Path(root), attempt)
 
@@ -209,31 +202,6 @@ class CaptionActor:
         chunk = [(start, stop) for each in chunks for start, stop in each]
         caption = self._caption
         try:
-            return survived(self._ledger, chunk, caption.limits, caption.table, caption.given_up)
+            return survive(self._ledger, chunk, caption.limits, caption.table, caption.given_up)
         except CaptionerLost as error:
             raise FatalError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class Captioning:
-    """The job of captioning: photographs below `images` by a backend; a `Job` of the pipeline."""
-
-    plan: CaptionPlan
-    images: Path
-    backend: Backend
-    manner: Manner
-    actor: type = CaptionActor
-    on_gpu: bool = False
-    row_seconds: float = USUAL_SECONDS
-    row_bytes: float = USUAL_BYTES
-
-    @property
-    def rows_per_call(self) -> int:
-        """As many as keep a server busy."""
-        return self.manner.in_flight if self.backend.address else 1
-
-    def arguments(
-        self, root: Path, attempt: int, batch: int | None, limits: Limits
-    ) -> tuple[Any, ...]:
-        """See `engine.stages.job.Job`."""
-        return str(root), attempt, str(self.images), self.backend, self.manner, batch, limits

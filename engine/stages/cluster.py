@@ -38,7 +38,7 @@ def cluster(address: str | None, workers: int | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
     elif joins(address):
-        _join(ray, _wanted(address))
+        _join(ray, address_of(address))
         try:
             yield
         finally:
@@ -51,7 +51,7 @@ def cluster(address: str | None, workers: int | None) -> Iterator[None]:
 def check(address: str | None) -> None:
     """Raise UserError where no Ray can be joined (at an address or RAY_ADDRESS) or started: before
     anything else is done for a run there."""
-    address = _wanted(address)
+    address = address_of(address)
     if not address:
         embedded.check()
         return
@@ -65,7 +65,7 @@ def check(address: str | None) -> None:
         raise _silent(address)
 
 
-def _wanted(address: str | None) -> str:
+def address_of(address: str | None) -> str:
     """The address of the cluster to join, or nothing."""
     address = address or os.environ.get("RAY_ADDRESS") or ""
     return "" if address == "local" else address
@@ -75,7 +75,7 @@ def joins(address: str | None) -> bool:
     """Whether a run at this address joins a cluster that others started (and may scale)."""
     import ray
 
-    return not ray.is_initialized() and bool(_wanted(address))
+    return not ray.is_initialized() and bool(address_of(address))
 
 
 def worker_count(wanted: int | None, needs: Mapping[str, float], joined: bool) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from engine.stages.call import FatalError
-from engine.stages.limits import Limits, Meter
+from engine.stages.limits import Meter, PartLimits
 from engine.store import ranges
 from engine.store.commits import Folder, check_fence, fenced
 from engine.store.ranges import Ranges
@@ -56,10 +56,10 @@ class Ledger:
                 mark.unlink(missing_ok=True)
 
 
-def survived(
+def survive(
     ledger: Ledger,
     chunk: Ranges,
-    limits: Limits,
+    limits: PartLimits,
     make: Callable[[Ranges], pa.Table],
     give_up: Callable[[int, str], pa.Table],
 ) -> pa.Table:

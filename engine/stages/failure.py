@@ -22,7 +22,7 @@ class RunError(RuntimeError):
     """
 
 
-def understood(error: BaseException) -> BaseException:
+def cause_of(error: BaseException) -> BaseException:
     """The cause that lies in a Ray error, as this module's callers know it; the error itself where
     it is a fault of ours, so that its traceback is seen.
     """

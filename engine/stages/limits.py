@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Limits:
+class PartLimits:
     """Seconds since a part was begun, and bytes of its encoded images."""
 
     seconds: float = 120.0
@@ -21,7 +21,7 @@ class Limits:
 class Meter:
     """Measures a part against its limits."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: PartLimits) -> None:
         self.bytes = 0
         self._limits = limits
         self._began = time.perf_counter()

@@ -3,14 +3,13 @@ passes or its tries are used up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.gates import Gates, Verdict
-from engine.registry import Drawn
+from engine.registry import Drawn, Sampler
 from engine.specs import Spec
 from engine.stages.call import Caller, Failure, worded
-from engine.store.plan import Plan
 
 DRAWS = 4
 """How often a row is drawn until the gates accept it; every redrive allows as many more."""
@@ -20,8 +19,11 @@ GATE_LIBRARIES = ("torch", "diffusers", "opencv-python-headless", "scipy", "fais
 """Those whose versions may change a verdict, and so which of a row's tries is kept."""
 
 
-Rejects = tuple[int, tuple[tuple[int, Verdict], ...]]
-"""A row that waits: its index, and seed and verdict of its rejected images."""
+SpecOf = Callable[[int], Spec]
+"""A row to be drawn: from the number of a try to its spec, under one index for all of them."""
+
+Rejects = tuple[tuple[int, Verdict], ...]
+"""Seed and verdict of the rejected images of a row."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Tried:
     spec: Spec
     drawn: Drawn | Failure
     verdict: Verdict
-    before: tuple[tuple[int, Verdict], ...] = ()
+    before: Rejects = ()
 
     @property
     def rejected(self) -> bool:
@@ -41,7 +43,7 @@ class Tried:
         return isinstance(self.drawn, Drawn) and not self.verdict.passed
 
     @property
-    def rejects(self) -> tuple[tuple[int, Verdict], ...]:
+    def rejects(self) -> Rejects:
         """Seed and verdict of every rejected image of the row, this one's included."""
         return (*self.before, (self.spec.seed, self.verdict)) if self.rejected else self.before
 
@@ -49,64 +51,60 @@ class Tried:
 class Judged:
     """A model behind its gates. What becomes of a row depends on its own images alone."""
 
-    def __init__(self, plan: Plan, caller: Caller, gates: Gates, draws: int = DRAWS) -> None:
-        self._plan = plan
-        self._caller = caller
+    def __init__(self, sampler: Sampler, gates: Gates, draws: int = DRAWS) -> None:
+        self.sampler = sampler
+        self._caller = Caller(sampler)
         self._gates = gates
         self._draws = draws
 
-    def draw(self, batches: Iterable[Sequence[Spec]]) -> Iterator[list[Tried]]:
-        """The last try of each row, some rows at a time; `batches` hold the first tries. Raises
-        FatalError.
+    def draw(self, batches: Iterable[Sequence[SpecOf]]) -> Iterator[list[Tried]]:
+        """The last try of each row, some rows at a time. Raises FatalError.
 
         Rejected rows wait until they fill a model call, so that a few of them in every batch do not
         cost a padded call each.
         """
-        waiting: list[Rejects] = []
-        for specs in batches:
-            yield self._over(self._once(specs), waiting)
-            while len(waiting) >= self._caller.sampler.rows_per_call:
-                yield self._over(self._again(waiting), waiting)
+        waiting: list[tuple[SpecOf, Rejects]] = []
+        for rows in batches:
+            yield self._try([(row, ()) for row in rows], waiting)
+            while len(waiting) >= self.sampler.rows_per_call:
+                yield self._again(waiting)
         while waiting:
-            yield self._over(self._again(waiting), waiting)
+            yield self._again(waiting)
 
-    def _over(self, tried: Sequence[Tried], waiting: list[Rejects]) -> list[Tried]:
-        """Those whose tries are over; the others go on waiting."""
-        over = []
-        for each in tried:
-            if each.rejected and len(each.rejects) < self._draws:
-                waiting.append((each.spec.index, each.rejects))
-            else:
-                over.append(each)
-        return over
-
-    def _again(self, waiting: list[Rejects]) -> list[Tried]:
+    def _again(self, waiting: list[tuple[SpecOf, Rejects]]) -> list[Tried]:
         """The next try of as many waiting rows as a model call holds."""
-        rows = self._caller.sampler.rows_per_call
+        rows = self.sampler.rows_per_call
         called, waiting[:] = waiting[:rows], waiting[rows:]
-        recipe, fingerprint = self._plan.recipe, self._plan.fingerprint
-        tried = self._once([recipe.spec(i, fingerprint, len(before)) for i, before in called])
-        return [replace(each, before=before) for each, (_, before) in zip(tried, called)]
+        return self._try(called, waiting)
 
-    def _once(self, specs: Sequence[Spec]) -> list[Tried]:
-        return self._judge(specs, self._caller.draw(specs))
+    def _try(
+        self, rows: Sequence[tuple[SpecOf, Rejects]], waiting: list[tuple[SpecOf, Rejects]]
+    ) -> list[Tried]:
+        """The next try of these rows where it is their last one; the others go on waiting."""
+        specs = [row(len(before)) for row, before in rows]
+        over = []
+        for (row, before), each in zip(rows, self._judge(specs, self._caller.draw(specs))):
+            tried = replace(each, before=before)
+            if tried.rejected and len(tried.rejects) < self._draws:
+                waiting.append((row, tried.rejects))
+            else:
+                over.append(tried)
+        return over
 
     def _judge(self, specs: Sequence[Spec], drawn: Sequence[Drawn | Failure]) -> list[Tried]:
         """A verdict on each image; a gate that breaks on one of them costs that row alone."""
-        pairs = [
-            (spec, each.image)
-            for spec, each in zip(specs, drawn, strict=True)
-            if isinstance(each, Drawn)
-        ]
+        there = [i for i, each in enumerate(drawn) if isinstance(each, Drawn)]
         try:
-            given = self._gates.judge([image for _, image in pairs], [spec for spec, _ in pairs])
+            given = self._gates.judge(
+                [each.image for each in drawn if isinstance(each, Drawn)], [specs[i] for i in there]
+            )
         except Exception as error:
             if len(specs) == 1:
                 return [Tried(specs[0], Failure(worded(error), 1, stage="gate"), Verdict())]
             halves = (slice(len(specs) // 2), slice(len(specs) // 2, None))
             return [each for half in halves for each in self._judge(specs[half], drawn[half])]
-        verdicts = {spec.index: v for (spec, _), v in zip(pairs, given, strict=True)}
+        verdicts = dict(zip(there, given, strict=True))
         return [
-            Tried(spec, each, verdicts.get(spec.index, Verdict()))
-            for spec, each in zip(specs, drawn, strict=True)
+            Tried(spec, each, verdicts.get(i, Verdict()))
+            for i, (spec, each) in enumerate(zip(specs, drawn, strict=True))
         ]

@@ -311,12 +311,12 @@ def write_plan(root: Path, plan: AnyPlan) -> None:
         raise
     existing = None if created else read_any_plan(root)
     if existing is not None:
-        refuse_differences(root, existing, plan)
+        refuse_differences(existing, plan, file)
 
 
-def refuse_differences(root: Path, existing: AnyPlan, wanted: AnyPlan) -> None:
-    """Raise UserError that names the fields in which a wanted plan differs from the
-    folder's own.
+def refuse_differences(existing: AnyPlan, wanted: AnyPlan, file: Path | None = None) -> None:
+    """Raise UserError that names the fields in which a wanted plan differs from the one that
+    exists, in `file`.
     """
     if existing.sealed().fingerprint == wanted.sealed().fingerprint:
         return
@@ -325,7 +325,7 @@ def refuse_differences(root: Path, existing: AnyPlan, wanted: AnyPlan) -> None:
     more = f"; and {len(found) - DIFFERENCES_SHOWN} more" if len(found) > DIFFERENCES_SHOWN else ""
     raise UserError(
         f"this folder's plan differs: {shown}{more}",
-        file=Folder(root).plan,
+        file=file,
         expected="the same settings, or another --out",
     )
 

@@ -26,7 +26,7 @@ from engine.registry import ModelRef
 from engine.store.plan import Plan
 from serve.http.auth import is_loopback, opens
 from serve.http.contract import ImageRequest, Problem, answered, asked, model_body, refused
-from serve.http.sampler import Item, Picture
+from serve.http.sampler import Item, Painted
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Desk:
 
     plan: Plan
     ref: ModelRef
-    draw: Callable[[Item], Awaitable[Picture]]
+    draw: Callable[[Item], Awaitable[Painted]]
     token_sha256: str | None = None
     timeout: float = 300.0
     retry_after: int = 5
@@ -106,7 +106,7 @@ def build(desk: Desk) -> FastAPI:
     return app
 
 
-async def _pictures(desk: Desk, items: Sequence[Item]) -> list[Picture]:
+async def _pictures(desk: Desk, items: Sequence[Item]) -> list[Painted]:
     """The pictures of a whole request; where one cannot even be queued the others are given up."""
     tasks = [asyncio.ensure_future(desk.draw(item)) for item in items]
     try:

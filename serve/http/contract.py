@@ -20,7 +20,7 @@ from engine.prose.parse import parse
 from engine.registry import ModelRef
 from engine.schema import LABEL_NAMES, LABELS, Annotation, UserError, worded
 from engine.store.plan import Plan
-from serve.http.sampler import Item, Picture
+from serve.http.sampler import Item, Painted
 
 MOST_IMAGES = 8
 MOST_LETTERS = 4000
@@ -211,7 +211,7 @@ def refused(found: Mapping[str, Any]) -> Problem:
     return Problem(400, f"{param}: {message}", param=param, code="invalid_value")
 
 
-def answered(items: Sequence[Item], pictures: Sequence[Picture], plan: Plan, now: int) -> Any:
+def answered(items: Sequence[Item], pictures: Sequence[Painted], plan: Plan, now: int) -> Any:
     """The body of an answer. Raises Problem where no image came out at all.
 
     An image that failed among others stands in its place as `{"error": …}` without `b64_json`.
@@ -234,7 +234,7 @@ def answered(items: Sequence[Item], pictures: Sequence[Picture], plan: Plan, now
     }
 
 
-def _entry(item: Item, picture: Picture) -> dict[str, Any]:
+def _entry(item: Item, picture: Painted) -> dict[str, Any]:
     told: dict[str, Any] = {
         "index": item.index,
         "attempts": picture.attempts,
@@ -251,7 +251,7 @@ def _entry(item: Item, picture: Picture) -> dict[str, Any]:
     return {"b64_json": base64.b64encode(picture.image).decode(), **told}
 
 
-def _failed(picture: Picture) -> Problem:
+def _failed(picture: Painted) -> Problem:
     if picture.stage == "gate":
         message = (
             f"the gates refused all {picture.attempts} images drawn of this seed: {picture.reason}"

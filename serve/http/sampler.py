@@ -10,17 +10,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
-from engine import gates, registry
+from engine import registry
 from engine.registry import ModelRef, Sampler
 from engine.schema import Annotation, UserError
 from engine.specs import Recipe, Row, Spec
 from engine.stages.call import FatalError
-from engine.stages.draw import Draw
+from engine.stages.draw import Imprint, draw_rows, judge_of, model_of
 from engine.stages.outcome import Outcome
+from engine.stages.retry import Judged
 from engine.store.plan import Plan, Settings
 from serve.http.batching import Batcher
 
@@ -51,13 +53,16 @@ class Item(BaseModel):
         """What all items of a batch share."""
         return self.size, self.steps, self.guidance, self.image_format
 
-    def spec(self, fingerprint: str, retry: int) -> Spec:
-        """The item as row `index` of a run with its seed, prompt and labels."""
-        row = Row(annotation=self.annotation, prompt=self.prompt)
-        return Recipe.of_rows([row], self.seed, self.size).spec(self.index, fingerprint, retry)
+    def spec(self, fingerprint: str, row: int, retry: int) -> Spec:
+        """The item as row `index` of a run with its seed, prompt and labels, under the number of
+        its row in a batch, which tells it from its neighbours.
+        """
+        asked = Row(annotation=self.annotation, prompt=self.prompt)
+        recipe = Recipe.of_rows([asked], self.seed, self.size)
+        return recipe.spec(self.index, fingerprint, retry).model_copy(update={"index": row})
 
 
-class Picture(BaseModel):
+class Painted(BaseModel):
     """What became of an item: an encoded image, or the stage and reason that it failed with.
 
     Nothing in it tells of training images.
@@ -75,56 +80,29 @@ class Picture(BaseModel):
     reason: str | None = None
 
 
-class Batch(Recipe):
-    """The recipe of one batch: row k is item k, whatever request it came from."""
-
-    items: tuple[Item, ...]
-
-    @classmethod
-    def of_items(cls, items: Sequence[Item]) -> Batch:
-        """Items of one shape as a recipe."""
-        rows = tuple(Row(annotation=item.annotation, prompt=item.prompt) for item in items)
-        return cls(kind="rows", seed=0, size=items[0].size, rows=rows, items=tuple(items))
-
-    def spec(self, index: int, fingerprint: str, retry: int = 0) -> Spec:
-        """Item `index` under the number of its row, which tells it from its neighbours."""
-        return self.items[index].spec(fingerprint, retry).model_copy(update={"index": index})
-
-
 class Painter:
     """A model with its gates in memory."""
 
     def __init__(
         self, plan: Plan, ref: ModelRef, load: Callable[..., Sampler] = registry.load
     ) -> None:
-        """Raises FatalError if weights or gates here are not the plan's, and whatever reading
-        weights raises.
+        """Raises FatalError if the gates here are not the plan's, and whatever reading weights
+        raises.
         """
-        if ref.weights_sha256 != plan.weights_sha256:
-            raise FatalError(f"this machine's copy of {plan.model} has other weights than the plan")
-        folder = registry.folder_of(ref) if ref.learned else None
-        reference = Path(plan.gates_reference) if plan.gates_reference else None
-        if gates.digest(plan.gates, folder, reference) != plan.gates_sha256:
-            raise FatalError("the gates here would judge otherwise than the plan's")
         self._plan, self._ref, self._load = plan, ref, load
-        self._judge = gates.load(plan.gates, folder, reference)
+        self._judge = judge_of(plan, ref)
         self._samplers: OrderedDict[Settings, Sampler] = OrderedDict()
         self._sampler(plan.settings)
 
-    def draw(self, items: Sequence[Item]) -> list[Picture]:
-        """A picture for each item of one shape; one that fails, fails alone. Raises FatalError."""
+    def draw(self, items: Sequence[Item]) -> list[Painted]:
+        """What becomes of items of one shape; one that fails, fails alone. Raises FatalError."""
         _, steps, guidance, image_format = items[0].shape
         settings = self._plan.settings.model_copy(update={"steps": steps, "guidance": guidance})
-        plan = self._plan.model_copy(
-            update={
-                "recipe": Batch.of_items(items),
-                "settings": settings,
-                "image_format": image_format,
-            }
-        )
-        drawing = Draw(plan, self._sampler(settings), self._judge, batch=len(items))
-        outcomes = {each.spec.index: each for each in drawing.outcomes([(0, len(items))])}
-        return [_picture(outcomes[row]) for row in range(len(items))]
+        judged = Judged(self._sampler(settings), self._judge)
+        imprint = replace(Imprint.of(self._plan), image_format=image_format)
+        rows = [partial(each.spec, self._plan.fingerprint, n) for n, each in enumerate(items)]
+        outcomes = {each.spec.index: each for each in draw_rows([rows], judged, imprint)}
+        return [_painted(outcomes[row]) for row in range(len(items))]
 
     def _sampler(self, settings: Settings) -> Sampler:
         """The model under these settings, read again where they are not among the last used."""
@@ -138,8 +116,8 @@ class Painter:
         return self._samplers[settings]
 
 
-def _picture(outcome: Outcome) -> Picture:
-    return Picture(
+def _painted(outcome: Outcome) -> Painted:
+    return Painted(
         image=outcome.image,
         seed=outcome.spec.seed,
         attempts=outcome.attempts,
@@ -158,10 +136,10 @@ class Studio:
         """`make` is called in the drawing thread, on which a model's threads are set."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self._painter = self._thread.submit(make).result()
-        self._batcher: Batcher[Item, Picture] = Batcher(self._work, rows)
+        self._batcher: Batcher[Item, Painted] = Batcher(self._work, rows)
         self._lost: FatalError | None = None
 
-    async def draw(self, item: Item) -> Picture:
+    async def draw(self, item: Item) -> Painted:
         """The picture of an item. Raises FatalError where nothing can be drawn any more."""
         self.check()
         return await self._batcher.draw(item)
@@ -175,7 +153,7 @@ class Studio:
         """Wait for the batch that is being drawn and let no other begin."""
         self._thread.shutdown(cancel_futures=True)
 
-    async def _work(self, items: list[Item]) -> list[Picture]:
+    async def _work(self, items: list[Item]) -> list[Painted]:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, self._painter.draw, items)
@@ -189,7 +167,7 @@ def painter_of(plan: Plan) -> Painter:
     draw is told before anybody waits for it. Raises FatalError.
     """
     try:
-        painter = Painter(plan, registry.resolve(plan.model_location))
+        painter = Painter(plan, model_of(plan))
     except UserError as error:
         raise FatalError(f"cannot load model {plan.model}: {error}") from error
     first = Item(
@@ -202,9 +180,9 @@ def painter_of(plan: Plan) -> Painter:
         guidance=plan.settings.guidance,
         image_format="png",
     )
-    (picture,) = painter.draw([first])
-    if picture.stage == "draw":
-        raise FatalError(f"{plan.model} cannot draw: {picture.reason}")
+    (painted,) = painter.draw([first])
+    if painted.stage == "draw":
+        raise FatalError(f"{plan.model} cannot draw: {painted.reason}")
     return painter
 
 

@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -28,14 +27,14 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from engine import cpu, registry
-from engine.registry import ModelRef
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import Drawing, plan_drawing
 from engine.schema import UserError
 from engine.stages.node import check_cpu
 from engine.store.plan import Plan
 from serve.http.auth import of_environment
 from serve.http.contract import MOST_IMAGES
-from serve.http.sampler import Item, Picture, Studio, painter_of, rows_of
-from serve.planning import Request, make_plan
+from serve.http.sampler import Item, Painted, Studio, painter_of, rows_of
 
 INGRESS_CALLS = 1024
 """Requests at once in one ingress. They only wait there; the sampler's queue is the bound."""
@@ -64,29 +63,22 @@ class Setting(BaseModel):
     timeout: float = Field(default=300.0, gt=0)
     token_sha256: str = Field(pattern="^([0-9a-f]{64}|open)$")
 
-    def plan(self, address: str | None = None) -> tuple[Plan, ModelRef]:
-        """The plan that `generate --address` would make of a new folder: a `device` is then that
-        of the cluster's nodes and not of this one. Raises UserError.
+    def plan(self, address: str | None = None) -> Drawing:
+        """What `generate --address` would plan for a new folder: a `device` is then that of the
+        cluster's nodes and not of this one. Raises UserError.
         """
-        with tempfile.TemporaryDirectory() as nowhere:
-            plan, ref = make_plan(
-                Request(
-                    out=Path(nowhere) / "served",
-                    model=self.model,
-                    device=self.device,
-                    gates=self.gates,
-                    reference=self.reference,
-                    address=address,
-                )
-            )
-        if self.rows_per_call is not None:
-            shape = {"rows_per_call": self.rows_per_call}
-            settings = plan.settings.model_copy(update=shape)
-            plan = plan.model_copy(update={"settings": settings}).sealed()
-        return plan, ref
+        ask = DrawAsk(
+            model=self.model,
+            device=self.device,
+            gates=self.gates,
+            reference=self.reference,
+            rows_per_call=self.rows_per_call,
+            address=address,
+        )
+        return plan_drawing(ask)
 
 
-class Sampler:
+class SamplerReplica:
     """The deployment that draws: one model on one processor or GPU."""
 
     def __init__(self, plan: str) -> None:
@@ -95,7 +87,7 @@ class Sampler:
         check_cpu(planned)
         self._studio = Studio(lambda: painter_of(planned), rows_of(planned))
 
-    async def draw(self, item: Item) -> Picture:
+    async def draw(self, item: Item) -> Painted:
         """The picture of one item, drawn together with others of its shape."""
         return await self._studio.draw(item)
 
@@ -134,7 +126,7 @@ class Ingress:
         )
         return build(desk)
 
-    async def _ask(self, item: Item) -> Picture:
+    async def _ask(self, item: Item) -> Painted:
         from serve.http.app import Busy, Lost
 
         try:
@@ -162,7 +154,8 @@ def application(setting: Setting, plan: Plan) -> serve.Application:
     on_gpu = plan.settings.device == "cuda"
     text = plan.model_dump_json()
     sampler = serve.deployment(
-        Sampler,
+        SamplerReplica,
+        name="Sampler",
         num_replicas=setting.replicas,
         ray_actor_options={
             "num_cpus": 1,
@@ -197,7 +190,7 @@ def build(args: dict[str, Any]) -> serve.Application:
         )
     setting = Setting.model_validate({**known, **args})
     # Serve imports this on a node that may be without the GPU of those that will draw.
-    return application(setting, setting.plan("auto" if setting.device else None)[0])
+    return application(setting, setting.plan("auto" if setting.device else None).plan)
 
 
 @contextmanager

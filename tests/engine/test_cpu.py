@@ -11,11 +11,12 @@ import pyarrow.dataset
 import pytest
 
 from engine import cpu
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_drawing, plan_into
 from engine.schema import UserError
 from engine.stages.call import FatalError
 from engine.stages.node import plan_here
 from engine.store.plan import read_plan, write_plan
-from serve.planning import Request, make_plan
 
 OLD = {
     "ATEN_CPU_CAPABILITY": "default",
@@ -32,7 +33,7 @@ switched = pytest.mark.skipif(
 
 def planned(out: Path, **versions: str) -> Path:
     """A folder whose plan names these versions too."""
-    plan, _ = make_plan(Request(out=out, model="phantom", count=1))
+    plan = plan_into(out, DrawAsk(model="phantom"), 1).plan
     plan = plan.model_copy(update={"versions": {**plan.versions, **versions}}).sealed()
     write_plan(out, plan)
     return out
@@ -40,7 +41,7 @@ def planned(out: Path, **versions: str) -> Path:
 
 def test_a_plan_names_the_instructions_where_anything_is_computed(tmp_path):
     for model, named in (("phantom", True), ("tiny", True), ("null", False)):
-        plan, _ = make_plan(Request(out=tmp_path / "new", model=model))
+        plan = plan_drawing(DrawAsk(model=model)).plan
         assert (plan.versions.get(cpu.NAME) == cpu.usual()) is named
 
 
@@ -48,9 +49,9 @@ def test_a_plan_names_the_instructions_where_anything_is_computed(tmp_path):
 def test_a_plan_of_other_instructions_is_refused_in_words(name, tmp_path):
     out = planned(tmp_path / "o", cpu=name)
     with pytest.raises(UserError, match=rf"plan.json: versions.cpu: '{name}'.*a machine that can"):
-        make_plan(Request(out=out, count=1))
+        plan_into(out, DrawAsk(), 1)
     with pytest.raises(UserError, match=rf"--cpu: '{name}'"):
-        make_plan(Request(out=tmp_path / "new", model="phantom", cpu=name))
+        plan_drawing(DrawAsk(model="phantom", cpu=name))
     with pytest.raises(FatalError, match=f"the plan computes with {name}"):
         plan_here(out)
 
@@ -79,15 +80,15 @@ def test_a_worker_that_computes_otherwise_draws_nothing(tmp_path, monkeypatch):
 
 
 def test_a_folder_from_before_stays_as_it_was_planned(tmp_path):
-    plan, _ = make_plan(Request(out=tmp_path / "o", model="phantom"))
+    plan = plan_into(tmp_path / "o", DrawAsk(model="phantom"), None).plan
     before = {name: each for name, each in plan.versions.items() if name != cpu.NAME}
     write_plan(tmp_path / "o", plan.model_copy(update={"versions": before}).sealed())
-    again, _ = make_plan(Request(out=tmp_path / "o", count=5))
+    again = plan_into(tmp_path / "o", DrawAsk(), 5).plan
     assert again == read_plan(tmp_path / "o")
     assert cpu.environment(again.versions) == {}
     plan_here(tmp_path / "o")
     with pytest.raises(UserError, match=f'versions.cpu: null → "{SSE}"'):
-        make_plan(Request(out=tmp_path / "o", cpu=SSE))
+        plan_into(tmp_path / "o", DrawAsk(cpu=SSE), None)
 
 
 @pytest.mark.slow

@@ -17,11 +17,13 @@ import pytest
 import ray
 from PIL import Image
 
-from engine.caption import SHIPPED, Manner
+from engine.caption import Manner
+from engine.caption.backends import SHIPPED
 from engine.caption.local import LocalCaptioner
+from engine.jobs.caption import CaptionAsk, plan_into
 from engine.models.card import read_card
 from engine.store.plan import CaptionPlan, read_any_plan
-from serve import captioning
+from serve.captioning import Announcer
 from tests.eyes import ROOT, eye, rows_of, write_eyes
 
 
@@ -160,8 +162,8 @@ def test_a_name_that_is_no_text_leaves_no_folder_behind(retinaforge, tmp_path):
 def test_a_name_that_is_no_text_is_told_and_the_others_captioned(capsys, tmp_path):
     photographs = write_eyes(tmp_path / "eyes", 2, 32)
     os.rename(photographs / "eye_00.jpg", os.fsencode(photographs) + b"/\xff.jpg")
-    request = captioning.Request(tmp_path / "captions", str(photographs))
-    assert captioning.make_job(request, Manner()).plan.images == 1
+    work = plan_into(tmp_path / "captions", CaptionAsk(str(photographs)), Manner(), Announcer())
+    assert work.plan.images == 1
     said = capsys.readouterr().err
     assert f"{photographs}/\\xff.jpg: passed over: the name is not UTF-8" in said
 

@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from engine import registry
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_into
 from engine.models.card import read_card, write_card
-from engine.schema import UserError
-from serve.planning import Request, make_plan
 from serve.progress import duration, line
 
 BAD_FLAGS = [
@@ -113,7 +113,7 @@ def test_a_plan_fails_before_any_write_for_another_wording_or_an_unknown_source(
 ):
     from engine.store.plan import write_plan
 
-    plan, _ = make_plan(Request(out=tmp_path / "o", count=5, model="null"))
+    plan = plan_into(tmp_path / "o", DrawAsk(model="null"), 5).plan
     recipe = plan.recipe.model_copy(update={"wording": -1})
     write_plan(tmp_path / "o", plan.model_copy(update={"recipe": recipe}).sealed())
     code, _, err = retinaforge("generate", "--count", 5, "--out", tmp_path / "o")
@@ -177,16 +177,6 @@ def test_a_model_that_reads_no_prompt_says_so_and_one_that_does_is_silent(retina
     said = "dualgan-tiny reads no prompt"
     assert said in retinaforge("generate", "--model", "dualgan-tiny", *flags)[2]
     assert "reads no prompt" not in retinaforge("generate", "--model", "debug", *flags)[2]
-
-
-def test_without_geometry_a_model_starts_from_noise_unless_a_start_is_asked(tmp_path):
-    def plan(**given: object) -> tuple[bool, float]:
-        made, _ = make_plan(Request(out=tmp_path / "o", count=1, model="tiny", **given))
-        return made.settings.geometry, made.settings.t0
-
-    assert plan() == (True, 0.6)
-    assert plan(geometry=False) == (False, 0.0)
-    assert plan(geometry=False, t0=0.5) == (False, 0.5)
 
 
 @pytest.mark.parametrize("given", [{}, {"labels": "l.csv"}])
@@ -254,37 +244,10 @@ def test_doctor_speaks_json_and_knows_the_clashing_package(retinaforge):
     assert (found["package kernels"] == "clash") == (code == 1)
 
 
-def test_a_plan_takes_what_is_not_given_from_the_folder(tmp_path):
-    from engine.store.plan import write_plan
-
-    out = tmp_path / "o"
-    first, _ = make_plan(Request(out=out, count=5, model="null", seed=9, image_format="png"))
-    write_plan(out, first)
-    again, _ = make_plan(Request(out=out, count=5))
-    assert again == first
-    assert make_plan(Request(out=out, count=5, seed=9))[0] == first
-
-
-def test_the_license_is_the_folders_and_no_part_of_its_fingerprint(tmp_path):
-    from engine.store.plan import write_plan
-
-    out = tmp_path / "o"
-    usual, _ = make_plan(Request(out=out, count=5, model="null"))
-    assert usual.license == "cc-by-4.0"
-    free, _ = make_plan(Request(out=out, count=5, model="null", licence="CC0-1.0"))
-    assert (free.license, free.fingerprint) == ("cc0-1.0", usual.fingerprint)
-    write_plan(out, free)
-    assert make_plan(Request(out=out, count=6))[0].license == "cc0-1.0"
-    with pytest.raises(UserError, match=r"license: cc0-1\.0 → mit"):
-        make_plan(Request(out=out, count=6, licence="mit"))
-    with pytest.raises(UserError, match="--license"):
-        make_plan(Request(out=tmp_path / "p", count=5, model="null", licence="free for all"))
-
-
 def test_progress_lines_say_rows_pace_time_left_and_dead_letters():
     from dataclasses import replace
 
-    from engine.pipeline import Progress
+    from engine.stages.watch import Progress
 
     state = Progress(planned=2000, committed=500, dead=100, drawn=500, images_per_s=10.0)
     picky = replace(state, rejects={"blurred": 7, "dark": 2})

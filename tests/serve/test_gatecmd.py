@@ -13,15 +13,16 @@ from PIL import Image
 
 from engine import cpu, registry
 from engine.gates.privacy import Reference
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_into
 from engine.models.card import PRIVACY, write_card
 from engine.phantom.render import draw
 from engine.schema import Annotation, UserError
 from engine.stages.call import FatalError
 from engine.stages.draw import DrawActor
-from engine.stages.limits import Limits
+from engine.stages.limits import PartLimits
 from engine.store.commits import Folder, take_attempt
 from engine.store.plan import write_plan
-from serve.planning import Request, make_plan
 
 
 @pytest.fixture(scope="module")
@@ -88,22 +89,23 @@ def test_a_reference_that_cannot_be_written_exits_with_2(model, photographs, tmp
     assert not (model / PRIVACY).exists()
 
 
-def request(model, out, **flags):
-    return Request(out=out, count=2, model=str(model), size=64, gates="privacy", **flags)
+def planned(model, out, **flags):
+    ask = DrawAsk(model=str(model), size=64, gates="privacy", **flags)
+    return plan_into(out, ask, 2).plan
 
 
 def worker_of(folder, plan):
     write_plan(folder, plan)
     Folder(folder).make()
     take_attempt(Folder(folder), 2, False)
-    return DrawActor(str(folder), 1, None, Limits())
+    return DrawActor(str(folder), 1, None, PartLimits())
 
 
 def test_workers_judge_with_the_reference(calibrated, tmp_path, as_workers_are):
     model, house = calibrated
     ends = []
     for name, reference in (("own", None), ("house", house)):
-        plan, _ = make_plan(request(model, tmp_path / name, reference=reference))
+        plan = planned(model, tmp_path / name, reference=reference)
         (row,) = worker_of(tmp_path / name, plan)(pa.table({"chunk": ["[[0, 1]]"]})).to_pylist()
         ends.append((row["stage"], row["reason"]))
     assert ends == [(None, None), ("gate", "copy")]
@@ -112,32 +114,32 @@ def test_workers_judge_with_the_reference(calibrated, tmp_path, as_workers_are):
 def test_a_folder_keeps_to_its_reference(calibrated, tmp_path, as_workers_are):
     model, house = calibrated
     out = tmp_path / "o"
-    plan, _ = make_plan(request(model, out, reference=house))
+    plan = planned(model, out, reference=house)
     write_plan(out, plan)
     assert plan.gates_reference == str(house)
-    assert make_plan(Request(out=out, count=2))[0] == plan
-    assert make_plan(Request(out=out))[0] == plan
+    assert plan_into(out, DrawAsk(), 2).plan == plan
+    assert plan_into(out, DrawAsk(), None).plan == plan
     other = tmp_path / "other.safetensors"
     replace(Reference.read(house), nearest=0.5).write(other)
     with pytest.raises(UserError, match="plan differs: gates_sha256"):
-        make_plan(request(model, out, reference=other))
+        planned(model, out, reference=other)
     shutil.copy(house, tmp_path / "copy.safetensors")
-    moved = request(model, out, reference=tmp_path / "copy.safetensors")
-    assert make_plan(moved)[0].fingerprint == plan.fingerprint
+    moved = planned(model, out, reference=tmp_path / "copy.safetensors")
+    assert moved.fingerprint == plan.fingerprint
     shutil.copy(other, house)
     with pytest.raises(FatalError, match="gates here would judge otherwise"):
-        DrawActor(str(out), 1, None, Limits())
+        DrawActor(str(out), 1, None, PartLimits())
     house.unlink()
     with pytest.raises(UserError, match="judged with is not there"):
-        make_plan(Request(out=out, count=2))
+        plan_into(out, DrawAsk(), 2)
 
 
 def test_a_folder_without_a_reference_takes_none(calibrated, tmp_path):
     model, house = calibrated
     out = tmp_path / "o"
-    write_plan(out, make_plan(request(model, out))[0])
+    write_plan(out, planned(model, out))
     with pytest.raises(UserError, match="plan differs: reference: none → "):
-        make_plan(request(model, out, reference=house))
+        planned(model, out, reference=house)
 
 
 def test_a_reference_must_be_read_and_be_the_models_own(calibrated, tmp_path, retinaforge):
@@ -153,5 +155,5 @@ def test_a_reference_must_be_read_and_be_the_models_own(calibrated, tmp_path, re
         code, _, err = retinaforge(*flags, "--reference", house, *more)
         assert (code, place in err) == (2, True), err
     assert not (tmp_path / "o").exists()
-    plan, _ = make_plan(Request(out=tmp_path / "o", count=2, model=str(model), reference=house))
+    plan = plan_into(tmp_path / "o", DrawAsk(model=str(model), reference=house), 2).plan
     assert plan.gates == ("quality", "privacy")

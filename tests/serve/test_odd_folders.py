@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine import pipeline
+from engine.jobs import run as running
 from engine.publish.card import write_card
 from engine.publish.report import write_report
 from engine.registry import NullSampler
@@ -89,10 +89,11 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A folder of twelve rows, one of them given up, with cards, report and something private."""
-    from serve.planning import Request, make_plan
+    from engine.jobs.asks import DrawAsk
+    from engine.jobs.draw import plan_into
 
     root = tmp_path_factory.mktemp("odd") / "o"
-    plan, _ = make_plan(Request(out=root, count=ROWS, model="null"))
+    plan = plan_into(root, DrawAsk(model="null"), ROWS).plan
     write_plan(root, plan)
     folder = Folder(root)
     folder.make()
@@ -115,14 +116,14 @@ def whole(tmp_path_factory):
 def odd(whole, tmp_path, monkeypatch):
     """A copy; runs draw what is missing in this process, without Ray."""
 
-    def drawn(folder, job, attempt, how, tell):
-        assert isinstance(job.plan, Plan)
+    def drawn(folder, work, attempt, schedule, tell):
+        assert isinstance(work.plan, Plan)
         while missing := missing_rows(folder, attempt.count):
-            table = Draw(job.plan, NullSampler(0)).table(missing)
-            write_outcomes(folder, attempt.number, job.plan.fingerprint, table)
+            table = Draw(work.plan, NullSampler(0)).table(missing)
+            write_outcomes(folder, attempt.number, work.plan.fingerprint, table)
         return standing(folder)
 
-    monkeypatch.setattr(pipeline, "_make_missing", drawn)
+    monkeypatch.setattr(running, "_make_missing", drawn)
     return Path(shutil.copytree(whole, tmp_path / "o"))
 
 

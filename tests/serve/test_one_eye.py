@@ -10,16 +10,17 @@ import pytest
 from PIL import Image
 
 from engine import registry
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_drawing
 from engine.models.card import read_card, write_card
 from engine.pixels.mark import identify
 from engine.schema import UserError
 from serve.one_eye import draw_for_report, draw_grades
-from serve.planning import Request, make_plan
 
 
 def test_the_eye_stays_and_its_grade_changes(tmp_path):
-    plan, ref = make_plan(Request(out=tmp_path / "eyes", model="phantom", size=96, seed=3))
-    strip = draw_grades(plan, ref)
+    drawing = plan_drawing(DrawAsk(model="phantom", size=96, seed=3))
+    strip = draw_grades(drawing.plan, drawing.ref)
     assert strip.shape == (96, 480, 3)
     eyes = np.split(strip.astype(int), 5, 1)
     apart = [np.abs(eye - eyes[0]).mean() for eye in eyes]
@@ -30,7 +31,7 @@ def test_the_eye_stays_and_its_grade_changes(tmp_path):
 
 
 def test_the_page_gets_its_picture_marked_as_synthetic(tmp_path):
-    plan, _ = make_plan(Request(out=tmp_path / "eyes", model="phantom", size=64))
+    plan = plan_drawing(DrawAsk(model="phantom", size=64)).plan
     picture = tmp_path / "steering.jpg"
     picture.write_bytes(draw_for_report(plan))
     assert Image.open(picture).size == (320, 64)
@@ -43,7 +44,7 @@ def test_the_page_gets_its_picture_marked_as_synthetic(tmp_path):
 
 def test_a_model_that_was_trained_on_draws_no_eye_for_a_folder_of_before(tmp_path):
     model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "phantom")
-    plan, _ = make_plan(Request(out=tmp_path / "eyes", model=str(model), steps=1, gates="none"))
+    plan = plan_drawing(DrawAsk(model=str(model), steps=1, gates="none")).plan
     assert draw_for_report(plan)
     index = json.loads((model / "model_index.json").read_text())
     (model / "model_index.json").write_text(json.dumps({**index, "_trained_on": 1}))
@@ -53,8 +54,8 @@ def test_a_model_that_was_trained_on_draws_no_eye_for_a_folder_of_before(tmp_pat
 
 
 def test_only_the_null_model_draws_no_eye_whatever_a_folder_is_called(tmp_path):
-    plan, _ = make_plan(Request(out=tmp_path / "o", model="null"))
+    plan = plan_drawing(DrawAsk(model="null")).plan
     assert draw_for_report(plan) is None
     model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "null_model")
-    plan, _ = make_plan(Request(out=tmp_path / "o", model=str(model), steps=1, gates="none"))
+    plan = plan_drawing(DrawAsk(model=str(model), steps=1, gates="none")).plan
     assert draw_for_report(plan)

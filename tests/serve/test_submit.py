@@ -10,12 +10,13 @@ import pytest
 from typer._click.exceptions import ClickException
 from typer.testing import CliRunner
 
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_into
 from engine.schema import UserError
 from engine.stages.code import NOT_SHIPPED, PACKAGES, ROOT
 from engine.store.plan import write_plan
 from serve import jobs
 from serve.commands import app
-from serve.planning import Request, make_plan
 
 NOBODY = "http://127.0.0.1:9"
 NULL = ["generate", "--model", "null", "--count", "5"]
@@ -70,7 +71,7 @@ def test_flags_and_commands_that_do_not_exist_are_refused(words):
 
 def test_the_identity_is_the_plans_fingerprint_and_the_count_is_not_in_it(tmp_path):
     out = tmp_path / "eyes"
-    plan, _ = make_plan(Request(out=out, model="null", seed=4))
+    plan = plan_into(out, DrawAsk(model="null", seed=4), None).plan
     command = ["generate", "--model", "null", "--seed", "4", "--out", str(out), "--count"]
     five, six = (jobs.checked([*command, count]) for count in ("5", "6"))
     assert five.identity == six.identity == plan.fingerprint
@@ -80,13 +81,13 @@ def test_the_identity_is_the_plans_fingerprint_and_the_count_is_not_in_it(tmp_pa
 
 def test_a_folder_that_is_seen_from_here_keeps_the_libraries_of_the_machines_that_draw(tmp_path):
     out = tmp_path / "eyes"
-    plan, _ = make_plan(Request(out=out, model="null"))
+    plan = plan_into(out, DrawAsk(model="null"), None).plan
     theirs = plan.model_copy(update={"versions": {**plan.versions, "numpy": "1.99"}}).sealed()
     out.mkdir()
     write_plan(out, theirs)
     assert jobs.checked([*NULL, "--out", str(out)]).identity == theirs.fingerprint
     with pytest.raises(UserError, match="numpy"):
-        make_plan(Request(out=out, model="null"))
+        plan_into(out, DrawAsk(model="null"), None)
     with pytest.raises(UserError, match="seed"):
         jobs.checked([*NULL, "--out", str(out), "--seed", "5"])
 
@@ -111,7 +112,7 @@ def test_code_and_named_files_are_sent_and_private_things_are_not(tmp_path, monk
     sent = tmp_path / "sent"
     jobs._pack(jobs.checked(words), sent)
     files = {str(path.relative_to(sent)) for path in sent.rglob("*") if path.is_file()}
-    assert {"in/prompts.txt", "serve/cli.py", "engine/pipeline.py"} <= files
+    assert {"in/prompts.txt", "serve/cli.py", "engine/jobs/run.py"} <= files
     assert {name.split("/")[0] for name in files} == {*jobs.PACKAGES, "in"}
     assert "in/other.txt" not in files
     assert not any("private/" in name or name.endswith(".pyc") for name in files)
@@ -166,7 +167,7 @@ def test_of_a_checkout_only_the_code_is_sent(by, checkout, tmp_path):
         str(checkout), tmp_path / "sent.zip", excludes=[*excludes], include_gitignore=False
     )
     names = zipfile.ZipFile(tmp_path / "sent.zip").namelist()
-    assert {"serve/cli.py", "engine/pipeline.py"} <= {*names}
+    assert {"serve/cli.py", "engine/jobs/run.py"} <= {*names}
     assert {name.split("/")[0] for name in names} == {*PACKAGES}
     assert not [name for name in names if name.endswith("eye.png")]
 

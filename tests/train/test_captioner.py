@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.caption import SHIPPED
+from engine.caption.backends import SHIPPED
 from engine.caption.local import LocalCaptioner, check, weights_sha256
 from engine.data import splits
 from engine.data.sources import read_examples

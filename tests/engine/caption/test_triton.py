@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine import caption
-from engine.caption import SHIPPED, CaptionerLost, Manner, Picture, Refused, Words
+from engine.caption import CaptionerLost, Manner, Refused, StoredPhotograph, Words
+from engine.caption.backends import SHIPPED, resolve
 from engine.caption.local import LocalCaptioner
 from engine.caption.triton import TritonCaptioner
 from engine.data.example import decode
@@ -46,11 +46,11 @@ def server(tmp_path_factory):
 
 
 def connected(server: Server, model: str = "captioner", **manner: float) -> TritonCaptioner:
-    return TritonCaptioner(caption.resolve(server.url(model)), Manner(**manner))
+    return resolve(server.url(model)).load(Manner(**manner))
 
 
-def pictures(count: int) -> list[Picture]:
-    return [Picture(eye(n), encode_photograph(eye(n), "png")) for n in range(count)]
+def pictures(count: int) -> list[StoredPhotograph]:
+    return [StoredPhotograph(eye(n), encode_photograph(eye(n), "png")) for n in range(count)]
 
 
 def test_the_test_photographs_have_the_same_words_through_a_server_that_is_killed(server, tmp_path):
@@ -110,7 +110,7 @@ def test_garbage_becomes_dead_letters_with_reasons(server, tmp_path):
 def test_calls_are_bounded_and_a_row_is_told_its_own_reason(server):
     client = connected(server, in_flight=3)
     good = pictures(6)
-    broken = Picture(good[0].image, b"no image at all")
+    broken = StoredPhotograph(good[0].image, b"no image at all")
     words = client.caption([*good[:3], broken, *good[3:]])
     captioner = LocalCaptioner(SHIPPED)
     assert words[:3] + words[4:] == [Words(captioner.words(each.image)) for each in good]
@@ -140,14 +140,14 @@ def test_models_that_are_not_there_or_take_other_things_are_told(server):
 
 def test_a_server_that_comes_late_is_waited_for_and_one_that_never_comes_is_lost(tmp_path):
     late = Server(tmp_path)
-    client = TritonCaptioner(caption.resolve(late.url("captioner")), Manner(patience=60))
+    client = resolve(late.url("captioner")).load(Manner(patience=60))
     timer = threading.Timer(2.0, late.start)
     timer.start()
     try:
         (words,) = client.caption(pictures(1))
         assert isinstance(words, Words)
         late.kill()
-        client = TritonCaptioner(caption.resolve(late.url("captioner")), Manner(patience=1.0))
+        client = resolve(late.url("captioner")).load(Manner(patience=1.0))
         began = time.monotonic()
         with pytest.raises(CaptionerLost, match="gone for 1 s"):
             client.caption(pictures(2))
@@ -170,11 +170,11 @@ def test_an_encrypted_server_is_proven_by_its_authority(tmp_path):
     try:
         server.wait()
         address = server.url("captioner", "tritons")
-        client = TritonCaptioner(caption.resolve(address, ca=str(cert)), Manner())
+        client = resolve(address, ca=str(cert)).load(Manner())
         assert client.meet() == "1"
         (words,) = client.caption(pictures(1))
         assert words == Words(LocalCaptioner(SHIPPED).words(eye(0)))
-        for stranger in (caption.resolve(address), caption.resolve(server.url("captioner"))):
+        for stranger in (resolve(address), resolve(server.url("captioner"))):
             with pytest.raises(UserError, match="no Triton server answers"):
                 TritonCaptioner(stranger, Manner()).meet()
     finally:
@@ -190,5 +190,5 @@ def test_photographs_are_sent_without_what_their_cameras_wrote(server, tmp_path)
     photograph = read(folder, listed)
     file = encode_photograph(photograph.image, "webp", photograph.mark)
     assert b"Secret" not in file
-    (words,) = connected(server).caption([Picture(Image.new("RGB", (1, 1)), file)])
+    (words,) = connected(server).caption([StoredPhotograph(Image.new("RGB", (1, 1)), file)])
     assert words == Words(LocalCaptioner(SHIPPED).words(photograph.image))

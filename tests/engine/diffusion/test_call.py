@@ -15,10 +15,11 @@ from PIL import Image
 from engine import registry
 from engine.diffusion import pipeline as module
 from engine.diffusion.pipeline import LOADER
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import usual_settings
 from engine.prose.parse import parse
 from engine.schema import Annotation
 from engine.specs import Spec
-from serve.planning import Request, usual_settings
 
 PROMPT = "A left eye with glaucoma."
 SOURCE = Path(module.__file__).with_name("loader.py").read_bytes()
@@ -44,7 +45,7 @@ def seeded(seed: int = 5) -> torch.Generator:
 def drawn(model: str, steps: int, seed: int = 5) -> np.ndarray:
     """The row of this seed as `generate` draws it."""
     ref = registry.resolve(model)
-    usual = usual_settings(Request(out=Path("nowhere"), device="cpu"), ref)
+    usual = usual_settings(DrawAsk(device="cpu"), ref)
     spec = Spec(
         id="", index=0, seed=seed, annotation=Annotation(**parse(PROMPT)), prompt=PROMPT,
         size=ref.size,

@@ -9,17 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from engine import pipeline
-from engine.pipeline import How, RunError, rows_per_part, run
+from engine.jobs import run as running
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_into
+from engine.jobs.run import Schedule, carry_out, rows_per_part
 from engine.registry import NullSampler
 from engine.schema import UserError
 from engine.stages.draw import Draw
-from engine.stages.job import Drawing
+from engine.stages.failure import RunError
+from engine.stages.watch import Progress
 from engine.store.commits import Folder, StaleAttempt, read_commits, take_attempt
 from engine.store.parts import dead_files, write_outcomes
 from engine.store.plan import read_plan, write_plan
 from engine.store.verify import verify
-from serve.planning import Request, make_plan
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +43,10 @@ def processors(request):
 on_two = pytest.mark.parametrize("processors", [2], indirect=True)
 
 
-def generate(out: Path, count: int, how: How | None = None, **flags: object):
-    plan, ref = make_plan(Request(out=out, count=count, **{"model": "null", **flags}))
-    told: list[pipeline.Progress] = []
-    return run(out, plan, ref, count, how or How(workers=1), told.append), told
+def generate(out: Path, count: int, schedule: Schedule | None = None, **flags: object):
+    drawing = plan_into(out, DrawAsk(**{"model": "null", **flags}), count)
+    told: list[Progress] = []
+    return carry_out(out, drawing, count, schedule or Schedule(workers=1), told.append), told
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -61,7 +63,7 @@ def is_whole(out: Path, rows: int) -> bool:
 
 @pytest.mark.parametrize("processors", [1, 2], indirect=True)
 def test_more_workers_than_processors_never_starve_the_writer(processors, tmp_path):
-    state, told = generate(tmp_path / "o", 150, How(workers=3, part_rows=20))
+    state, told = generate(tmp_path / "o", 150, Schedule(workers=3, part_rows=20))
     assert (state.committed, state.drawn, state.dead) == (150, 150, 0)
     assert is_whole(tmp_path / "o", 150)
     assert told[0].note == "starting Ray"
@@ -93,7 +95,7 @@ def test_a_folder_grows_does_nothing_when_whole_and_never_shrinks(processors, tm
 @on_two
 def test_the_same_command_mends_a_part_cut_by_hand(processors, tmp_path):
     out = tmp_path / "o"
-    generate(out, 60, How(workers=1, part_rows=20))
+    generate(out, 60, Schedule(workers=1, part_rows=20))
     before = rows_of(out)
     part = next((out / "parts").iterdir())
     part.write_bytes(part.read_bytes()[:-100])
@@ -112,7 +114,8 @@ def test_redrive_draws_dead_letters_again(processors, tmp_path):
 
     out = tmp_path / "o"
     generate(out, 20)
-    plan, ref = make_plan(Request(out=out, count=30))
+    drawing = plan_into(out, DrawAsk(), 30)
+    plan = drawing.plan
     attempt = take_attempt(Folder(out), 30)
     dead = [plan.recipe.spec(index, plan.fingerprint) for index in (21, 25)]
     letters = [Outcome(spec, stage="draw", reason="x", attempts=3) for spec in dead]
@@ -122,7 +125,7 @@ def test_redrive_draws_dead_letters_again(processors, tmp_path):
     assert (state.committed, state.dead) == (28, 2)
     assert verify(out).exit_code == 3
 
-    state = run(out, plan, ref, None, How(workers=1), lambda _: None, redrive=True)
+    state = carry_out(out, drawing, None, Schedule(workers=1), lambda _: None, redrive=True)
     assert (state.committed, state.dead, state.drawn) == (30, 0, 2)
     assert is_whole(out, 30)
     assert dead_files(Folder(out)) == ([], [])
@@ -132,42 +135,42 @@ def test_redrive_draws_dead_letters_again(processors, tmp_path):
 @on_two
 def test_a_newer_run_takes_the_folder_and_the_older_one_stops(processors, tmp_path):
     out = tmp_path / "o"
-    plan, ref = make_plan(Request(out=out, count=400, model="null:20"))
+    drawing = plan_into(out, DrawAsk(model="null:20"), 400)
 
-    def overtake(state: pipeline.Progress) -> None:
+    def overtake(state: Progress) -> None:
         if state.committed and len(list((out / "attempts").glob("*.json"))) == 1:
             take_attempt(Folder(out), 400)
 
     with pytest.raises(RunError, match="newer"):
-        run(out, plan, ref, 400, How(workers=1, part_rows=10), overtake)
+        carry_out(out, drawing, 400, Schedule(workers=1, part_rows=10), overtake)
     assert not verify(out).duplicate
 
 
 def test_an_overtaken_run_does_not_write_the_card(tmp_path):
     out = tmp_path / "o"
-    plan, ref = make_plan(Request(out=out, count=10, model="null"))
-    write_plan(out, plan)
+    drawing = plan_into(out, DrawAsk(model="null"), 10)
+    write_plan(out, drawing.plan)
     folder = Folder(out)
     folder.make()
     first = take_attempt(folder, 10)
     take_attempt(folder, 10)
     with pytest.raises(StaleAttempt):
-        pipeline._finish(folder, Drawing(plan, ref), first)
+        running._finish(folder, drawing, first)
     assert not folder.card.exists()
 
 
 @on_two
 def test_the_summary_recounts_the_folder_after_shared_rows_were_dropped(processors, tmp_path):
     out = tmp_path / "o"
-    plan, ref = make_plan(Request(out=out, count=60, model="null:150"))
+    drawing = plan_into(out, DrawAsk(model="null:150"), 60)
     shared: list[object] = []
 
-    def share(state: pipeline.Progress) -> None:
+    def share(state: Progress) -> None:
         if state.committed and not shared:
-            rows = Draw(plan, NullSampler(0)).table([(3, 8)])
-            shared.append(write_outcomes(Folder(out), 1, plan.fingerprint, rows))
+            rows = Draw(drawing.plan, NullSampler(0)).table([(3, 8)])
+            shared.append(write_outcomes(Folder(out), 1, drawing.plan.fingerprint, rows))
 
-    state = run(out, plan, ref, 60, How(workers=1, part_rows=10), share)
+    state = carry_out(out, drawing, 60, Schedule(workers=1, part_rows=10), share)
     assert shared
     assert (state.planned, state.committed, state.dead) == (60, 60, 0)
     assert is_whole(out, 60)
@@ -179,15 +182,15 @@ def test_rows_drawn_on_phantoms_are_the_same_on_every_worker(processors, tmp_pat
     model = tmp_path / "debug"
     request.getfixturevalue("pipeline").save_pretrained(model)
     flags = {"model": str(model), "size": 64, "steps": 2, "t0": 0.5, "gates": "none"}
-    generate(tmp_path / "o", 4, How(workers=2, part_rows=1), **flags)
+    generate(tmp_path / "o", 4, Schedule(workers=2, part_rows=1), **flags)
     assert is_whole(tmp_path / "o", 4)
     rows = rows_of(tmp_path / "o")
     assert all(row["mask_vessel"] and row["eye_side"] is not None for row in rows)
 
-    plan, _ = make_plan(Request(out=tmp_path / "o", count=4))
+    plan = plan_into(tmp_path / "o", DrawAsk(), 4).plan
     assert plan.settings.geometry
     assert "phantom" in plan.versions
-    generate(tmp_path / "alone", 4, How(workers=1, part_rows=4), **flags)
+    generate(tmp_path / "alone", 4, Schedule(workers=1, part_rows=4), **flags)
     assert rows_of(tmp_path / "alone") == rows
 
 
@@ -206,8 +209,8 @@ def test_a_model_that_cannot_be_loaded_stops_the_run_with_the_reason(processors,
 
 def test_parts_last_a_minute_at_the_folders_own_pace(tmp_path):
     out = tmp_path / "o"
-    plan, ref = make_plan(Request(out=out, count=10**6, model="null:1000"))
-    assert rows_per_part(Folder(out), Drawing(plan, ref), 10**6, 2) == 59
-    assert rows_per_part(Folder(out), Drawing(plan, ref), 32, 2) == 2
-    plan, ref = make_plan(Request(out=out, count=10**6, model="null"))
-    assert rows_per_part(Folder(out), Drawing(plan, ref), 10**6, 2) == pipeline.PART_ROWS
+    drawing = plan_into(out, DrawAsk(model="null:1000"), 10**6)
+    assert rows_per_part(Folder(out), drawing, 10**6, 2) == 59
+    assert rows_per_part(Folder(out), drawing, 32, 2) == 2
+    drawing = plan_into(out, DrawAsk(model="null"), 10**6)
+    assert rows_per_part(Folder(out), drawing, 10**6, 2) == running.PART_ROWS

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from engine.caption import Picture, Words
+from engine.caption import StoredPhotograph, Words
 from engine.data.photographs import find, hashed
 from engine.pixels.mark import identify
 from engine.publish.card import export_card, write_card
@@ -20,7 +20,8 @@ from engine.publish.export import export
 from engine.publish.report import write_report
 from engine.schema import Annotation, UserError
 from engine.seeds import row_id
-from engine.stages.caption import Captioned, Failure, to_table
+from engine.stages.call import Failure
+from engine.stages.caption import CaptionOutcome, to_table
 from engine.stages.encode import encode_photograph
 from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.listing import Listed, write_listing
@@ -61,11 +62,13 @@ def folder(tmp_path, plan):
     """Two rows and a dead letter, committed."""
     rows = []
     for number in range(2):
-        picture = Picture(eye(number, 48), encode_photograph(eye(number, 48), "webp"))
+        picture = StoredPhotograph(eye(number, 48), encode_photograph(eye(number, 48), "webp"))
         known = Annotation(dr_grade=number, source="clinic")
         listed = Listed(f"eye_{number:02d}.jpg", 10, annotation=known, patient_id=f"P{number}")
-        rows.append(Captioned(number, listed, picture, Words(f"Caption of eye {number} <b>.")))
-    rows.append(Captioned(2, Listed("eye_02.jpg", 3), failure=Failure("read", "not an image")))
+        rows.append(CaptionOutcome(number, listed, picture, Words(f"Caption of eye {number} <b>.")))
+    rows.append(
+        CaptionOutcome(2, Listed("eye_02.jpg", 3), failure=Failure("not an image", 1, "read"))
+    )
     made = Folder(tmp_path / "o")
     made.make()
     attempt = take_attempt(made, 3)
@@ -201,7 +204,7 @@ def test_a_drawing_command_keeps_out_and_so_does_another_captioner(folder, plan)
         read_plan(folder.root)
     other = plan.model_copy(update={"captioner": "triton:x@1", "weights_sha256": ""})
     with pytest.raises(UserError, match=r'captioner: "captioner" → "triton:x@1"'):
-        refuse_differences(folder.root, plan, other)
+        refuse_differences(plan, other, folder.plan)
     moved = plan.model_copy(update={"images_location": "/elsewhere", "backend": "local:other"})
     assert moved.sealed().fingerprint == plan.fingerprint
 

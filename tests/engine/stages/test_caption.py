@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.caption import CaptionerLost, Refused, Words
+from engine.caption import CaptionerLost, Manner, Refused, Words
+from engine.caption.backends import resolve
 from engine.data.photographs import find, hashed
+from engine.jobs.caption import Captioning
 from engine.schema import UserError
 from engine.stages.call import FatalError
-from engine.stages.caption import Caption, CaptionActor, Captioning
-from engine.stages.limits import Limits
+from engine.stages.caption import Caption, CaptionActor
+from engine.stages.limits import PartLimits
 from engine.store.listing import check_listing, write_listing
 from engine.store.parts import outcome_schema
 from engine.store.plan import CaptionPlan, library_versions
@@ -126,9 +128,9 @@ def test_batches_decide_nothing_and_full_parts_close(stage):
         other = stage(BySize(), batch=batch).table([(0, 2), (2, 6)])
         assert other["caption"].equals(whole["caption"])
         assert other["image"].equals(whole["image"])
-    early = stage(BySize(), batch=2, limits=Limits(bytes=1)).table([(0, 6)])
+    early = stage(BySize(), batch=2, limits=PartLimits(bytes=1)).table([(0, 6)])
     assert early["index"].to_pylist() == [0, 1]
-    late = stage(BySize(), batch=1, limits=Limits(seconds=0.0)).table([(3, 6)])
+    late = stage(BySize(), batch=1, limits=PartLimits(seconds=0.0)).table([(3, 6)])
     assert late["index"].to_pylist() == [3]
 
 
@@ -138,11 +140,10 @@ def test_a_lost_captioner_ends_the_work(stage):
 
 
 def test_an_actor_checks_libraries_list_and_weights_before_it_works(tmp_path):
-    from engine import caption
     from engine.store.plan import write_plan
 
     folder = write_eyes(tmp_path / "eyes", 2)
-    backend = caption.resolve("triton://127.0.0.1:9/none")
+    backend = resolve("triton://127.0.0.1:9/none")
     for name, fields, why in (
         ("other", {"versions": {"pillow": "1.0"}}, "other rows: pillow"),
         ("list", {"images_sha256": "0" * 64}, "list of photographs is gone"),
@@ -150,13 +151,13 @@ def test_an_actor_checks_libraries_list_and_weights_before_it_works(tmp_path):
         out = tmp_path / name
         plan = plan_for(folder, out, **fields)
         write_plan(out, plan)
-        job = Captioning(plan, folder, backend, caption.Manner())
+        job = Captioning(plan, folder, backend, Manner())
         with pytest.raises((FatalError, UserError), match=why):
-            CaptionActor(*job.arguments(out, 1, None, Limits()))
+            CaptionActor(*job.arguments(out, 1, None, PartLimits()))
     with pytest.raises(FatalError, match=r"does not see .*nowhere: --out"):
-        CaptionActor(*job.arguments(tmp_path / "nowhere", 1, None, Limits()))
+        CaptionActor(*job.arguments(tmp_path / "nowhere", 1, None, PartLimits()))
     plan = plan_for(folder, tmp_path / "o")
     write_plan(tmp_path / "o", plan)
-    away = Captioning(plan, tmp_path / "away", backend, caption.Manner())
+    away = Captioning(plan, tmp_path / "away", backend, Manner())
     with pytest.raises(FatalError, match=r"does not see .*away"):
-        CaptionActor(*away.arguments(tmp_path / "o", 1, None, Limits()))
+        CaptionActor(*away.arguments(tmp_path / "o", 1, None, PartLimits()))

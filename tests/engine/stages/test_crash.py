@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from engine import registry
-from engine.pipeline import How, carry_out
+from engine.jobs.draw import Drawing
+from engine.jobs.run import Schedule, carry_out
 from engine.stages.call import FatalError
-from engine.stages.crash import DEATHS, HOPELESS, Ledger, survived
+from engine.stages.crash import DEATHS, HOPELESS, Ledger, survive
 from engine.stages.draw import Draw, DrawActor
-from engine.stages.job import Drawing
-from engine.stages.limits import Limits
+from engine.stages.limits import PartLimits
 from engine.store.commits import Folder, leftovers, take_attempt
 from engine.store.files import StaleAttempt
 from engine.store.parts import read_dead
@@ -51,7 +51,7 @@ def in_a_process(root: Path, poison: range, made: Path) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            table = survived(Ledger(root, 1), [(0, 12)], Limits(), make, give_up)
+            table = survive(Ledger(root, 1), [(0, 12)], PartLimits(), make, give_up)
             made.write_text(repr(table.to_pylist()))
         except FatalError as error:
             made.write_text(str(error))
@@ -95,7 +95,7 @@ def test_a_worker_that_wakes_under_a_newer_run_leaves_no_mark(folder):
         raise AssertionError("no work for a run that is over")
 
     with pytest.raises(StaleAttempt):
-        survived(ledger, [(0, 12)], Limits(), make, make)
+        survive(ledger, [(0, 12)], PartLimits(), make, make)
     with pytest.raises(StaleAttempt), Ledger(folder.root, 2).under_way("row-3"):
         take_attempt(folder, 12)
     assert not list(leftovers(folder))
@@ -114,7 +114,7 @@ def test_an_error_is_no_death(folder):
 
     for _ in range(DEATHS + 1):
         with pytest.raises(ValueError, match="no death"):
-            survived(ledger, [(0, 12)], Limits(), make, make)
+            survive(ledger, [(0, 12)], PartLimits(), make, make)
     assert list(leftovers(folder)) == []
 
 
@@ -139,7 +139,7 @@ def test_a_row_that_kills_its_worker_is_a_dead_letter_of_a_real_run(plan, tmp_pa
             self._draw = Draw(plan, Killer())
 
     job = Drawing(plan, registry.resolve("null"), Deadly)
-    state = carry_out(tmp_path / "o", job, 30, How(workers=1, part_rows=10), lambda _: None)
+    state = carry_out(tmp_path / "o", job, 30, Schedule(workers=1, part_rows=10), lambda _: None)
     assert (state.planned, state.committed, state.dead) == (30, 29, 1)
     found = verify(tmp_path / "o")
     assert (found.exit_code, found.missing, found.orphan) == (3, 0, 0)

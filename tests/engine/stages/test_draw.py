@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from engine import registry
+from engine import gates, registry
 from engine.registry import Drawn
 from engine.schema import Annotation
 from engine.specs import Spec
 from engine.stages.call import HOPELESS, TRIES, FatalError
-from engine.stages.draw import Draw, DrawActor, Limits
+from engine.stages.draw import Draw, DrawActor, Imprint, draw_rows
+from engine.stages.limits import PartLimits
+from engine.stages.retry import Judged
 from engine.store.parts import outcome_schema
 from engine.store.plan import write_plan
 
@@ -188,9 +191,9 @@ def test_wrong_masks_are_not_stored(plan, masks):
 
 
 def test_the_limits_close_a_part_early_with_its_first_rows(plan):
-    by_time = draw(plan, Sampler(), batch=4, limits=Limits(seconds=0.0))
+    by_time = draw(plan, Sampler(), batch=4, limits=PartLimits(seconds=0.0))
     assert [o.spec.index for o in by_time] == [0, 1, 2, 3]
-    by_bytes = draw(plan, Sampler(), stop=100, batch=4, limits=Limits(bytes=1))
+    by_bytes = draw(plan, Sampler(), stop=100, batch=4, limits=PartLimits(bytes=1))
     assert [o.spec.index for o in by_bytes] == list(range(8))
 
 
@@ -206,13 +209,26 @@ def test_the_table_holds_rows_and_dead_letters_in_one_schema(plan):
 
 def test_a_worker_whose_copy_of_the_model_has_other_weights_draws_nothing(plan, plan_of, tmp_path):
     write_plan(tmp_path / "ours", plan)
-    DrawActor(str(tmp_path / "ours"), 1, None, Limits())
+    DrawActor(str(tmp_path / "ours"), 1, None, PartLimits())
     write_plan(tmp_path / "other", plan_of(weights_sha256="0"))
     with pytest.raises(FatalError, match="copy of null has other weights than the plan"):
-        DrawActor(str(tmp_path / "other"), 1, None, Limits())
+        DrawActor(str(tmp_path / "other"), 1, None, PartLimits())
 
 
 def test_a_worker_whose_gates_are_not_the_plans_draws_nothing(plan_of, tmp_path):
     write_plan(tmp_path / "o", plan_of(gates=("quality",), gates_sha256="another"))
     with pytest.raises(FatalError, match=r"gates here would judge otherwise|no gate network"):
-        DrawActor(str(tmp_path / "o"), 1, None, Limits())
+        DrawActor(str(tmp_path / "o"), 1, None, PartLimits())
+
+
+def test_rows_are_drawn_as_values_of_any_recipes_without_a_plan(plan):
+    other = plan.recipe.model_copy(update={"seed": plan.recipe.seed + 1})
+    rows = [partial(each.spec, 3, f"run {n}") for n, each in enumerate((plan.recipe, other))]
+    imprint = Imprint("png", "somebody", "ab12", plan.source_type)
+    judged = Judged(Sampler(), gates.load((), None))
+    first, second = draw_rows([[rows[0]], [rows[1]]], judged, imprint)
+    assert (first.spec, second.spec) == (rows[0](0), rows[1](0))
+    assert first.image.startswith(b"\x89PNG")
+    assert b"somebody" in first.image
+    assert (first.spec.index, second.spec.index) == (3, 3)
+    assert first.spec.seed != second.spec.seed

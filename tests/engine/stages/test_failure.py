@@ -9,7 +9,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from engine.schema import UserError
 from engine.stages.call import FatalError
-from engine.stages.failure import RunError, understood
+from engine.stages.failure import RunError, cause_of
 
 
 def raised(cause: Exception) -> Exception:
@@ -27,7 +27,7 @@ def test_a_mistake_of_the_user_found_by_a_worker_stays_one(wrapped):
             raise RuntimeError("the job failed") from error
         except RuntimeError as outer:
             error = outer
-    found = understood(error)
+    found = cause_of(error)
     assert type(found) is UserError
     assert str(found) == "plan.json: no such file (expected a plan)"
 
@@ -37,13 +37,13 @@ def test_a_worker_that_dies_of_it_while_it_is_made_tells_it_as_text():
         def __str__(self) -> str:
             return "The actor died\nengine.schema.UserError: plan.json: not a plan\n"
 
-    found = understood(Died())
+    found = cause_of(Died())
     assert type(found) is UserError
     assert str(found) == "plan.json: not a plan"
 
 
 def test_what_a_worker_calls_fatal_stops_the_run_and_our_own_fault_is_seen_whole():
-    found = understood(RayTaskError("draw", "", FatalError("the device is lost")))
+    found = cause_of(RayTaskError("draw", "", FatalError("the device is lost")))
     assert isinstance(found, RunError)
     fault = raised(KeyError("x"))
-    assert understood(fault) is fault
+    assert cause_of(fault) is fault

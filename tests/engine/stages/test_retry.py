@@ -11,7 +11,8 @@ import pytest
 from engine import gates
 from engine.gates import Verdict
 from engine.registry import Drawn, NullSampler
-from engine.stages.draw import Draw, DrawActor, Limits
+from engine.stages.draw import Draw, DrawActor
+from engine.stages.limits import PartLimits
 from engine.stages.retry import DRAWS
 from engine.store.commits import Folder, take_attempt
 from engine.store.plan import Plan, write_plan
@@ -124,7 +125,7 @@ def test_every_redrive_of_the_folder_allows_as_many_more_tries(plan_of, tmp_path
     ends = []
     for redrive in (False, True, False):
         attempt = take_attempt(folder, 8, redrive).number
-        actor = DrawActor(str(folder.root), attempt, None, Limits())
+        actor = DrawActor(str(folder.root), attempt, None, PartLimits())
         (row,) = actor(pa.table({"chunk": ["[[6, 7]]"]})).to_pylist()
         ends.append((row["stage"], row["attempts"]))
     assert ends == [("gate", tries * DRAWS) for tries in (1, 2, 2)]

@@ -57,10 +57,10 @@ def test_a_second_writer_with_another_plan_is_refused_and_the_first_stays(tmp_pa
     assert read_plan(tmp_path) == plan
 
 
-def test_differences_name_each_field_with_both_values(tmp_path, plan):
+def test_differences_name_each_field_with_both_values(plan):
     other = changed(plan, steps=9).model_copy(update={"image_format": "png"})
     with pytest.raises(UserError) as caught:
-        refuse_differences(tmp_path, plan, other)
+        refuse_differences(plan, other)
     assert 'image_format: "webp" → "png"' in str(caught.value)
     assert "steps: 0 → 9" in str(caught.value)
 

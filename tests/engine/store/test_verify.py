@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.pipeline import is_whole
+from engine.jobs.run import is_whole
 from engine.publish.card import write_card
 from engine.seeds import row_id, row_seed
 from engine.store.commits import close_attempt, read_commits, take_attempt

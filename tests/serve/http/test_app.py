@@ -15,6 +15,8 @@ pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from starlette.testclient import TestClient
 
 from engine import registry
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_drawing
 from engine.pixels.mark import identify
 from engine.registry import NullSampler
 from engine.specs import recipe_from
@@ -24,14 +26,14 @@ from serve.http import app as app_module
 from serve.http.app import MOST_BYTES, Busy, Desk, Lost, build
 from serve.http.auth import digest
 from serve.http.sampler import Painter, Studio, painter_of
-from serve.planning import Request, make_plan
 
 SECRET = "a-token-of-good-length"
 PROMPT = "A left eye with mild non-proliferative diabetic retinopathy, few microaneurysms"
 
 
-def planned(tmp_path, model, **given):
-    return make_plan(Request(out=tmp_path / "served", model=model, **given))
+def planned(model, **given):
+    drawing = plan_drawing(DrawAsk(model=model, **given))
+    return drawing.plan, drawing.ref
 
 
 def client_of(plan, ref, draw, **desk):
@@ -45,9 +47,7 @@ def ask(tmp_path):
     studios = []
 
     def made(model="null", body=None, load=registry.load, gates=None, rows=1, path=None, **desk):
-        plan, ref = planned(tmp_path, model, gates=gates)
-        settings = plan.settings.model_copy(update={"rows_per_call": rows})
-        plan = plan.model_copy(update={"settings": settings})
+        plan, ref = planned(model, gates=gates, rows_per_call=rows)
         studios.append(Studio(lambda: Painter(plan, ref, load), rows))
         client = client_of(plan, ref, studios[-1].draw, **desk)
         answer = client.get(path) if path else client.post("/v1/images/generations", json=body)
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_bytes_and_every_image_is_another(ask):
 def test_image_i_is_row_i_of_generate_with_that_seed_and_prompt(ask, tmp_path, model):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text(PROMPT + "\n")
-    plan, ref = planned(tmp_path, model, prompts=prompts, seed=41, gates="none")
+    plan, ref = planned(model, prompts=prompts, seed=41, gates="none")
     rows = [outcome.image for outcome in loaded(plan, ref).outcomes([(0, 3)])]
     order = {"prompt": PROMPT, "seed": 41, "n": 3, "output_format": "webp"}
     assert files(ask(model, order, gates="none")[1]) == rows
@@ -206,11 +206,11 @@ async def never(item):
 @pytest.fixture
 def undrawn(tmp_path):
     """A client of the debug model which fails whoever has something drawn."""
-    return client_of(*planned(tmp_path, "debug"), never)
+    return client_of(*planned("debug"), never)
 
 
 def test_a_model_without_a_solver_takes_no_steps(tmp_path):
-    client = client_of(*planned(tmp_path, "phantom"), never)
+    client = client_of(*planned("phantom"), never)
     for field, value in (("steps", 8), ("guidance", 2.0)):
         answer = client.post("/v1/images/generations", json={"prompt": "x", field: value})
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
@@ -263,7 +263,7 @@ def test_what_python_cannot_read_or_write_is_the_clients_mistake(undrawn, conten
 )
 def test_a_body_that_never_comes_holds_nothing_for_long(tmp_path, monkeypatch, path, token, status):
     monkeypatch.setattr(app_module, "BODY_SECONDS", 0.2)
-    app = build(Desk(*planned(tmp_path, "null"), never, token_sha256=digest(SECRET)))
+    app = build(Desk(*planned("null"), never, token_sha256=digest(SECRET)))
     asked, sent = [], []
 
     async def receive():
@@ -295,7 +295,7 @@ def test_models_are_listed_and_found(undrawn):
 
 
 def test_with_a_token_the_api_is_closed_and_page_and_health_are_not(tmp_path):
-    plan, ref = planned(tmp_path, "null")
+    plan, ref = planned("null")
     client = client_of(plan, ref, never, token_sha256=digest(SECRET))
     for header in ({}, {"Authorization": "Bearer wrong"}):
         answer = client.get("/v1/models", headers=header)
@@ -325,7 +325,7 @@ def test_with_a_token_the_api_is_closed_and_page_and_health_are_not(tmp_path):
     ],
 )
 def test_an_open_server_answers_to_no_foreign_name(tmp_path, host, status):
-    plan, ref = planned(tmp_path, "null")
+    plan, ref = planned("null")
     answer = client_of(plan, ref, never).get("/v1/models", headers={"Host": host})
     assert answer.status_code == status
     if status == 403:
@@ -351,7 +351,7 @@ def test_a_full_queue_and_a_lost_sampler_are_told_and_leave_nothing_waiting(
             left.append(item.index)
             raise
 
-    client = client_of(*planned(tmp_path, "null"), second_refuses, retry_after=9)
+    client = client_of(*planned("null"), second_refuses, retry_after=9)
     answer = client.post("/v1/images/generations", json={"prompt": "x", "n": 3})
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.headers.get("Retry-After") == ("9" if status == 429 else None)
@@ -364,7 +364,7 @@ def test_what_takes_too_long_is_given_up(ask):
 
 
 def test_a_studio_whose_device_is_lost_draws_no_more(tmp_path):
-    plan, ref = planned(tmp_path, "null")
+    plan, ref = planned("null")
 
     class Broken(NullSampler):
         def draw(self, specs):
@@ -379,7 +379,7 @@ def test_a_studio_whose_device_is_lost_draws_no_more(tmp_path):
 
 
 def test_a_model_that_cannot_draw_is_told_before_anybody_asks(tmp_path, monkeypatch):
-    plan, _ = planned(tmp_path, "null")
+    plan, _ = planned("null")
     painter_of(plan)
 
     def broken(self, specs):

@@ -94,8 +94,8 @@ def test_the_reason_of_a_failure_is_the_error_and_not_pydantics_link():
 
 def test_rows_of_a_call_are_part_of_the_plan():
     setting = Setting(model="null", rows_per_call=4, token_sha256=digest(SECRET))
-    plan, _ = setting.plan()
-    usual, _ = Setting(model="null", token_sha256=digest(SECRET)).plan()
+    plan = setting.plan().plan
+    usual = Setting(model="null", token_sha256=digest(SECRET)).plan().plan
     assert plan.settings.rows_per_call == 4
     assert plan.fingerprint != usual.fingerprint
     sampler = deployments(application(setting, plan))["Sampler"]

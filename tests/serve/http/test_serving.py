@@ -28,9 +28,10 @@ from server import RETINAFORGE, TOKEN, Server
 
 from engine import registry
 from engine.gates.privacy import Reference
+from engine.jobs.asks import DrawAsk
+from engine.jobs.draw import plan_drawing
 from engine.models.card import PRIVACY
 from engine.stages.draw import loaded
-from serve.planning import Request, make_plan
 
 pytestmark = pytest.mark.slow
 MODEL = "dualgan-tiny"
@@ -61,8 +62,9 @@ def server(tmp_path_factory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("house")
     rows = [{"prompt": each["prompt"], **each["extra_body"]["labels"]} for each in ORDERS]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    asked = Request(out=folder / "few", model=MODEL, prompts=folder / "rows.jsonl", gates="privacy")
-    drawn = loaded(*make_plan(asked), draws=1).outcomes([(0, len(rows))])
+    asked = DrawAsk(model=MODEL, prompts=folder / "rows.jsonl", gates="privacy")
+    drawing = plan_drawing(asked)
+    drawn = loaded(drawing.plan, drawing.ref, draws=1).outcomes([(0, len(rows))])
     seen = [each.verdict.nearest_distance for each in drawn]
     ref = registry.resolve(MODEL)
     own = Reference.read(registry.folder_of(ref) / PRIVACY)

@@ -21,7 +21,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the captioner; what this raises the server tells in its log, and does not serve."""
         sys.path.insert(0, str(CHECKOUT))
-        from engine.caption import SHIPPED
+        from engine.caption.backends import SHIPPED
         from engine.caption.local import LocalCaptioner
 
         folder = json.loads(args["model_config"])["parameters"]["folder"]["string_value"]

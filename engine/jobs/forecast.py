@@ -1,4 +1,4 @@
-"""`generate --dry-run`: what a run would take, from rows really drawn in this process; nothing is
+"""What a drawing would take, from rows really drawn in this process; nothing is
 written.
 """
 
@@ -9,12 +9,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.registry import ModelRef
+from engine.jobs.draw import Drawing
 from engine.stages.cluster import default_workers
 from engine.stages.draw import Draw, loaded
 from engine.store import ranges
 from engine.store.commits import Folder
-from engine.store.plan import Plan
 from engine.store.ranges import Ranges
 from engine.store.verify import missing_rows
 
@@ -41,13 +40,13 @@ class Forecast:
         return asdict(self)
 
 
-def forecast(out: Path, plan: Plan, ref: ModelRef, count: int, workers: int | None) -> Forecast:
+def forecast(out: Path, drawing: Drawing, count: int, workers: int | None) -> Forecast:
     """Draw and encode some of the missing rows, spread over all of them, and scale up."""
     missing = missing_rows(Folder(out), count)
     rows = ranges.size(missing)
-    pool = min(workers or default_workers(plan.settings.device == "cuda"), max(rows, 1))
-    draw = loaded(plan, ref)
-    seconds, sizes, failed = _sample(draw, _spread(missing, rows, plan.settings.rows_per_call))
+    pool = min(workers or default_workers(drawing.on_gpu), max(rows, 1))
+    draw = loaded(drawing.plan, drawing.ref)
+    seconds, sizes, failed = _sample(draw, _spread(missing, rows, drawing.rows_per_call))
     per_row = sum(seconds) / max(len(sizes) + failed, 1)
     heavy = sum(sizes) / max(len(sizes), 1) + PARQUET_PER_ROW
     return Forecast(

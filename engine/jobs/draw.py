@@ -1,0 +1,246 @@
+"""The work of drawing: from an ask and the plan that exists, which decides all that it names, to a
+sealed plan. Nothing is written, and no folder is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import cpu, device, gates, registry
+from engine.jobs.asks import DrawAsk, check_count, check_licence, check_out, check_within
+from engine.jobs.gating import gates_of, reference_of, weights_of
+from engine.registry import ModelRef
+from engine.schema import UserError
+from engine.specs import Recipe, recipe_from
+from engine.specs.read import line_of_source
+from engine.stages.cluster import address_of, cluster, has_gpu
+from engine.stages.draw import DrawActor
+from engine.stages.limits import PartLimits
+from engine.stages.retry import GATE_LIBRARIES
+from engine.store.commits import Folder
+from engine.store.plan import (
+    Plan,
+    Settings,
+    library_versions,
+    read_plan,
+    refuse_differences,
+    with_cpu,
+)
+
+FORMAT = "webp"
+LICENCE = "cc-by-4.0"
+BYTES_PER_PIXEL = 1.5
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Rows drawn by a model; a `Work`."""
+
+    plan: Plan
+    ref: ModelRef
+    actor: type = DrawActor
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.plan.settings.device == "cuda"
+
+    @property
+    def rows_per_call(self) -> int:
+        return self.plan.settings.rows_per_call
+
+    @property
+    def row_seconds(self) -> float:
+        return self.ref.expected_seconds(self.plan.settings, self.plan.recipe.size)
+
+    @property
+    def row_bytes(self) -> float:
+        return self.plan.recipe.size**2 * BYTES_PER_PIXEL
+
+    def arguments(
+        self, root: Path, attempt: int, batch: int | None, limits: PartLimits
+    ) -> tuple[Any, ...]:
+        return str(root), attempt, batch, limits
+
+
+def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None = None) -> Drawing:
+    """The drawing that the ask stands for, with a sealed plan: that of `file` where one exists.
+
+    Raises UserError for any mistake in values, files or model, and for what the existing plan
+    refuses.
+    """
+    ask.check()
+    ref = _model(ask, existing)
+    recipe = _recipe(ask, existing, ref)
+    recipe.check_wording()
+    ref.check_sources(recipe.sources(), ask.table)
+    settings = _settings(ask, existing, ref)
+    reference = reference_of(ask, existing, file)
+    names = gates_of(ask, existing, ref, reference)
+    libraries = (*ref.pixel_libraries(settings), *(GATE_LIBRARIES if names else ()))
+    plan = Plan(
+        recipe=recipe,
+        model=ref.name,
+        model_location=ref.location,
+        weights_sha256=ref.weights_sha256,
+        settings=settings,
+        image_format=ask.image_format or (existing.image_format if existing else FORMAT),
+        gates=names,
+        gates_sha256=gates.digest(names, weights_of(ref), reference),
+        gates_reference=str(reference) if reference else None,
+        versions=_versions(ask, existing, file, ref.name, libraries),
+        license=_licence(ask, existing, file),
+    ).sealed()
+    if existing is not None:
+        refuse_differences(existing, plan, file)
+    return Drawing(plan, ref)
+
+
+def plan_into(out: Path, ask: DrawAsk, count: int | None) -> Drawing:
+    """The drawing that brings a folder to `count` rows; its own plan decides, where it has one.
+    Raises UserError as `plan_drawing` does, and for what the folder refuses.
+    """
+    check_out(out)
+    existing = read_plan(out)
+    check_count(out, count)
+    return plan_drawing(ask, existing, Folder(out).plan)
+
+
+def plan_again(out: Path, existing: Plan, address: str | None) -> Drawing:
+    """The drawing that a folder's own plan stands for. Raises UserError where the rows here would
+    be others.
+    """
+    check_out(out)
+    return plan_drawing(DrawAsk(address=address), existing, Folder(out).plan)
+
+
+def usual_settings(ask: DrawAsk, ref: ModelRef) -> Settings:
+    """How the model is called where nothing else is asked for."""
+    where = _device(ask, ref)
+    return Settings(
+        solver=ref.solver,
+        steps=ref.steps,
+        guidance=ref.guidance,
+        guidance_interval=ref.guidance_interval,
+        shift=ref.shift,
+        dtype=device.choose_dtype(ask.dtype, where),
+        attention="sdpa" if ref.learned else "none",
+        device=where,
+        rows_per_call=registry.CUDA_ROWS_PER_CALL if where == "cuda" else 1,
+        context_tokens=ref.context_tokens,
+        threads=device.THREADS,
+        geometry=ref.takes_geometry,
+        # Without geometry only words and labels are to speak, and not the phantom's photograph.
+        t0=0.0 if ask.geometry is False else ref.t0,
+    )
+
+
+def _model(ask: DrawAsk, existing: Plan | None) -> ModelRef:
+    if ask.model is not None:
+        return registry.resolve(ask.model)
+    return registry.resolve(existing.model_location if existing else registry.DEFAULT_MODEL)
+
+
+def _recipe(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
+    recipe = _as_read(ask, existing, ref)
+    if ask.source is None:
+        return recipe
+    ref.check_source(ask.source)
+    file = ask.table
+    if file is not None and (others := sorted(recipe.sources() - {ask.source})):
+        raise UserError(
+            f"names the source {others[0]!r}, and ⟨source⟩ {ask.source!r}",
+            file=file,
+            line=line_of_source(file, others[0]),
+            field="source",
+            expected="one of them",
+        )
+    return recipe.of_source(ask.source)
+
+
+def _as_read(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
+    size = ask.size or (existing.recipe.size if existing else ref.size)
+    ref.check_size(size)
+    usual = existing.recipe.seed if existing else 0
+    seed = usual if ask.seed is None else ask.seed
+    if existing is not None and ask.table is None:
+        return existing.recipe.model_copy(update={"size": size, "seed": seed})
+    return recipe_from(
+        seed=seed, size=size, spec_file=ask.spec, prompts=ask.prompts, labels=ask.labels
+    )
+
+
+def _settings(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Settings:
+    base = existing.settings if existing else usual_settings(ask, ref)
+    given = {
+        "steps": ask.steps,
+        "solver": ask.solver,
+        "guidance": ask.guidance,
+        "dtype": ask.dtype,
+        "device": ask.device,
+        "rows_per_call": ask.rows_per_call,
+        "threads": ask.threads,
+        "geometry": ask.geometry,
+        "t0": ask.t0,
+    }
+    settings = base.model_copy(update={k: v for k, v in given.items() if v is not None})
+    ref.check_solver(settings.solver, settings.steps, settings.guidance)
+    ref.check_start(settings.geometry, settings.t0)
+    if ref.learned:
+        check_within("steps", settings.steps, 1)
+        device.choose_dtype(settings.dtype, settings.device)
+    return settings
+
+
+def _device(ask: DrawAsk, ref: ModelRef) -> str:
+    """CUDA where the machines that will draw have it: this one, or the cluster's."""
+    if not ref.learned:
+        return "cpu"
+    if ask.elsewhere and ask.device is None:
+        raise UserError(
+            "the plan must not hang on which nodes are up when the job starts",
+            asked="device",
+            expected="cuda or cpu, for a model that has learned",
+        )
+    address = address_of(ask.address)
+    if ask.device in device.DEVICES and (ask.elsewhere or address or ask.device == "cpu"):
+        return ask.device
+    if ask.device is None and address:
+        with cluster(address, None):
+            return "cuda" if has_gpu() else "cpu"
+    return device.choose_device(ask.device)
+
+
+def _versions(
+    ask: DrawAsk,
+    existing: Plan | None,
+    file: Path | None,
+    model: str,
+    libraries: tuple[str, ...],
+) -> dict[str, str]:
+    """Of the libraries that decide pixels, and the processor's instructions."""
+    if existing is not None and ask.elsewhere:
+        return existing.versions
+    found = with_cpu(library_versions(libraries), existing, ask.cpu)
+    if cpu.NAME not in found:
+        if ask.cpu is not None:
+            raise UserError(f"{model} computes nothing", asked="cpu", expected="no such flag")
+    elif not (ask.elsewhere or address_of(ask.address)):
+        # The nodes of a cluster speak for themselves.
+        cpu.check(found[cpu.NAME], file if ask.cpu is None and existing is not None else None)
+    return found
+
+
+def _licence(ask: DrawAsk, existing: Plan | None, file: Path | None) -> str:
+    """It decides no pixel and so is no part of the fingerprint, but a folder has one for all."""
+    usual = existing.license if existing else LICENCE
+    wanted = usual if ask.licence is None else ask.licence.lower()
+    check_licence(wanted)
+    if existing is not None and wanted != existing.license:
+        raise UserError(
+            f"this folder's plan differs: license: {existing.license} → {wanted}",
+            file=file,
+            expected="the same license, or another ⟨out⟩",
+        )
+    return wanted
