@@ -5,13 +5,10 @@ where only its interpreter can run, and what the compiler makes of it for sm_90.
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from engine import device
 from engine.schema import UserError
@@ -22,32 +19,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 COMPILED_ONLY = "compiled only, for sm_90"
-
-
-def kernels(
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for kernels.csv, sm_90.csv and kernels.png.")
-    ] = None,
-    compiled: Annotated[
-        bool, typer.Option(help="Compile every tile for sm_90 too; minutes the first time.")
-    ] = True,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on standard output.")
-    ] = False,
-) -> None:
-    """Attention backends over the plain diffusers way: time, memory, error; and the sm_90 code."""
-    if out is not None:
-        _prepare(out)
-    rows, not_run = measure()
-    code = hopper() if compiled else []
-    if out is not None:
-        write_csv(out / "kernels.csv", rows)
-        write_csv(out / "sm_90.csv", code)
-        plot(out / "kernels.png", rows)
-    if as_json:
-        print(json.dumps({"rows": rows, "not_run": not_run, "sm_90": code}))
-    else:
-        show(rows, not_run, code)
 
 
 def measure() -> tuple[list[Row], dict[str, str]]:
@@ -165,18 +136,18 @@ def plot(file: Path, rows: Sequence[Row]) -> None:
     pyplot.close(figure)
 
 
-def _prepare(out: Path) -> None:
+def prepare(out: Path) -> None:
     """Raise UserError before minutes of measuring whose results could not be written."""
     import importlib.util
 
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError(
-            "the plot needs matplotlib", field="--out", expected="the extra `evaluate` installed"
+            "the plot needs matplotlib", asked="out", expected="the extra `evaluate` installed"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: {error.strerror}", field="--out", expected="a folder") from error
+        raise UserError(f"{out}: {error.strerror}", asked="out", expected="a folder") from error
 
 
 def _number(value: float | None) -> str:

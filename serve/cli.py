@@ -1,20 +1,76 @@
 """The command line `retinaforge` as a process: watched over from its first moment, before anything
 large is imported.
+
+It ends with 0 done; 1 our fault or a run that had to stop; 2 the user's input; 3 finished with dead
+letters.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+
 from engine import guard
 from serve.console import steady
+
+QUIET = {
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+"""The libraries' own bars and advice would break ours; whoever sets these variables sees them."""
 
 
 def main() -> None:
     """Entry point of the console script."""
     steady()
     guard.enter()
-    from serve.commands import run
-
     run()
+
+
+def run() -> None:
+    """Run the command that this process was started with; it ends with SystemExit."""
+    from engine.schema import UserError
+    from serve.commands import app
+
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        _check_arguments()
+        app()
+    except UserError as error:
+        _end(str(error), 2)
+    except RuntimeError as error:
+        from engine.stages.failure import RunError
+
+        if not isinstance(error, RunError):
+            raise
+        _end(str(error), 1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # What the system refuses (a disk, a right, a file that went away) is nobody's bug.
+        where = f"{error.filename}: " if error.filename else ""
+        _end(f"{where}{os.strerror(error.errno)}", 1)
+
+
+def _check_arguments() -> None:
+    # Ray, and JSON, hold text: a name of other bytes would end a run in its middle. Only
+    # `identify`, which answers for each of many files, gives names to neither.
+    from engine.schema import UserError
+
+    if sys.argv[1:2] == ["identify"]:
+        return
+    for text in sys.argv[1:]:
+        if any("\ud800" <= each <= "\udfff" for each in text):
+            raise UserError(
+                f"{text!a} is not UTF-8", expected="a name in UTF-8: rename it, or link to it"
+            )
+
+
+def _end(words: str, code: int) -> None:
+    print(f"error: {words}", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from engine import gates
-from engine.jobs.asks import DrawAsk
-from engine.jobs.draw import Drawing, plan_into
+from engine.jobs.asks import DrawAsk, check_count
+from engine.jobs.draw import Drawing, plan_drawing, plan_into
 from engine.jobs.forecast import forecast as foretell
 from engine.jobs.run import Schedule
 from engine.jobs.works import work_in
 from serve.gating import unguarded, why_off
 from serve.progress import duration, say
-from serve.runs import run
+from serve.runs import run, schedule_of
 
 
 def generate(out: Path, ask: DrawAsk, count: int, schedule: Schedule, as_json: bool) -> int:
@@ -59,3 +62,16 @@ def _warn(ask: DrawAsk, drawing: Drawing) -> None:
         say(f"{ref.name} reads no prompt: of these only the labels that they state are used")
     if alone := sorted(plan.recipe.labels() & {*ref.phantom_only}):
         say(f"no photograph shows that these steer, phantoms alone: {', '.join(alone)}")
+
+
+def fingerprint(flags: Mapping[str, Any]) -> str:
+    """Of the plan that flags stand for on a cluster, by the checks that the run itself makes."""
+    schedule_of(flags.get("workers"), flags.get("batch"), None, flags.get("needs"))
+    known = {each.name for each in fields(DrawAsk)} - {"address"}
+    ask = DrawAsk(**{k: v for k, v in flags.items() if k in known}, elsewhere=True)
+    out, count = flags["out"], flags["count"]
+    if out.is_dir():
+        return plan_into(out, ask, count).plan.fingerprint
+    # The folder's file system may be mounted on the cluster alone.
+    check_count(out, count)
+    return plan_drawing(ask).plan.fingerprint

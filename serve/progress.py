@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from engine.schema import worded
+from serve.wording import flag
+
 if TYPE_CHECKING:
     # Commands import `say` from here, and help must not wait for the engine.
     from engine.stages.watch import Progress, Tell
@@ -20,7 +23,7 @@ LINE_EVERY = 5.0
 
 def say(text: str) -> None:
     """One line to whoever watches."""
-    print(text, file=sys.stderr, flush=True)
+    print(worded(text, flag), file=sys.stderr, flush=True)
 
 
 @contextmanager

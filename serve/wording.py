@@ -34,12 +34,19 @@ def speaking(command: Any) -> Iterator[None]:
 
 
 def _in_flags(command: Any, text: str) -> str:
-    """What was asked for as a flag of this command, an argument as its metavar."""
+    """What was asked for as a flag of this command, an argument as its metavar; as that of another
+    command where this one takes no such thing."""
     names: dict[str, str] = {}
     for each in command.params:
         option = isinstance(each, TyperOption)
-        names[each.name] = each.opts[0] if option else each.metavar or each.name.upper()
+        name = each.name.rstrip("_")
+        names[name] = each.opts[0] if option else each.metavar or name.upper()
         if each.secondary_opts:
-            names[f"no_{each.name}"] = each.secondary_opts[0]
-    other = f"{SETTINGS} " if SETTINGS in names.values() else ""
-    return worded(text, lambda name: names.get(name, other + name))
+            names[f"no_{name}"] = each.secondary_opts[0]
+    other = (lambda name: f"{SETTINGS} {name}") if SETTINGS in names.values() else flag
+    return worded(text, lambda name: names.get(name) or other(name))
+
+
+def flag(name: str) -> str:
+    """How an option is written."""
+    return "--" + name.replace("_", "-")

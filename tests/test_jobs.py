@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from ray_head import RAY, Head, wait_for
 
-from serve import jobs
+from serve import clusterjob
+from serve.commands import app
 from serve.jobserver import client_of
+from serve.submission import checked
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -135,6 +138,19 @@ def test_the_exit_code_is_the_commands_own(head, tmp_path):
     assert submitted(head, "verify", str(out)).returncode == 1
 
 
+def test_a_model_that_training_starts_from_travels(head, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train = ["train", "text-debug", "--workers", "0", "--set", "steps=2"]
+    first = subprocess.run([*CLI, *train, "--out", "first"], capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    again = [*train, "--set", "init=first/model", "--out", str(tmp_path / "second")]
+    done = submitted(head, *again)
+    assert done.returncode == 0, done.stdout + done.stderr
+    parents = json.loads((tmp_path / "second/model/model_card.json").read_text())["parents"]
+    started = json.loads((tmp_path / "first/model/model_card.json").read_text())
+    assert [each["weights_sha256"] for each in parents] == [started["weights_sha256"]]
+
+
 def test_rays_own_command_sends_the_same_job_and_ours_finds_it(head, tmp_path):
     def ran(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -162,7 +178,7 @@ def test_rays_own_command_sends_the_same_job_and_ours_finds_it(head, tmp_path):
 
 def test_a_head_that_is_lost_is_told_of(tmp_path, monkeypatch):
     """While its job waits for a machine."""
-    monkeypatch.setattr(jobs, "PATIENCE", 3.0)
+    monkeypatch.setattr(clusterjob, "PATIENCE", 3.0)
     head = up(Head())
     told: list[str] = []
 
@@ -174,9 +190,9 @@ def test_a_head_that_is_lost_is_told_of(tmp_path, monkeypatch):
     try:
         client = client_of(head.url)
         words = generate(tmp_path / "o", 3, "--model", "null", "--workers", "1")
-        name = jobs.submit(client, jobs.checked(words), told.append)
-        with pytest.raises(jobs.Unreachable, match="answers no more"):
-            jobs.followed(client, name, tell)
+        name = clusterjob.submit(client, checked(typer.main.get_command(app), words), told.append)
+        with pytest.raises(clusterjob.Unreachable, match="answers no more"):
+            clusterjob.followed(client, name, tell)
     finally:
         head.end()
     assert any("starting Ray" in text for text in told)

@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from ray._common.utils import import_attr
 from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
 from ray_head import Head, free_ports, wait_for
 
+import kernels
 from engine.schema import UserError
 from engine.stages.code import PACKAGES
-from serve import jobs
+from serve.commands import app
 from serve.http.auth import VARIABLE, of_environment
+from serve.submission import checked, parsed
 
 ROOT = Path(__file__).parent.parent
 KINDS = {"cluster": "RayCluster", "job": "RayJob", "service": "RayService"}
@@ -32,6 +35,7 @@ WHERE = {"cluster": ["spec"], "job": ["spec", "rayClusterSpec"]}
 WHERE["service"] = ["spec", "rayClusterConfig"]
 GPU = "nvidia.com/gpu"
 TOKEN = "a-token-of-a-test"
+COMMANDS = typer.main.get_command(app)
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -65,9 +69,8 @@ def test_each_is_what_its_name_says_and_runs_the_ray_that_is_pinned(name, spec):
     assert (whole["apiVersion"], whole["kind"]) == ("ray.io/v1", KINDS[name])
     pins = (ROOT / "constraints.txt").read_text()
     assert f"\nray=={spec['rayVersion']}\n" in pins
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     images = {pod["containers"][0]["image"] for pod in pods(spec)}
-    assert images == {f"retinaforge:{version}"}
+    assert images == {f"retinaforge:{kernels.__version__}"}
 
 
 def test_no_two_share_a_name_for_the_services_that_kuberay_makes_of_it():
@@ -123,9 +126,9 @@ def test_the_job_is_a_command_of_ours_and_its_workers_find_room():
     program, *words = shlex.split(job["entrypoint"])
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert program in scripts
-    work = jobs.checked(words)
+    work = checked(COMMANDS, words)
     assert Path(work.out).is_relative_to("/shared")
-    _, flags = jobs._parsed(work.words)
+    flags = parsed(COMMANDS, work.words).params
     (gpu,) = job["rayClusterSpec"]["workerGroupSpecs"]
     assert (flags["device"], flags["workers"]) == ("cuda", gpu["maxReplicas"])
     # KubeRay refuses a time to live without it.

@@ -15,6 +15,10 @@ FREE = ("steps", "zero", "micro", "sheet_every", "checkpoint_every", "data.cache
 
 `steps` does through the cosine's length, and must change all the same: a run may be made longer.
 """
+MODELS = ("init", "model.base", "model.segmenter")
+"""Settings that are a finished model's name or folder."""
+CACHES = ("data.cache",)
+"""Settings that are a folder which a run writes beside its own."""
 _KINDS = {
     bool: "true or false",
     int: "a whole number",

@@ -52,7 +52,7 @@ def token(file: Path | None) -> Token:
     given = of_environment()
     os.environ.pop(VARIABLE, None)
     if file is not None and given is not None:
-        raise UserError(f"{VARIABLE} is set too", field="--token-file", expected="one of them")
+        raise UserError(f"{VARIABLE} is set too", asked="token_file", expected="one of them")
     if file is not None:
         return _of_file(file)
     return given or Token(secrets.token_urlsafe(32), made=True)
@@ -79,14 +79,12 @@ def _of_file(file: Path) -> Token:
         if not file.exists():
             return _written(file)
         if file.is_dir():
-            raise UserError(f"{file} is a folder", field="--token-file", expected="a file")
+            raise UserError(f"{file} is a folder", asked="token_file", expected="a file")
         if stat.S_IMODE(file.stat().st_mode) & 0o077:
             raise UserError("others may read this token", file=file, expected="chmod 600")
         return Token(_checked(file.read_text(), str(file)))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{error}", field="--token-file", expected="a text file of yours"
-        ) from error
+        raise UserError(f"{error}", asked="token_file", expected="a text file of yours") from error
 
 
 def _written(file: Path) -> Token:

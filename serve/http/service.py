@@ -204,7 +204,7 @@ def running(app: serve.Application, host: str, port: int, timeout: float) -> Ite
     if others := sorted(serve.status().applications):
         raise UserError(
             f"this cluster serves {', '.join(others)} already",
-            field="--address",
+            asked="address",
             expected="`serve deploy` with a config file, which leaves them in place",
         )
     try:
@@ -219,7 +219,7 @@ def running(app: serve.Application, host: str, port: int, timeout: float) -> Ite
     except RuntimeError as error:
         if "deploying" not in str(error).lower():
             raise
-        raise UserError(f"the model did not start: {_why()}", field="--model") from error
+        raise UserError(f"the model did not start: {_why()}", asked="model") from error
     finally:
         _end()
 

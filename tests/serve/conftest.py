@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from serve import commands
+from serve import cli
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def retinaforge(monkeypatch, capsys):
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["retinaforge", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            commands.run()
+            cli.run()
         printed = capsys.readouterr()
         return int(ended.value.code or 0), printed.out, printed.err
 

@@ -218,25 +218,6 @@ def test_a_dry_run_draws_forecasts_and_writes_nothing(retinaforge, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
-def test_every_command_shows_an_example(retinaforge):
-    for command in (
-        "generate",
-        "phantom",
-        "verify",
-        "redrive",
-        "report",
-        "export",
-        "identify",
-        "calibrate",
-        "train",
-        "doctor",
-        "bench pipeline",
-    ):
-        code, out, _ = retinaforge(*command.split(), "--help")
-        assert code == 0
-        assert f"retinaforge {command}" in " ".join(out.split())
-
-
 def test_doctor_speaks_json_and_knows_the_clashing_package(retinaforge):
     code, out, _ = retinaforge("doctor", "--json")
     found = {each["what"]: each["state"] for each in json.loads(out)}

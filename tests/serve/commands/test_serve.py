@@ -9,7 +9,7 @@ import stat
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-from serve import servecmd
+from serve.http import foreground
 from serve.http.auth import VARIABLE
 
 
@@ -18,7 +18,7 @@ def served(monkeypatch):
     """What would be run: nothing starts."""
     monkeypatch.delenv(VARIABLE, raising=False)
     runs = []
-    monkeypatch.setattr(servecmd, "_run", lambda *arguments: runs.append(arguments))
+    monkeypatch.setattr(foreground, "stand", lambda *arguments: runs.append(arguments))
     return runs
 
 

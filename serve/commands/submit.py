@@ -1,4 +1,4 @@
-"""The command `submit`: another command of ours as a job on a Ray cluster."""
+"""`submit`: another command of ours as a job on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from engine import guard
+from serve.commands._options import Json
+from serve.declared import AsJob
 from serve.progress import say
 
 Command = Annotated[
@@ -25,14 +27,15 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check the command and tell its id; send nothing.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+AS_JOB = AsJob(never="it sends one")
 EXAMPLE = (
-    "Example: retinaforge submit --address http://127.0.0.1:8265 -- "
+    "retinaforge submit --address http://127.0.0.1:8265 -- "
     "generate --count 1000000 --device cuda --workers 16 --out /shared/eyes"
 )
 
 
 def submit(
+    context: typer.Context,
     command: Command,
     address: Address = None,
     allow_plain: AllowPlain = False,
@@ -40,29 +43,32 @@ def submit(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Run a command on a cluster, under its plan's fingerprint as submission id. The same command
-    attaches to a job that runs, and goes on from one that ended. The exit code is the command's.
-    """
-    from serve import jobs
+    """Run another command as a job on a Ray cluster.
 
-    work = jobs.checked(command)
+    Its plan's fingerprint is the submission id. The same command attaches to a job that runs, and
+    goes on from one that ended. The exit code is the command's.
+    """
+    from serve import clusterjob
+    from serve.submission import checked
+
+    submission = checked(context.find_root().command, command)
     if dry_run:
-        _name(work.identity, as_json)
+        _name(submission.identity, as_json)
         return
     from serve.jobserver import client_of
 
     client = client_of(address, allow_plain)
-    name = jobs.submit(client, work, say)
+    name = clusterjob.submit(client, submission, say)
     if not wait:
         _name(name, as_json)
         return
     try:
         with guard.at_leisure():
-            ended = jobs.followed(client, name, _log if as_json else _out)
+            ended = clusterjob.followed(client, name, _log if as_json else _out)
     except KeyboardInterrupt:
         say(f"\nno longer followed; the job goes on. To end it: ray job stop {name}")
         raise typer.Exit(1) from None
-    except jobs.Unreachable as error:
+    except clusterjob.Unreachable as error:
         say(f"error: {error}. What is committed is safe: the same command goes on, or follows")
         raise typer.Exit(1) from None
     if as_json:

@@ -1,4 +1,4 @@
-"""The command `caption`: photographs in, a data set folder with words out."""
+"""`caption`: photographs in, a data set folder with words out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import Annotated
 import typer
 
 from engine.schema import UserError
+from serve.commands._options import Address, Json, Out
+from serve.declared import AsJob, Reads, captioner_folder
+
+AS_JOB = AsJob()
+EXAMPLE = "retinaforge caption --images photographs --labels labels.csv --out captions"
 
 Images = Annotated[
     str,
     typer.Option(help="A folder, a pattern in quotes, or Parquet files with an image column."),
+    Reads(sent=False),
 ]
-Out = Annotated[Path, typer.Option(help="Data set folder, new or to go on with.")]
 Labels = Annotated[
-    Path | None, typer.Option(help="CSV of what is known, matched by path or file name.")
+    Path | None, typer.Option(help="CSV of what is known, matched by path or file name."), Reads()
 ]
 Backend = Annotated[
     str | None,
@@ -24,6 +29,7 @@ Backend = Annotated[
         help="local (the shipped captioner, so by default), local:DIR, triton://HOST:PORT/MODEL, "
         "tritons://… for TLS."
     ),
+    Reads(of=captioner_folder, sent=False),
 ]
 ImageFormat = Annotated[str | None, typer.Option("--format", help="webp or png, both lossless.")]
 Licence = Annotated[
@@ -33,18 +39,15 @@ AllowPlain = Annotated[
     bool, typer.Option("--allow-plain", help="Let photographs leave this machine unencrypted.")
 ]
 Ca = Annotated[
-    Path | None, typer.Option(help="PEM file of the authority that proves a tritons:// server.")
+    Path | None,
+    typer.Option(help="PEM file of the authority that proves a tritons:// server."),
+    Reads(),
 ]
 InFlight = Annotated[int, typer.Option(help="Calls at once to a server, of each worker.")]
 Timeout = Annotated[float, typer.Option(help="Seconds that a server may take for a caption.")]
 Patience = Annotated[float, typer.Option(help="Seconds to wait for a server that is gone.")]
 Batch = Annotated[int | None, typer.Option(help="Photographs handed to the captioner at once.")]
 Workers = Annotated[int | None, typer.Option(help="Workers; one per processor by default.")]
-Address = Annotated[
-    str | None,
-    typer.Option(help="Ray cluster to run on; without it (or RAY_ADDRESS) Ray is embedded."),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
 def caption(
@@ -64,19 +67,20 @@ def caption(
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Put photographs into words, into a verified data set folder: pixels as they are, without what
-    the camera wrote beside them. The same command resumes.
+    """Put photographs into words, into a verified data set folder.
+
+    Pixels stay as they are, without what the camera wrote beside them. The same command resumes.
     """
     from engine.caption import Manner
     from engine.jobs.caption import CaptionAsk
     from serve import captioning
     from serve.runs import schedule_of
 
-    for field, value in (("--timeout", timeout), ("--patience", patience)):
+    for asked, value in (("timeout", timeout), ("patience", patience)):
         if not (math.isfinite(value) and value > 0):
-            raise UserError(f"{value:g}", field=field, expected="seconds above 0")
+            raise UserError(f"{value:g}", asked=asked, expected="seconds above 0")
     if in_flight < 1:
-        raise UserError(f"{in_flight}", field="--in-flight", expected="1 or more")
+        raise UserError(f"{in_flight}", asked="in_flight", expected="1 or more")
     ask = CaptionAsk(
         images=images,
         labels=labels,

@@ -1,4 +1,4 @@
-"""The command of the gates: `calibrate` sets a model's privacy gate from its training set."""
+"""`calibrate`: a model's privacy gate, set from its training photographs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ from typing import Annotated
 
 import typer
 
+from serve.commands._options import Json
+from serve.declared import AsJob, Reads, Writes, photographs
 from serve.progress import say
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A finished model folder.")]
+AS_JOB = AsJob()
+EXAMPLE = "retinaforge calibrate runs/diffusion-tiny/model --data eyes.csv"
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="A finished model folder."), Writes()
+]
 Data = Annotated[
-    list[str], typer.Option(help="What the model was trained on: CSV or folder; repeatable.")
+    list[str],
+    typer.Option(help="What the model was trained on: CSV or folder; repeatable."),
+    Reads(of=photographs, sent=False),
 ]
 HeldOut = Annotated[
     list[str] | None,
     typer.Option(help="Real eyes that the model never saw; without it the test split of --data."),
+    Reads(of=photographs, sent=False),
 ]
 Reference = Annotated[
     Path | None,
@@ -24,6 +34,7 @@ Reference = Annotated[
         help="Also write a gate with small pictures of the training set, for the house only: "
         "`generate --reference` reads it."
     ),
+    Writes(),
 ]
 Thumbnails = Annotated[
     bool,
@@ -38,7 +49,6 @@ Force = Annotated[
         "--force", help="Make it though data is missing, or the gate that lies there knows more."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
 def calibrate(
@@ -50,10 +60,10 @@ def calibrate(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Set the privacy gate: features and keyed ids of the training photographs go into MODEL_DIR,
-    with the distance at which one real eye in a hundred would be called a copy.
+    """Set a model's privacy gate from its training photographs.
 
-    Example: retinaforge calibrate runs/diffusion-tiny/model --data eyes.csv
+    Their features and keyed ids go into MODEL_DIR, with the distance at which one real eye in a
+    hundred would be called a copy.
     """
     from engine.gates.calibrate import calibrate as set_gate
 

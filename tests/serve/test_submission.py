@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
+import typer
 from typer._click.exceptions import ClickException
 from typer.testing import CliRunner
 
@@ -15,11 +17,16 @@ from engine.jobs.draw import plan_into
 from engine.schema import UserError
 from engine.stages.code import NOT_SHIPPED, PACKAGES, ROOT
 from engine.store.plan import write_plan
-from serve import jobs
+from serve import submission
 from serve.commands import app
 
+COMMANDS = typer.main.get_command(app)
 NOBODY = "http://127.0.0.1:9"
 NULL = ["generate", "--model", "null", "--count", "5"]
+
+
+def checked(words: list[str]) -> submission.Submission:
+    return submission.checked(COMMANDS, words)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +40,7 @@ NULL = ["generate", "--model", "null", "--count", "5"]
         (["generate", "--count", "5", "--out", "/shared/eyes"], "--device"),
         (["submit", "--", "verify", "/shared/eyes"], "no job"),
         (["serve", "--open"], "no job"),
-        (["train", "nope", "--out", "/shared/run"], "PRESET: unknown name 'nope'"),
+        (["train", "nope", "--out", "/shared/run"], "no preset 'nope'"),
         (["train", "text-debug"], "--out: none is given"),
         (
             ["train", "segmenter-tiny", "--data", "eyes.csv", "--out", "/shared/r"],
@@ -51,7 +58,7 @@ NULL = ["generate", "--model", "null", "--count", "5"]
 )
 def test_mistakes_are_found_before_a_cluster_is_asked(words, told):
     with pytest.raises(UserError, match=told):
-        jobs.checked(words)
+        checked(words)
 
 
 def test_a_mistake_is_told_even_where_no_cluster_answers():
@@ -66,16 +73,16 @@ def test_flags_and_commands_that_do_not_exist_are_refused(words):
     result = CliRunner().invoke(app, ["submit", "--", *words])
     assert result.exit_code == 2
     with pytest.raises(ClickException):
-        jobs.checked(words)
+        checked(words)
 
 
 def test_the_identity_is_the_plans_fingerprint_and_the_count_is_not_in_it(tmp_path):
     out = tmp_path / "eyes"
     plan = plan_into(out, DrawAsk(model="null", seed=4), None).plan
     command = ["generate", "--model", "null", "--seed", "4", "--out", str(out), "--count"]
-    five, six = (jobs.checked([*command, count]) for count in ("5", "6"))
+    five, six = (checked([*command, count]) for count in ("5", "6"))
     assert five.identity == six.identity == plan.fingerprint
-    assert jobs.checked(["retinaforge", *command, "5"]) == five
+    assert checked(["retinaforge", *command, "5"]) == five
     assert not out.exists()
 
 
@@ -85,22 +92,22 @@ def test_a_folder_that_is_seen_from_here_keeps_the_libraries_of_the_machines_tha
     theirs = plan.model_copy(update={"versions": {**plan.versions, "numpy": "1.99"}}).sealed()
     out.mkdir()
     write_plan(out, theirs)
-    assert jobs.checked([*NULL, "--out", str(out)]).identity == theirs.fingerprint
+    assert checked([*NULL, "--out", str(out)]).identity == theirs.fingerprint
     with pytest.raises(UserError, match="numpy"):
         plan_into(out, DrawAsk(model="null"), None)
     with pytest.raises(UserError, match="seed"):
-        jobs.checked([*NULL, "--out", str(out), "--seed", "5"])
+        checked([*NULL, "--out", str(out), "--seed", "5"])
 
 
 def test_other_commands_are_known_by_their_words(tmp_path):
-    first, again = (jobs.checked(["verify", str(tmp_path)]) for _ in range(2))
+    first, again = (checked(["verify", str(tmp_path)]) for _ in range(2))
     assert first.identity == again.identity
-    assert first.identity != jobs.checked(["verify", str(tmp_path), "--json"]).identity
+    assert first.identity != checked(["verify", str(tmp_path), "--json"]).identity
 
 
 def test_the_device_of_the_cluster_needs_no_gpu_here(tmp_path):
     words = ["generate", "--count", "5", "--out", str(tmp_path / "o"), "--device"]
-    assert jobs.checked([*words, "cuda"]).identity != jobs.checked([*words, "cpu"]).identity
+    assert checked([*words, "cuda"]).identity != checked([*words, "cpu"]).identity
 
 
 def test_code_and_named_files_are_sent_and_private_things_are_not(tmp_path, monkeypatch):
@@ -110,10 +117,10 @@ def test_code_and_named_files_are_sent_and_private_things_are_not(tmp_path, monk
     Path("in/other.txt").write_text("not named\n")
     words = [*NULL, "--prompts", "in/prompts.txt", "--out", "/shared/eyes"]
     sent = tmp_path / "sent"
-    jobs._pack(jobs.checked(words), sent)
+    checked(words).pack(sent)
     files = {str(path.relative_to(sent)) for path in sent.rglob("*") if path.is_file()}
     assert {"in/prompts.txt", "serve/cli.py", "engine/jobs/run.py"} <= files
-    assert {name.split("/")[0] for name in files} == {*jobs.PACKAGES, "in"}
+    assert {name.split("/")[0] for name in files} == {*PACKAGES, "in"}
     assert "in/other.txt" not in files
     assert not any("private/" in name or name.endswith(".pyc") for name in files)
 
@@ -129,13 +136,112 @@ def test_what_must_not_leave_is_refused_where_a_command_names_it(place, tmp_path
     words = ["caption", "--images", "photographs"] if place == "photographs" else NULL
     labels = [] if place == "photographs" else ["--labels", place]
     with pytest.raises(UserError, match="not sent to a cluster"):
-        jobs.checked([*words, *labels, "--out", "/shared/eyes"])
+        checked([*words, *labels, "--out", "/shared/eyes"])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A working directory with a model, a table, photographs and a data set in it."""
+    for folder in ("model", "eyes", "photographs", "private"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "model" / "model_card.json").write_text("{}")
+    for file in ("eyes.csv", "prompts.txt", "ca.pem", "eye.png", "house.safetensors"):
+        (tmp_path / file).write_text("x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+DRAW = ["generate", "--count", "5", "--model", "null", "--out", "/shared/eyes"]
+CAPTION = ["caption", "--images", "/shared/photographs", "--out", "/shared/captions"]
+TRAIN = ["train", "diffusion-debug", "--out", "/shared/run"]
+CONDITION = ["evaluate", "condition", "--data", "/shared/eyes.csv"]
+CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        ([*TRAIN, "--set", "init=model"], ["model"]),
+        ([*TRAIN, "--set", "model.base=model", "--set", "model.segmenter=model"], ["model"] * 2),
+        ([*TRAIN, "--set", "model.base=", "--set", "steps=4"], []),
+        ([*TRAIN, "--set", "data.cache=~/latents", "--data", "phantom:8"], []),
+        ([*CONDITION, "tiny", "--segmenter", "model"], ["model"]),
+        ([*CONDITION, "model"], ["model"]),
+        ([*CONDITION, "/shared/model", "--write"], []),
+        ([*CAPTIONS, "local:model"], ["model"]),
+        ([*CAPTIONS, "model"], ["model"]),
+        ([*CAPTIONS, "local:/shared/model", "--write"], []),
+        ([*CAPTIONS, "triton://127.0.0.1:8001/captioner"], []),
+        (["evaluate", "outlines", "model", "--data", "/shared/eyes.csv"], ["model"]),
+        (["evaluate", "authenticity", "phantom", "--data", "/shared/eyes.csv"], []),
+        (["calibrate", "/shared/model", "--data", "/shared/eyes.csv"], []),
+        ([*DRAW, "--prompts", "prompts.txt"], ["prompts.txt"]),
+        ([*CAPTION, "--labels", "eyes.csv", "--ca", "ca.pem"], ["eyes.csv", "ca.pem"]),
+        (["identify", "eye.png", "/shared/eye.png"], ["eye.png"]),
+        (["bench", "pipeline", "--model", "model"], ["model"]),
+        (["bench", "kernels"], []),
+    ],
+    ids=lambda value: " ".join(value[:2] + value[-2:]),
+)
+def test_files_and_models_travel_by_declaration(here, words, sent):
+    if words[:1] == ["generate"]:
+        Path("prompts.txt").write_text("A healthy right eye.\n")
+    assert [str(path) for path in checked(words).files] == sent
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([*TRAIN, "--set", "init=runs/none"], "--set: runs/none is not there"),
+        ([*TRAIN, "--set", "init=eyes"], "--set: eyes is not sent"),
+        ([*TRAIN, "--set", "init=private/model"], "--set: private/model is not sent"),
+        ([*TRAIN, "--set", "data.cache=latents"], "--set: latents would lie in the job's own"),
+        ([*TRAIN, "--set", "stpes=4"], "stpes: no such setting"),
+        ([*TRAIN, "--data", "eyes.csv"], "--data: eyes.csv is not sent"),
+        (["train", "diffusion-debug", "--out", "run"], "--out: run would lie in"),
+        (["calibrate", "model", "--data", "/shared/eyes.csv"], "MODEL_DIR: model would lie in"),
+        (
+            ["calibrate", str(ROOT / "engine/weights/debug"), "--data", "/shared/eyes.csv"],
+            "MODEL_DIR: .*debug would lie in",
+        ),
+        (
+            ["calibrate", "/shared/m", "--data", "/shared/e.csv", "--held-out", "eyes.csv"],
+            "--held-out: eyes.csv is not sent",
+        ),
+        (["calibrate", "/shared/m", "--data", "photographs"], "--data: photographs is not sent"),
+        (
+            ["calibrate", "/shared/m", "--data", "/shared/e.csv", "--reference", "house"],
+            "--reference: house would lie in",
+        ),
+        ([*CONDITION, "tiny", "--segmenter", "eyes"], "--segmenter: eyes is not sent"),
+        ([*CONDITION, "tiny", "--segmenter", "a/b"], "--segmenter: a/b is not there"),
+        ([*CONDITION, "model", "--write"], "--write: model would lie in"),
+        ([*CONDITION, "tiny", "--write"], "--write: tiny would lie in"),
+        ([*CAPTIONS, "local", "--write"], "--write: local would lie in"),
+        ([*CAPTIONS, "local", "--data", "photographs"], "--data: photographs is not sent"),
+        ([*DRAW, "--reference", "house.safetensors"], "--reference: house.safetensors is not"),
+        ([*CAPTION[:2], "photographs", *CAPTION[3:]], "--images: photographs is not sent"),
+        (["redrive", "eyes"], "DIR: eyes would lie in"),
+        (["report", "eyes"], "DIR: eyes would lie in"),
+        (["verify", "eyes"], "DIR: eyes is not sent"),
+        (["export", "eyes", "--format", "synfundus", "--out", "/shared/x"], "DIR: eyes is not"),
+        (["export", "/shared/e", "--format", "synfundus", "--out", "x"], "--out: x would lie in"),
+        (["identify", "../eye.png"], "FILE\\.\\.\\.: ../eye.png is not sent"),
+        (["bench", "kernels", "--out", "bench"], "--out: bench would lie in"),
+        (["doctor"], "no job: it looks at this machine"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value[:2] + value[-2:]),
+)
+def test_what_would_be_missed_or_thrown_away_is_refused_before_it_is_sent(here, words, told):
+    result = CliRunner().invoke(app, ["submit", "--address", NOBODY, "--", *words])
+    assert isinstance(result.exception, UserError)
+    assert re.search(told, str(result.exception))
 
 
 def test_a_dry_run_tells_the_id_and_asks_no_cluster(tmp_path):
     words = [*NULL, "--out", str(tmp_path / "eyes")]
     told = CliRunner().invoke(app, ["submit", "--dry-run", "--address", NOBODY, "--", *words])
-    assert (told.exit_code, told.stdout.strip()) == (0, jobs.checked(words).identity)
+    assert (told.exit_code, told.stdout.strip()) == (0, checked(words).identity)
     assert not (tmp_path / "eyes").exists()
 
 

@@ -1,0 +1,8 @@
+"""`evaluate`: how well a model does what it is asked, one file a measure."""
+
+from __future__ import annotations
+
+from serve.commands._tree import tree
+from serve.commands.evaluate import authenticity, captions, condition, outlines
+
+app = tree((condition, authenticity, outlines, captions), "Measure what a model draws.")

@@ -1,0 +1,130 @@
+"""`generate`: photographs drawn into a data set folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from serve.commands._options import (
+    Address,
+    Batch,
+    Count,
+    Device,
+    Gates,
+    ImageFormat,
+    Json,
+    Labels,
+    Licence,
+    Needs,
+    Out,
+    Reference,
+    Seed,
+    Spec,
+    Workers,
+)
+from serve.declared import AsJob, Reads, model_folder
+
+EXAMPLE = (
+    "retinaforge generate --count 64 --out eyes --spec mix.yaml   "
+    "(repeat the same command to resume; a larger --count extends)"
+)
+
+Prompts = Annotated[Path | None, typer.Option(help="JSONL or text, a prompt a line."), Reads()]
+Model = Annotated[
+    str | None, typer.Option(help="Name or folder; null:MS needs none."), Reads(of=model_folder)
+]
+Geometry = Annotated[
+    bool | None,
+    typer.Option(
+        "--geometry/--no-geometry",
+        help="Draw on the structures of a phantom; so by default where the model can.",
+    ),
+]
+T0 = Annotated[
+    float | None,
+    typer.Option(help="Start from the phantom's photograph: 0 noise alone, towards 1 less."),
+]
+Cpu = Annotated[
+    str | None,
+    typer.Option(
+        help="Instructions to compute with, such as avx512-intel; "
+        "AVX2 of this machine's maker by default."
+    ),
+]
+Source = Annotated[
+    str | None, typer.Option(help="Camera in whose manner every row is drawn, such as idrid.")
+]
+DryRun = Annotated[bool, typer.Option(help="Draw a few rows, forecast, write nothing.")]
+
+
+def generate(
+    count: Count,
+    out: Out,
+    prompts: Prompts = None,
+    labels: Labels = None,
+    spec: Spec = None,
+    model: Model = None,
+    size: Annotated[int | None, typer.Option(help="Pixels; the model's own by default.")] = None,
+    source: Source = None,
+    steps: Annotated[int | None, typer.Option(help="Solver steps.")] = None,
+    solver: Annotated[str | None, typer.Option(help="dpmpp, unipc or euler.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
+    seed: Seed = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    device: Device = None,
+    cpu: Cpu = None,
+    image_format: ImageFormat = None,
+    geometry: Geometry = None,
+    t0: T0 = None,
+    gates: Gates = None,
+    reference: Reference = None,
+    licence: Licence = None,
+    batch: Batch = None,
+    workers: Workers = None,
+    address: Address = None,
+    needs: Needs = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Draw COUNT synthetic photographs into a verified data set folder."""
+    from engine.jobs.asks import DrawAsk
+    from serve import generating
+    from serve.runs import schedule_of
+
+    ask = DrawAsk(
+        prompts=prompts,
+        labels=labels,
+        spec=spec,
+        model=model,
+        size=size,
+        source=source,
+        steps=steps,
+        solver=solver,
+        guidance=guidance,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        cpu=cpu,
+        image_format=image_format,
+        geometry=geometry,
+        t0=t0,
+        gates=gates,
+        reference=reference,
+        licence=licence,
+        address=address,
+    )
+    schedule = schedule_of(workers, batch, address, needs)
+    carry = generating.forecast if dry_run else generating.generate
+    raise typer.Exit(carry(out, ask, count, schedule, as_json))
+
+
+def _check(params: Mapping[str, Any]) -> str | None:
+    from serve.generating import fingerprint
+
+    return None if params["dry_run"] else fingerprint(params)
+
+
+AS_JOB = AsJob(check=_check)

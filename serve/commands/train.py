@@ -1,0 +1,85 @@
+"""`train`: a preset trained to a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.schema import UserError
+from serve.declared import AsJob, Reads, Writes, model_folder, photographs
+from serve.progress import say
+from train.presets import find
+from train.settings import CACHES, MODELS, override
+
+EXAMPLE = "retinaforge train diffusion-tiny --data eyes.csv --out run --set steps=900"
+
+
+def _model(assignment: str) -> str | None:
+    name, _, value = assignment.partition("=")
+    return model_folder(value) if name in MODELS else None
+
+
+def _cache(assignment: str) -> str | None:
+    name, _, value = assignment.partition("=")
+    return value if name in CACHES else None
+
+
+def train(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="For example diffusion-tiny.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="CSV, folder of images or data set folder; may be repeated."),
+        Reads(of=photographs, sent=False),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="0 trains in this process, without Ray.")] = 1,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change the preset."),
+        Reads(of=_model),
+        Writes(of=_cache),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder; runs/PRESET by default."),
+        Writes(always=True),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Check everything and print the plan.")] = False,
+) -> None:
+    """Train a preset; the same command resumes.
+
+    Ends with a model folder and its model_card.json.
+    """
+    if workers < 0:
+        raise UserError(f"{workers}", asked="workers", expected="0 or more")
+    overrides = _overrides(settings)
+    from train.launch import run_training
+    from train.loop import TrainingError
+
+    try:
+        run_training(preset, data or [], workers, overrides, out or Path("runs") / preset, dry_run)
+    except TrainingError as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from error
+
+
+def _overrides(settings: list[str] | None) -> dict[str, str]:
+    return dict(_assignment(text) for text in settings or [])
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UserError(
+            f"{text!r}", asked="settings", expected="PATH=VALUE, for example steps=2000"
+        )
+    return name, value
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    override(find(params["preset"]).settings, _overrides(params["settings"]))
+
+
+AS_JOB = AsJob(check=_check)
