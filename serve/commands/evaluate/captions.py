@@ -25,29 +25,36 @@ def _written(text: str) -> str:
     return text.removeprefix("local:")
 
 
+Backend = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="What --backend takes, or a captioner's folder."),
+    Reads(of=_folder_of),
+]
+Data = Annotated[
+    list[str],
+    typer.Option(help="Labelled photographs with a test split, phantom:N; repeatable."),
+    Reads(of=photographs, sent=False),
+]
+Whole = Annotated[
+    list[str] | None,
+    typer.Option(help="A source that taught nothing: all its photographs count; repeatable."),
+]
+AllowPlain = Annotated[
+    bool, typer.Option("--allow-plain", help="Send photographs to a server unencrypted.")
+]
+Write = Annotated[
+    bool,
+    typer.Option("--write", help="Put the tables into the captioner's card."),
+    Writes(of=_written, into="backend"),
+]
+
+
 def captions(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="What --backend takes, or a captioner's folder."),
-        Reads(of=_folder_of),
-    ],
-    data: Annotated[
-        list[str],
-        typer.Option(help="Labelled photographs with a test split, phantom:N; repeatable."),
-        Reads(of=photographs, sent=False),
-    ],
-    whole: Annotated[
-        list[str] | None,
-        typer.Option(help="A source that taught nothing: all its photographs count; repeatable."),
-    ] = None,
-    allow_plain: Annotated[
-        bool, typer.Option("--allow-plain", help="Send photographs to a server unencrypted.")
-    ] = False,
-    write: Annotated[
-        bool,
-        typer.Option("--write", help="Put the tables into the captioner's card."),
-        Writes(of=_written, into="model"),
-    ] = False,
+    backend: Backend,
+    data: Data,
+    whole: Whole = None,
+    allow_plain: AllowPlain = False,
+    write: Write = False,
     as_json: Json = False,
 ) -> None:
     """What captions are worth.
@@ -62,14 +69,14 @@ def captions(
     from engine.models.card import read_card
     from serve.evaluating import add_to_card
 
-    named = f"local:{model}" if Path(model).is_dir() else model
-    backend = resolve(named, allow_plain)
-    if write and backend.folder is None:
+    named = f"local:{backend}" if Path(backend).is_dir() else backend
+    captioner = resolve(named, allow_plain)
+    if write and captioner.folder is None:
         raise UserError("a served model keeps no card here", asked="write")
-    card = read_card(backend.folder) if backend.folder else {}
+    card = read_card(captioner.folder) if captioner.folder else {}
     _tell_taught(card, whole or [])
     examples = read_examples(data)
-    captioned = worth.caption_all(describe_with(backend), examples, whole or [], say)
+    captioned = worth.caption_all(describe_with(captioner), examples, whole or [], say)
     if not captioned:
         raise UserError(
             "no readable photograph of a test split, and none of --whole",
@@ -82,8 +89,8 @@ def captions(
         say(_tally_line(row))
     for row in rows:
         say(_reading_line(row))
-    if write and backend.folder:
-        add_to_card(backend.folder, statements=statements, caption_scores=rows)
+    if write and captioner.folder:
+        add_to_card(captioner.folder, statements=statements, caption_scores=rows)
     if as_json:
         print(json.dumps({"statements": statements, "rows": rows}))
 
