@@ -23,7 +23,7 @@ from engine.data import splits
 from engine.data.sources import read_examples
 from engine.data.squares import load_squares
 from engine.data.transforms import augment, draw_augmentation, to_uint8
-from engine.models import autoencoder
+from engine.models import principal_components
 from engine.models.card import write_card
 from train.census import enough, told
 from train.frozen import loaded
@@ -81,7 +81,7 @@ class AutoencoderRecipe:
             init = Path(self.settings.init) / "vae"
             return Reconstruction(loaded(AutoencoderDC.from_pretrained, init).float())
         torch.manual_seed(self.settings.seed)
-        return Reconstruction(autoencoder.build(self.settings.model["preset"]))
+        return Reconstruction(principal_components.build(self.settings.model["preset"]))
 
     def prepare(self) -> Self:
         """See `Recipe`: read the photographs and find their components."""
@@ -91,7 +91,7 @@ class AutoencoderRecipe:
         self._held_out, _ = load_squares(held_out, self._size)
         self.module = self.sketch()
         if not self.settings.init:
-            autoencoder.start_from_components(self.module.vae, torch.stack(self._images))
+            principal_components.start_from_components(self.module.vae, torch.stack(self._images))
         return self
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
@@ -170,7 +170,7 @@ def build(settings: Settings, data: list[str]) -> AutoencoderRecipe:
 
 
 def _check(settings: Settings) -> None:
-    presets, preset = autoencoder.PRESETS, settings.model["preset"]
+    presets, preset = principal_components.PRESETS, settings.model["preset"]
     require(preset in presets, "model.preset", preset, " or ".join(presets))
     size, crop = settings.data["size"], settings.data["crop"]
     require(crop >= 16 and crop % 16 == 0, "data.crop", crop, "a multiple of 16")

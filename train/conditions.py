@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.data.example import Example
+from engine.models.conditioner import source_alone
 from engine.prose.mirror import mirror
 from engine.schema import LABEL_NAMES, Annotation
 
@@ -23,12 +24,12 @@ def hide(annotation: Annotation, text: str, u: list[float]) -> tuple[Annotation,
     One in ten rows keeps only its source, which is guidance's other half; of the rest some lose the
     caption, some every label, and each label and the source are lost now and then on their own.
     """
-    values = annotation.model_dump()
     all_but_source = u[0] < 0.1
     no_text = all_but_source or u[1] < 0.25
     no_labels = all_but_source or (not no_text and u[2] < 0.25)
+    values = (source_alone(annotation) if no_labels else annotation).model_dump()
     for i, name in enumerate(LABEL_NAMES):
-        if no_labels or u[4 + i] < 0.1:
+        if u[4 + i] < 0.1:
             values[name] = None
     if u[3] < 0.1:
         values["source"] = None

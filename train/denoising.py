@@ -3,6 +3,7 @@ from a finished model."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from engine.diffusion.loss import rectified_flow_loss
 from engine.models import transformer
+from engine.models.conditioner import Conditioner, Prepared
 from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import GeometryEncoder
 from train.frozen import loaded
@@ -34,19 +36,18 @@ class Denoising(nn.Module):
         self.label_encoder = label_encoder
         self.geometry_encoder = geometry_encoder
 
+    @property
+    def conditioner(self) -> Conditioner:
+        """How a condition is read, by the present weights; captions come prepared."""
+        return Conditioner(self.label_encoder, self.geometry_encoder)
+
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Latents, noise (B, C, h, w), times (B,), states (B, T, width), mask (B, T), labels
-        (B, L + 1), geometry (B, 5 C, h, w), given (B,)."""
-        labels = self.label_encoder(batch["labels"])
-        attended = torch.ones(labels.shape[:2], dtype=torch.bool, device=labels.device)
-        context = torch.cat([batch["states"].to(labels.dtype), labels], 1)
-        mask = torch.cat([batch["mask"], attended], 1)
-        patches = self.geometry_encoder(batch["geometry"], batch["given"])
+        """Latents, noise (B, C, h, w), times (B,), and the fields of `Prepared`."""
+        prepared = Prepared(**{each.name: batch[each.name] for each in fields(Prepared)})
+        context = self.conditioner.attend(prepared)
 
         def velocity(latents: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-            return transformer.velocity(
-                self.transformer, latents, times, context, mask, patches, self.spread
-            )
+            return transformer.velocity(self.transformer, latents, times, context, self.spread)
 
         loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
         return {"loss": loss}

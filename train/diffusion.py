@@ -10,15 +10,14 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from diffusers import AutoencoderDC
 from PIL import Image
 from torch import nn
-from transformers import PreTrainedTokenizerFast
 
 from engine import seeds
 from engine.data import splits
@@ -27,12 +26,14 @@ from engine.data.latents import Encoded, LatentSettings, encode_examples, writab
 from engine.data.sources import read_examples
 from engine.data.squares import load_squares
 from engine.diffusion.loss import logit_normal_times
-from engine.diffusion.pipeline import RetinaForgePipeline
-from engine.diffusion.pipeline import Settings as SampleSettings
-from engine.models import autoencoder, conditioning, transformer
+from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
+from engine.models import principal_components, text_encoder, transformer
+from engine.models.autoencoder import autoencoder_of
 from engine.models.card import read_card, write_card
+from engine.models.classes import Denoiser, check_fit, load_component, read_config
 from engine.models.geometry import Outlines, geometry_map
 from engine.models.patches import encoder_of
+from engine.models.text_encoder import PretrainedText
 from engine.phantom.render import draw
 from engine.prose.template import caption
 from engine.schema import LABEL_NAMES, Annotation
@@ -45,8 +46,8 @@ from train.frozen import (
     folder_of,
     latent_spread,
     load_segmenter,
-    loaded,
     loaded_text,
+    loaded_vae,
 )
 from train.settings import Settings, require
 from train.text import random_annotation
@@ -90,6 +91,7 @@ class DiffusionRecipe:
         some = torch.stack([each.variant(0).latent for each in self._train[:512]])
         spread = latent_spread(self.settings.init, some)
         self.module = self._denoising([each.example for each in self._train], spread)
+        self._conditioner = replace(self.module.conditioner, text=self._text)
         return self
 
     def sketch(self) -> nn.Module:
@@ -108,23 +110,35 @@ class DiffusionRecipe:
         base = self.settings.init or self.settings.model["base"]
         if base:
             folder = folder_of(base)
-            self._vae = loaded(AutoencoderDC.from_pretrained, folder / "vae")
-            self._text, self._tokenizer = loaded_text(folder)
+            self._vae, self._text = loaded_vae(folder), loaded_text(folder)
+            self._check_fit(folder)
         else:
             torch.manual_seed(self.settings.seed)
-            self._vae = autoencoder.build(self.settings.model["preset"])
+            self._vae = principal_components.build(self.settings.model["preset"])
             some, refused = load_squares(teaching[:32], self.settings.data["size"])
             enough(some, self.counts, refused)
-            autoencoder.start_from_components(self._vae, torch.stack(some))
-            self._tokenizer = PreTrainedTokenizerFast.from_pretrained(EMBEDDED / "tiny/tokenizer")
+            principal_components.start_from_components(self._vae, torch.stack(some))
+            tokenizer = load_component(EMBEDDED / "tiny/tokenizer")
             torch.manual_seed(self.settings.seed)
-            self._text = conditioning.build_text_encoder(
-                self.settings.model["preset"], len(self._tokenizer)
-            )
+            text = text_encoder.build(self.settings.model["preset"], len(tokenizer))
+            self._text = PretrainedText(text, tokenizer)
         self._segmenter = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
         self._vae.float().eval().requires_grad_(False)
-        self._text.float().eval().requires_grad_(False)
+        self._text.model.float().eval().requires_grad_(False)
         self._encoder = encoder_of(self._vae)
+
+    def _check_fit(self, base: Path) -> None:
+        """Told now, and not when every photograph is encoded."""
+        if self.settings.init:
+            needed = read_config(base / "transformer/config.json", Denoiser).model_dump()
+        else:
+            needed = transformer.PRESETS[self.settings.model["preset"]]
+        whole = autoencoder_of(self._vae)
+        check_fit(base / "vae", "latent_channels", whole.channels, needed["in_channels"])
+        width = needed["cross_attention_dim"]
+        check_fit(base / "text_encoder", "hidden_size", self._text.width, width)
+        size, stride = self.settings.data["size"], whole.factor * needed["patch_size"]
+        require(size % stride == 0, "data.size", size, f"a multiple of {stride}")
 
     def _encode(self, examples: list[Example], variants: int) -> tuple[list[Encoded], list[str]]:
         options = self.settings.data
@@ -142,19 +156,17 @@ class DiffusionRecipe:
         """Latents, noise, times and conditions of these positions, padded to the longest
         caption."""
         rows = [self._row(p) for p in positions]
-        ids, mask = conditioning.tokenize(self._tokenizer, [r["caption"] for r in rows])
-        stated = torch.tensor([bool(r["caption"]) for r in rows])
-        with torch.no_grad():
-            states = self._text(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        prepared = self._conditioner.prepare(
+            [row["caption"] for row in rows],
+            [row["annotation"] for row in rows],
+            geometry=torch.stack([row["geometry"] for row in rows]),
+            given=torch.tensor([row["given"] for row in rows]),
+        )
         return {
-            "latents": torch.stack([r["latent"] for r in rows]),
-            "geometry": torch.stack([r["geometry"] for r in rows]),
-            "given": torch.tensor([r["given"] for r in rows]),
-            "noise": torch.stack([r["noise"] for r in rows]),
-            "times": torch.stack([r["time"] for r in rows]),
-            "states": states,
-            "mask": mask & stated[:, None],
-            "labels": self.module.label_encoder.values([r["annotation"] for r in rows]),
+            "latents": torch.stack([row["latent"] for row in rows]),
+            "noise": torch.stack([row["noise"] for row in rows]),
+            "times": torch.stack([row["time"] for row in rows]),
+            **vars(prepared),
         }
 
     def _row(self, position: int) -> dict[str, Any]:
@@ -206,8 +218,8 @@ class DiffusionRecipe:
         return RetinaForgePipeline(
             transformer=self.module.transformer,
             vae=self._vae,
-            text_encoder=self._text,
-            tokenizer=self._tokenizer,
+            text_encoder=self._text.model,
+            tokenizer=self._text.tokenizer,
             label_encoder=self.module.label_encoder,
             geometry_encoder=self.module.geometry_encoder,
             latent_spread=self.module.spread,
@@ -251,17 +263,15 @@ class DiffusionRecipe:
             latent, outlined = variant.latent, variant.geometry
             assert outlined is not None
             annotation, _ = as_seen(item.example, variant.mirrored)
+            prepared = self.module.conditioner.prepare(
+                [""], [annotation], geometry=outlined[None], given=torch.tensor([given])
+            )
             for time in (0.2, 0.5, 0.8):
-                width = self._text.config.hidden_size
                 batch = {
                     "latents": latent[None],
-                    "geometry": outlined[None],
-                    "given": torch.tensor([given]),
                     "noise": seeds.noise([i], tuple(latent.shape)),
                     "times": torch.tensor([time]),
-                    "states": torch.zeros(1, 1, width),
-                    "mask": torch.zeros(1, 1, dtype=torch.bool),
-                    "labels": self.module.label_encoder.values([annotation]),
+                    **vars(prepared),
                 }
                 losses.append(float(self.module(batch)["loss"]))
         return sum(losses) / len(losses)

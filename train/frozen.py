@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from diffusers import ModelMixin
 from safetensors import SafetensorError
-from transformers import BertModel, PreTrainedTokenizerFast
 
 from engine.models.card import CARD, files_of, verified_card
+from engine.models.classes import load_component
 from engine.models.segmenter import Segmenter
+from engine.models.text_encoder import PretrainedText
 from engine.schema import UserError
 
 T = TypeVar("T")
@@ -32,21 +34,27 @@ def folder_of(base: str) -> Path:
 
 
 def loaded(make: Callable[..., T], folder: Path, **how: Any) -> T:
-    """What `make` (a class's `from_pretrained`) reads from a folder; UserError where the folder
-    holds no such thing."""
+    """What `make` (a class's `from_pretrained`, or `load_component`) reads from a folder; UserError
+    where the folder holds no such thing."""
     try:
         return make(folder, **how)
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0]
-        owner = getattr(make, "__self__", make)
-        kind = getattr(owner, "__name__", str(owner))
+        kind = getattr(getattr(make, "__self__", None), "__name__", folder.name)
         raise UserError(f"holds no {kind} that can be read: {first}", file=folder) from error
 
 
-def loaded_text(folder: Path) -> tuple[BertModel, PreTrainedTokenizerFast]:
-    """Text encoder and tokenizer of a finished folder."""
-    encoder = loaded(BertModel.from_pretrained, folder / "text_encoder", add_pooling_layer=False)
-    return encoder, loaded(PreTrainedTokenizerFast.from_pretrained, folder / "tokenizer")
+def loaded_vae(folder: Path) -> ModelMixin:
+    """The autoencoder of a finished folder, of any class that is known."""
+    return loaded(load_component, folder / "vae")
+
+
+def loaded_text(folder: Path) -> PretrainedText:
+    """Text encoder and tokenizer of a finished folder, of any class that is known."""
+    tokenizer = loaded(load_component, folder / "tokenizer")
+    return PretrainedText(loaded(load_component, folder / "text_encoder"), tokenizer)
 
 
 def load_segmenter(name: str, seed: int) -> Segmenter:

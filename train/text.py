@@ -24,13 +24,13 @@ from torch.nn import functional as F
 from transformers import BertModel, PreTrainedTokenizerFast
 
 from engine import seeds
-from engine.models import conditioning
+from engine.models import text_encoder
 from engine.models.card import write_card
-from engine.models.conditioning import tokenize
+from engine.models.text_encoder import tokenize
 from engine.prose.parse import parse
 from engine.prose.template import caption
 from engine.schema import LABELS, MAX_CAPTION_TOKENS, Annotation
-from train.frozen import loaded_text
+from train.frozen import loaded
 from train.settings import Settings, require
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -84,13 +84,13 @@ class TextRecipe:
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
-        presets, preset = conditioning.TEXT_PRESETS, settings.model["preset"]
+        presets, preset = text_encoder.PRESETS, settings.model["preset"]
         require(preset in presets, "model.preset", preset, " or ".join(presets))
         vocabulary, corpus = settings.data["vocabulary"], settings.data["corpus"]
         require(vocabulary >= 300, "data.vocabulary", vocabulary, "at least 300")
         require(corpus >= 1, "data.corpus", corpus, "at least 1")
         self.refused: list[str] = []
-        self._parent = loaded_text(Path(settings.init)) if settings.init else None
+        self._parent = _read(Path(settings.init)) if settings.init else None
 
     def sketch(self) -> nn.Module:
         """See `Recipe`."""
@@ -110,7 +110,7 @@ class TextRecipe:
     def _encoder(self, words: int | None = None) -> BertModel:
         torch.manual_seed(self.settings.seed)
         words = words or self.settings.data["vocabulary"]
-        return conditioning.build_text_encoder(self.settings.model["preset"], words)
+        return text_encoder.build(self.settings.model["preset"], words)
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Captions of random annotations with a fifth of their words hidden."""
@@ -153,6 +153,12 @@ class TextRecipe:
         text = caption(random_annotation(rng), rng)
         stated = parse(text)
         return text, [stated.get(label.name, label.highest + 1) for label in LABELS]
+
+
+def _read(folder: Path) -> tuple[BertModel, PreTrainedTokenizerFast]:
+    """Text encoder and tokenizer of a finished run of this recipe."""
+    encoder = loaded(BertModel.from_pretrained, folder / "text_encoder", add_pooling_layer=False)
+    return encoder, loaded(PreTrainedTokenizerFast.from_pretrained, folder / "tokenizer")
 
 
 plan = TextRecipe

@@ -13,26 +13,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers import (
-    AutoencoderDC,
-    DiffusionPipeline,
-    ImagePipelineOutput,
-    LuminaNextDiT2DModel,
-)
+from diffusers import DiffusionPipeline, ImagePipelineOutput, LuminaNextDiT2DModel, ModelMixin
 from PIL import Image
-from transformers import BertModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import seeds
 from engine.data.transforms import to_uint8
 from engine.diffusion.asking import Asked, Generators, Labels, asked, grounds
 from engine.diffusion.guidance import guided
 from engine.diffusion.solvers import After, Start, solve
-from engine.models import conditioning, transformer
+from engine.models import transformer
 from engine.models.attention import use_kernels
-from engine.models.conditioning import Context, LabelEncoder
-from engine.models.folder import INDEX, examine
-from engine.models.geometry import PICTURES, GeometryEncoder, geometry_latents, to_layers
-from engine.models.patches import Encoder, encoder_of
+from engine.models.autoencoder import Autoencoder, autoencoder_of
+from engine.models.classes import INDEX
+from engine.models.conditioner import Conditioner, source_alone
+from engine.models.conditioning import LabelEncoder
+from engine.models.folder import examine
+from engine.models.geometry import GeometryEncoder, geometry_latents, to_layers
+from engine.models.patches import QuickEncoder, encoder_of
+from engine.models.text_encoder import PretrainedText, TextEncoder
 from engine.phantom.render import draw as draw_phantom
 from engine.schema import Annotation
 
@@ -42,7 +41,7 @@ OUTPUTS = ("pil", "np", "pt", "latent")
 
 
 @dataclass(frozen=True)
-class Settings:
+class SampleSettings:
     """How a sample is drawn; with the weights, all that decides its pixels but the row itself."""
 
     size: int = 256
@@ -69,9 +68,9 @@ class RetinaForgePipeline(DiffusionPipeline):
     def __init__(
         self,
         transformer: LuminaNextDiT2DModel,
-        vae: AutoencoderDC,
-        text_encoder: BertModel,
-        tokenizer: PreTrainedTokenizerFast,
+        vae: ModelMixin,
+        text_encoder: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
         label_encoder: LabelEncoder,
         geometry_encoder: GeometryEncoder | None,
         latent_spread: Sequence[float] | None = None,
@@ -90,11 +89,24 @@ class RetinaForgePipeline(DiffusionPipeline):
     @property
     def stride(self) -> int:
         """Pixels to which width and height must be a multiple."""
-        return self.vae.spatial_compression_ratio * self.transformer.config.patch_size
+        return self._autoencoder.factor * self._patch
+
+    @property
+    def conditioner(self) -> Conditioner:
+        """How a condition is read; captions with this pipeline's own text encoder."""
+        return Conditioner(self.label_encoder, self.geometry_encoder, self._text)
 
     def is_truncated(self, prompt: str, tokens: int) -> bool:
         """Whether a prompt has more than `tokens` tokens, so that its end is not read."""
-        return len(self.tokenizer(prompt, truncation=False)["input_ids"]) > tokens
+        return self._text.truncated(prompt, tokens)
+
+    @property
+    def _text(self) -> TextEncoder:
+        return PretrainedText(self.text_encoder, self.tokenizer)
+
+    @property
+    def _autoencoder(self) -> Autoencoder:
+        return autoencoder_of(self.vae)
 
     def save_pretrained(self, save_directory: str | os.PathLike, **given: Any) -> None:
         """See diffusers; beside the rest lies the file by which diffusers finds this class."""
@@ -133,7 +145,7 @@ class RetinaForgePipeline(DiffusionPipeline):
             raise ValueError("a callback is handed `latents` and nothing else")
         usual, rows = self._usual(), asked(prompt, labels, num_images_per_prompt, generator)
         on = self.geometry_encoder is not None if phantom is None else phantom
-        settings = Settings(
+        settings = SampleSettings(
             size=self._side(height, width, usual.size),
             steps=usual.steps if num_inference_steps is None else num_inference_steps,
             solver=usual.solver,
@@ -156,13 +168,14 @@ class RetinaForgePipeline(DiffusionPipeline):
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
-    def _usual(self) -> Settings:
+    def _usual(self) -> SampleSettings:
         """How the card of the folder that this was read from wants the model to be called."""
         folder = Path(str(self.config.get("_name_or_path") or ""))
         if not (folder / INDEX).is_file():
-            return Settings(size=self.transformer.config.sample_size * self.stride // self._patch)
+            side = self.transformer.config.sample_size * self._autoencoder.factor
+            return SampleSettings(size=side)
         found = examine(folder)
-        return Settings(size=found.size, **found.sampling.model_dump())
+        return SampleSettings(size=found.size, **found.sampling.model_dump())
 
     @property
     def _patch(self) -> int:
@@ -176,7 +189,7 @@ class RetinaForgePipeline(DiffusionPipeline):
             )
         return side
 
-    def _phantoms(self, rows: Asked, settings: Settings) -> dict[str, np.ndarray]:
+    def _phantoms(self, rows: Asked, settings: SampleSettings) -> dict[str, np.ndarray]:
         light = settings.t0 > 0
         phantoms = [
             draw_phantom(annotation, seed, settings.size, light)
@@ -197,7 +210,7 @@ class RetinaForgePipeline(DiffusionPipeline):
         prompts: Sequence[str],
         annotations: Sequence[Annotation],
         seeds_: Sequence[int],
-        settings: Settings,
+        settings: SampleSettings,
         geometry: np.ndarray | None = None,
         start: np.ndarray | None = None,
     ) -> np.ndarray:
@@ -212,37 +225,32 @@ class RetinaForgePipeline(DiffusionPipeline):
         )
 
     def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return self._autoencoder.decode(latents)
 
     def _drawn(
         self,
         prompts: Sequence[str],
         annotations: Sequence[Annotation],
         seeds_: Sequence[int],
-        settings: Settings,
+        settings: SampleSettings,
         geometry: np.ndarray | None = None,
         start: np.ndarray | None = None,
         against: str = "",
         after: After | None = None,
     ) -> torch.Tensor:
         """Latents (B, C, h, w); guidance is away from the words `against`."""
-        context = self._context(prompts, annotations, settings.context_tokens)
-        free = self._context(
-            [against] * len(prompts), _only_source(annotations), settings.context_tokens
-        )
-        pair = Context(
-            torch.cat([context.tokens, free.tokens]), torch.cat([context.mask, free.mask])
-        )
         noise = self._noise(seeds_, settings.size)
-        patches = self._patches(noise, geometry)
+        length, outlined = settings.context_tokens, self._outlined(noise, geometry)
+        read = self.conditioner.read
+        context = read(prompts, annotations, length, outlined)
+        less = [source_alone(annotation) for annotation in annotations]
+        pair = context.beside(read([against] * len(prompts), less, length, outlined))
 
         def conditioned(latents: torch.Tensor, time: float, both: bool) -> torch.Tensor:
-            use = pair if both else context
             x = latents.repeat(2, 1, 1, 1) if both else latents
-            where = patches.repeat(2, 1, 1) if both and patches is not None else patches
             times = torch.full((len(x),), time, device=x.device, dtype=x.dtype)
             return transformer.velocity(
-                self.transformer, x, times, use.tokens, use.mask, where, self.config.latent_spread
+                self.transformer, x, times, pair if both else context, self.config.latent_spread
             )
 
         return solve(
@@ -255,54 +263,26 @@ class RetinaForgePipeline(DiffusionPipeline):
             after,
         )
 
-    def _patches(self, noise: torch.Tensor, geometry: np.ndarray | None) -> torch.Tensor | None:
-        """What the geometry adds to each patch (B, T, width); its null where there is none."""
-        if self.geometry_encoder is None:
-            if geometry is not None:
-                raise ValueError("this model takes no geometry")
-            return None
-        rows, channels, height, width = noise.shape
-        given = torch.full((rows,), geometry is not None, device=noise.device)
+    def _outlined(self, noise: torch.Tensor, geometry: np.ndarray | None) -> torch.Tensor | None:
+        """Geometry latents (B, G, h, w) of maps, on the device and in the precision of the
+        noise."""
         if geometry is None:
-            latents = noise.new_zeros(rows, PICTURES * channels, height, width)
-        else:
-            maps = torch.stack([to_layers(map_) for map_ in geometry]).to(noise)
-            latents = geometry_latents(self._encode, maps)
-        return self.geometry_encoder(latents, given)
+            return None
+        maps = torch.stack([to_layers(map_) for map_ in geometry]).to(noise)
+        return geometry_latents(self._encode, maps)
 
     @cached_property
-    def _encode(self) -> Encoder:
+    def _encode(self) -> QuickEncoder:
         return encoder_of(self.vae)
 
     def _begin(self, photographs: np.ndarray, time: float) -> Start:
         images = torch.stack([to_layers(image) for image in photographs]) * 2 - 1
         return Start(self._encode(images.to(self.vae.dtype)), time)
 
-    def _context(
-        self, prompts: Sequence[str], annotations: Sequence[Annotation], tokens: int
-    ) -> Context:
-        ids, mask = conditioning.tokenize(self.tokenizer, prompts, tokens)
-        stated = torch.tensor([bool(p.strip()) for p in prompts])
-        values = self.label_encoder.values(annotations)
-        to = self.device
-        return conditioning.encode_context(
-            self.text_encoder,
-            self.label_encoder,
-            ids.to(to),
-            (mask & stated[:, None]).to(to),
-            values.to(to),
-        )
-
     def _noise(self, row_seeds: Sequence[int], size: int) -> torch.Tensor:
-        side = size // self.vae.spatial_compression_ratio
+        side = size // self._autoencoder.factor
         shape = (self.transformer.config.in_channels, side, side)
         return seeds.noise(list(row_seeds), shape).to(self.device, self.transformer.dtype)
-
-
-def _only_source(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """Guidance is away from an eye of the same camera, so that it sharpens findings and not
-    colour."""
-    return [Annotation(source=a.source) for a in annotations]
 
 
 def _telling(pipeline: RetinaForgePipeline, bar: Any, callback: Callable[..., Any] | None) -> After:

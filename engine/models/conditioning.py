@@ -1,40 +1,22 @@
-"""What a sample is asked to show, as tokens: `[caption tokens | label tokens]`.
+"""Labels and source as tokens. Each has a learned null, so partly labelled images train them and
+any subset conditions a sample.
 
-Captions pass a small frozen text encoder; labels and source pass `LabelEncoder`, which has a
-learned null for each, so partly labelled images train it and any subset of labels conditions a
-sample.
+Model folders name this class by this module: neither can be called otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from engine.schema import LABELS, MAX_CAPTION_TOKENS, SOURCES, Annotation
+from engine.schema import LABELS, SOURCES, Annotation
 
 UNKNOWN = -1
 """The value of an unknown label or source in a batch of label values."""
-
-TEXT_PRESETS: dict[str, dict] = {
-    "tiny": {
-        "hidden_size": 256,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "intermediate_size": 768,
-    },
-    "debug": {
-        "hidden_size": 64,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 128,
-    },
-}
 
 
 class LabelEncoder(ModelMixin, ConfigMixin):
@@ -88,65 +70,3 @@ class LabelEncoder(ModelMixin, ConfigMixin):
             labels = [UNKNOWN if v is None else v for v in annotation.labels().values()]
             rows.append([*labels, known.get(annotation.source or "", UNKNOWN)])
         return torch.tensor(rows, dtype=torch.int64)
-
-
-@dataclass(frozen=True)
-class Context:
-    """Condition tokens (B, T, width) and the mask (B, T) that is true where a token is attended."""
-
-    tokens: torch.Tensor
-    mask: torch.Tensor
-
-
-def build_text_encoder(preset: str, vocabulary: int) -> BertModel:
-    """An untrained text encoder: token ids (B, T) to states (B, T, width)."""
-    config = BertConfig(
-        vocab_size=vocabulary,
-        max_position_embeddings=MAX_CAPTION_TOKENS,
-        type_vocab_size=1,
-        # A recipe's sample is its position's alone: nothing in a module may draw for itself.
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        **TEXT_PRESETS[preset],
-    )
-    return BertModel(config, add_pooling_layer=False)
-
-
-def tokenize(
-    tokenizer: PreTrainedTokenizerFast, captions: Sequence[str], length: int | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Captions as ids and mask (B, T): T is `length`, or the longest caption's where it is None.
-
-    What is over `length` (or `MAX_CAPTION_TOKENS`) tokens is cut.
-    """
-    batch = tokenizer(
-        list(captions),
-        truncation=True,
-        max_length=length or MAX_CAPTION_TOKENS,
-        padding="max_length" if length else True,
-        return_tensors="pt",
-    )
-    return batch["input_ids"], batch["attention_mask"].bool()
-
-
-def encode_context(
-    text_encoder: BertModel,
-    label_encoder: LabelEncoder,
-    ids: torch.Tensor,
-    id_mask: torch.Tensor,
-    label_values: torch.Tensor,
-) -> Context:
-    """The tokens `[caption | labels]`: ids and id_mask (B, T), label_values (B, L + 1).
-
-    A caption whose mask is all false is left out; label tokens, null or not, are always attended.
-    """
-    with torch.no_grad():
-        # An all-masked row would attend to nothing: it is read whole and masked in the context.
-        readable = id_mask | ~id_mask.any(1, keepdim=True)
-        states = text_encoder(input_ids=ids, attention_mask=readable.long()).last_hidden_state
-    labels = label_encoder(label_values)
-    attended = torch.ones(labels.shape[:2], dtype=torch.bool, device=labels.device)
-    return Context(
-        torch.cat([states.to(labels.dtype), labels], 1),
-        torch.cat([id_mask, attended], 1),
-    )

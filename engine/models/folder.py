@@ -7,66 +7,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from engine.files import read_regular
 from engine.models.card import CARD, MOST_TEXT, files_of, hash_folder
+from engine.models.classes import INDEX, ConfigFile, Denoiser, read_components, read_config
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 
 PIPELINE_CLASS = "RetinaForgePipeline"
 COMPONENTS = ("transformer", "vae", "text_encoder", "label_encoder")
 GAN_CLASS = "GeometryGan"
-INDEX = "model_index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
-class _Shape(BaseModel):
-    """What is read of a JSON file; its other fields belong to the libraries."""
-
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-
-_Read = TypeVar("_Read", bound=_Shape)
-
-
-class _Index(_Shape):
+class _Index(ConfigFile):
     class_name: str = Field(alias="_class_name")
-    geometry_encoder: list[str | None] = []
     latent_spread: list[Annotated[float, Field(gt=0)]] | None = None
 
-    @property
-    def has_geometry(self) -> bool:
-        """Of a component that it was saved without, a pipeline keeps the name and two nulls."""
-        return any(self.geometry_encoder)
 
-
-class _Config(_Shape):
+class _Config(ConfigFile):
     model_config = ConfigDict(extra="allow")
 
 
-class _Gan(_Shape):
+class _Gan(ConfigFile):
     class_name: str = Field(alias="_class_name")
     size: int = Field(ge=1)
     sources: tuple[str, ...]
 
 
-class _Transformer(_Shape):
-    sample_size: int = Field(ge=1)
-    patch_size: int = Field(ge=1)
-    in_channels: int = Field(ge=1)
-
-
-class _Vae(_Shape):
-    encoder_block_out_channels: list[int] = Field(min_length=1, max_length=16)
-
-
-class _LabelEncoder(_Shape):
-    sources: tuple[str, ...]
-
-
-class Sampling(_Shape):
+class Sampling(ConfigFile):
     """How the card wants the model to be called unless the user says otherwise."""
 
     solver: str = "dpmpp"
@@ -78,19 +49,19 @@ class Sampling(_Shape):
     t0: float = Field(default=0.0, ge=0, lt=1)
 
 
-class _Evidence(_Shape):
+class _Evidence(ConfigFile):
     label: str
     real: int = Field(ge=0)
     read_on: str | None = None
 
 
-class _Card(_Shape):
+class _Card(ConfigFile):
     weights_sha256: str | None = None
     size: int | None = Field(default=None, ge=1)
     sampling: Sampling = Sampling()
     label_evidence: tuple[_Evidence, ...] = ()
-    real_examples_per_label: dict[str, int] = {}
-    real_positives_per_label: dict[str, int] = {}
+    real_examples_per_label: dict[str, int] = Field(default_factory=dict)
+    real_positives_per_label: dict[str, int] = Field(default_factory=dict)
 
     @property
     def phantom_only(self) -> tuple[str, ...]:
@@ -129,30 +100,27 @@ def examine(folder: Path) -> ModelFolder:
     not name.
     """
     _refuse_strangers(folder)
-    unet = _read(folder / "transformer/config.json", _Transformer)
-    vae = _read(folder / "vae/config.json", _Vae)
-    labels = _read(folder / "label_encoder/config.json", _LabelEncoder)
-    index = _read(folder / INDEX, _Index)
-    if index.latent_spread is not None and len(index.latent_spread) != unet.in_channels:
+    found = read_components(folder)
+    denoiser, index = found.denoiser, read_config(folder / INDEX, _Index)
+    if index.latent_spread is not None and len(index.latent_spread) != denoiser.in_channels:
         raise UserError(
             f"{len(index.latent_spread)} numbers",
             file=folder / INDEX,
             field="latent_spread",
-            expected=f"{unet.in_channels}, one for each latent channel",
+            expected=f"{denoiser.in_channels}, one for each latent channel",
         )
-    takes_geometry = index.has_geometry
-    for component in (*COMPONENTS, *(["geometry_encoder"] if takes_geometry else [])):
+    for component in (*COMPONENTS, *(["geometry_encoder"] if found.takes_geometry else [])):
         _check_weights(folder / component)
     card, digest = _promised(folder)
-    stride = 2 ** (len(vae.encoder_block_out_channels) - 1)
+    stride = found.latents.factor
     return ModelFolder(
         weights_sha256=digest,
-        size=card.size or unet.sample_size * stride,
-        patch_px=stride * unet.patch_size,
-        sources=labels.sources,
+        size=card.size or denoiser.sample_size * stride,
+        patch_px=stride * denoiser.patch_size,
+        sources=found.labels.sources,
         sampling=card.sampling,
-        flops_per_step=_flops(folder, unet),
-        takes_geometry=takes_geometry,
+        flops_per_step=_flops(folder, denoiser),
+        takes_geometry=found.takes_geometry,
         phantom_only=card.phantom_only,
     )
 
@@ -170,7 +138,7 @@ def is_gan(folder: Path) -> bool:
 def examine_gan(folder: Path) -> ModelFolder:
     """Read the folder of a `GeometryGan`, as `examine` does that of a pipeline."""
     files_of(folder)
-    config = _read(folder / "config.json", _Gan)
+    config = read_config(folder / "config.json", _Gan)
     if config.class_name != GAN_CLASS:
         raise UserError(
             f"a folder of another architecture: {config.class_name}",
@@ -194,7 +162,7 @@ def examine_gan(folder: Path) -> ModelFolder:
 
 def _promised(folder: Path) -> tuple[_Card, str]:
     """The card, and the hash of the weights that it promises. Raises UserError for others."""
-    card = _read(folder / CARD, _Card) if (folder / CARD).exists() else _Card()
+    card = read_config(folder / CARD, _Card) if (folder / CARD).exists() else _Card()
     digest = hash_folder(folder)
     if card.weights_sha256 not in (None, digest):
         raise UserError(
@@ -217,7 +185,7 @@ def _refuse_strangers(folder: Path) -> None:
         raise UserError(
             "not a model folder: it has no model_index.json", file=folder, expected=PIPELINE_CLASS
         )
-    found = _read(index, _Index).class_name
+    found = read_config(index, _Index).class_name
     if found != PIPELINE_CLASS:
         raise UserError(
             f"a folder of another architecture: {found}", file=index, expected=PIPELINE_CLASS
@@ -261,7 +229,7 @@ def _check_sizes(path: Path, tensors: int, weights: int) -> None:
     """Raise UserError for a configuration that asks for more layers than there are tensors, or for
     a side longer than all weights: what it describes would be built before anybody compares.
     """
-    for field, value in (_read(path, _Config).model_extra or {}).items():
+    for field, value in (read_config(path, _Config).model_extra or {}).items():
         numbers = [each for each in _flat(value) if isinstance(each, int)]
         most = tensors if "layers" in field else weights
         if len(numbers) > tensors or any(abs(each) > most for each in numbers):
@@ -281,23 +249,9 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _read(path: Path, shape: type[_Read]) -> _Read:
-    try:
-        return shape.model_validate_json(read_regular(path, MOST_TEXT))
-    except FileNotFoundError as error:
-        raise UserError("this file is missing from the model folder", file=path) from error
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", file=path) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        broken = "not JSON: " if first["type"] == "json_invalid" else ""
-        field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{broken}{first['msg']}", file=path, field=field or None) from error
-
-
-def _flops(folder: Path, unet: _Transformer) -> float:
+def _flops(folder: Path, denoiser: Denoiser) -> float:
     """Two operations per weight and token, for a guided pair, at the native size."""
-    tokens = (unet.sample_size / unet.patch_size) ** 2
+    tokens = (denoiser.sample_size / denoiser.patch_size) ** 2
     return 2 * 2 * _weights(folder / "transformer") * tokens
 
 

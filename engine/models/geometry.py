@@ -16,9 +16,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
-from engine.data.latents import hash_weights
+from engine.data.latents import Encoder, hash_weights
 from engine.data.transforms import Augmentation, move
-from engine.models.patches import Encoder
 from engine.models.segmenter import Segmenter
 
 GEOMETRY: tuple[str, ...] = (

@@ -6,22 +6,21 @@ single stride-16 convolution, some two hundred times cheaper. Any other encoder 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderDC
+from diffusers import ModelMixin
 from torch import nn
 
-from engine.data.latents import hash_weights
+from engine.models.autoencoder import Autoencoder, DeepCompression, autoencoder_of
 
 _AT_ONCE = 256
 _TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Encoder:
+class QuickEncoder:
     """Images (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w); `key` tells it from encoders
     that give others."""
 
@@ -35,26 +34,30 @@ class Encoder:
 
 
 @torch.no_grad()
-def encoder_of(vae: AutoencoderDC) -> Encoder:
+def encoder_of(vae: ModelMixin) -> QuickEncoder:
     """How to encode with this autoencoder: one convolution if that gives the same latents."""
-    factor = vae.config.scaling_factor
-    convolution = _as_convolution(vae)
+    whole = autoencoder_of(vae)
+    # What normalises is affine in nothing.
+    convolution = _as_convolution(whole, vae) if isinstance(whole, DeepCompression) else None
+    return QuickEncoder(whole.key, vae.device, convolution or whole.encode)
+
+
+def _as_convolution(whole: Autoencoder, vae: ModelMixin) -> nn.Conv2d | None:
+    """The convolution, or None where it gives other latents of a random image."""
     probe = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(0))
     probe = probe.to(vae.device, vae.dtype)
-    asked, found = vae.encode(probe).latent, convolution(probe)
+    convolution = _of_patches(whole, probe)
+    asked, found = whole.encode(probe), convolution(probe)
     is_one = (asked - found).abs().max() <= _TOLERANCE * asked.abs().max()
-    run = convolution if is_one else lambda images: vae.encode(images).latent
-    shape = {k: v for k, v in vae.config.items() if k.startswith(("encoder", "latent", "scaling"))}
-    key = f"{json.dumps(shape)} {hash_weights(vae.encoder)}"
-    return Encoder(key, vae.device, lambda images: run(images) * factor)
+    return convolution if is_one else None
 
 
-def _as_convolution(vae: AutoencoderDC) -> nn.Conv2d:
+def _of_patches(whole: Autoencoder, like: torch.Tensor) -> nn.Conv2d:
     """What the encoder does to a patch that is alone: a constant, and an answer to each pixel."""
-    side = vae.spatial_compression_ratio
-    constant = vae.encode(torch.zeros(1, 3, side, side).to(vae.device, vae.dtype)).latent
-    pixels = torch.eye(3 * side * side).view(-1, 3, side, side).to(vae.device, vae.dtype)
-    answers = [vae.encode(some).latent - constant for some in pixels.split(_AT_ONCE)]
+    side = whole.factor
+    constant = whole.encode(torch.zeros(1, 3, side, side).to(like))
+    pixels = torch.eye(3 * side * side).view(-1, 3, side, side).to(like)
+    answers = [whole.encode(some) - constant for some in pixels.split(_AT_ONCE)]
     weight = torch.cat(answers).flatten(1).T.reshape(-1, 3, side, side)
     convolution = nn.Conv2d(3, len(weight), side, stride=side).to(weight)
     convolution.weight.copy_(weight)

@@ -16,6 +16,7 @@ from diffusers.models.embeddings import get_2d_rotary_pos_embed_lumina
 from torch import nn
 
 from engine.models.attention import use_kernels
+from engine.models.conditioner import Context
 
 PRESETS: dict[str, dict] = {
     # 64 tokens of 2 x 2 x 64 latents at 256 px.
@@ -70,24 +71,20 @@ def velocity(
     model: LuminaNextDiT2DModel,
     latents: torch.Tensor,
     times: torch.Tensor,
-    context: torch.Tensor,
-    mask: torch.Tensor,
-    patches: torch.Tensor | None = None,
+    context: Context,
     spread: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """The predicted velocity (B, C, h, w) of noisy latents (B, C, h, w) at times (B,) in [0, 1].
 
-    context: (B, T, width) caption and label tokens; mask: (B, T), true where a token is attended.
-    patches: (B, h w / patch^2, width), added to what the latents' patches are embedded as.
     spread: root mean square of each of the C channels over images; None where the network predicts
     the velocity itself, as published Lumina-Next weights do.
     """
-    with _added(model.patch_embedder, patches):
+    with _added(model.patch_embedder, context.patches):
         found = model(
             hidden_states=latents,
             timestep=times * TIME_SCALE,
-            encoder_hidden_states=context,
-            encoder_mask=mask,
+            encoder_hidden_states=context.tokens,
+            encoder_mask=context.mask,
             image_rotary_emb=_rotary(model, latents.shape[2], latents.shape[3]),
             cross_attention_kwargs={},
             return_dict=False,

@@ -23,7 +23,7 @@ _COVERED = 0.4
 """A pixel belongs to a vessel from this coverage on, so that twigs of a pixel's width are kept."""
 
 
-class Ground:
+class Grid:
     """Pixel coordinates of a canvas: `x`, `y` in eye coordinates, `nasal`, `down` in disc diameters
     from the disc's centre, all (S, S) float32."""
 
@@ -43,36 +43,36 @@ def mark(eye: Eye, size: int) -> tuple[Canvas, dict[str, Tubes]]:
     """A dark canvas with the masks of artery, vein, vessel, disc, cup and fovea, and the vessels of
     each kind, ready to be painted."""
     canvas = Canvas(np.zeros((size, size, 3), np.float32), size / 2)
-    ground, disc = Ground(eye, size), eye.disc
+    grid, disc = Grid(eye, size), eye.disc
     tubes = {k: Tubes([v for v in eye.vessels if v.kind == k]) for k in ("artery", "vein")}
     inside = {k: tube.cover(size) >= _COVERED for k, tube in tubes.items()}
     inside["vessel"] = inside["artery"] | inside["vein"]
-    inside["disc"] = _within(ground, disc.centre, disc.radii, disc.angle)
-    inside["cup"] = _within(ground, disc.cup_centre, disc.cup_radii, disc.angle)
-    inside["fovea"] = ground.foveal < AVASCULAR
+    inside["disc"] = _within(grid, disc.centre, disc.radii, disc.angle)
+    inside["cup"] = _within(grid, disc.cup_centre, disc.cup_radii, disc.angle)
+    inside["fovea"] = grid.foveal < AVASCULAR
     canvas.masks.update({k: m.astype(np.uint8) * 255 for k, m in inside.items()})
     return canvas, tubes
 
 
 def _within(
-    ground: Ground, centre: np.ndarray, radii: tuple[float, float], angle: float
+    grid: Grid, centre: np.ndarray, radii: tuple[float, float], angle: float
 ) -> np.ndarray:
-    return ellipse_distance(ground.x, ground.y, centre, radii, angle) <= 1
+    return ellipse_distance(grid.x, grid.y, centre, radii, angle) <= 1
 
 
 def paint_retina(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> None:
     """Everything below the vessels: choroid, pigment, nerve fibres, macula, disc."""
-    ground = Ground(eye, canvas.size)
-    light = _choroid(eye, ground, rng)
-    light *= _fibres(eye, ground, rng)
-    light *= _macula(eye, ground, rng)
+    grid = Grid(eye, canvas.size)
+    light = _choroid(eye, grid, rng)
+    light *= _fibres(eye, grid, rng)
+    light *= _macula(eye, grid, rng)
     paint_disc(light, eye, rng)
     canvas.light[:] = light
 
 
-def _choroid(eye: Eye, ground: Ground, rng: np.random.Generator) -> np.ndarray:
+def _choroid(eye: Eye, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     """Background (S, S, 3): pigment, mottling, choroidal vessels where it is thin."""
-    traits, size = eye.traits, ground.x.shape[0]
+    traits, size = eye.traits, grid.x.shape[0]
     pigment = traits.pigment - 0.5
     base = np.array(BACKGROUND, np.float32) * np.exp(
         np.array([-0.25, -0.45, -0.6], np.float32) * np.float32(pigment)
@@ -85,7 +85,7 @@ def _choroid(eye: Eye, ground: Ground, rng: np.random.Generator) -> np.ndarray:
     grain = 0.018 * noise(rng, 32, size) + 0.022 * noise(rng, 64, size)
     grain += 0.024 * noise(rng, 150, size)
     grain *= np.float32(fine * math.exp(look.grain))
-    pole = np.exp(-(ground.foveal**2) / 6) * 0.5
+    pole = np.exp(-(grid.foveal**2) / 6) * 0.5
     thin = np.float32(traits.tessellation) * (1 - pole)
     # Choroidal vessels are the ridges of smooth noise, pale between dark pigment.
     ridge = np.exp(-((noise(rng, 16, size) / 0.35) ** 2)) + 0.6 * np.exp(
@@ -101,15 +101,15 @@ def _choroid(eye: Eye, ground: Ground, rng: np.random.Generator) -> np.ndarray:
             mottled * tone + choroid * striped * stripes + turned
         )
     if traits.staphyloma > 0:
-        light *= _staphyloma(eye, ground)
+        light *= _staphyloma(eye, grid)
     return light
 
 
-def _staphyloma(eye: Eye, ground: Ground) -> np.ndarray:
+def _staphyloma(eye: Eye, grid: Grid) -> np.ndarray:
     """A pale outpouching of the posterior pole with a darker edge (S, S, 3)."""
     middle = 0.5 * (eye.disc.centre + eye.fovea)
     ruler = eye.disc_diameter / eye.traits.disc_scale
-    distance = ellipse_distance(ground.x, ground.y, middle, (2.7 * ruler, 2.2 * ruler), 0.0)
+    distance = ellipse_distance(grid.x, grid.y, middle, (2.7 * ruler, 2.2 * ruler), 0.0)
     floor = np.clip((1.1 - distance) / 0.4, 0, 1)
     edge = np.exp(-(((distance - 1.08) / 0.09) ** 2))
     pale = np.array([0.22, 0.5, 0.9], np.float32)
@@ -118,14 +118,14 @@ def _staphyloma(eye: Eye, ground: Ground) -> np.ndarray:
     return np.exp(strength * tone).astype(np.float32)
 
 
-def _fibres(eye: Eye, ground: Ground, rng: np.random.Generator) -> np.ndarray:
+def _fibres(eye: Eye, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     """The nerve-fibre layer as a factor (S, S, 3): a glow about the disc, and a sheen with
     striations that follow the arcades.
 
     Fibres leave the disc as parabolas about the fovea (after the course in Jansonius et al., Vision
     Res 49:2157, 2009): adding 0.45 y^2 to x makes straight rays of them.
     """
-    x, y = ground.nasal, ground.down
+    x, y = grid.nasal, grid.down
     straight = x + np.where(x < 0.3, np.float32(0.45), np.float32(0.1)) * y * y
     distance = np.hypot(x, y)
     angle = np.arctan2(y, straight)
@@ -139,16 +139,16 @@ def _fibres(eye: Eye, ground: Ground, rng: np.random.Generator) -> np.ndarray:
     glow = 0.05 * np.exp(-((distance / 0.95) ** 2))
     sheen = arcade * near * patch * (0.2 + 0.12 * striae)
     # Whitish reflexes of the inner limiting membrane beside the arcades.
-    far = np.exp(-(((distance - 1.6) / 1.1) ** 2)) * np.clip(ground.foveal - 0.6, 0, 1)
+    far = np.exp(-(((distance - 1.6) / 1.1) ** 2)) * np.clip(grid.foveal - 0.6, 0, 1)
     flakes = np.clip(0.8 * noise(rng, 11, size) + 0.7 * striae - 0.9, 0, 1.2)
     sheen += 0.35 * far * flakes
     white = np.array([0.6, 1.0, 1.3], np.float32)
     return 1 + glow[..., None] + (np.float32(eye.traits.sheen) * sheen)[..., None] * white
 
 
-def _macula(eye: Eye, ground: Ground, rng: np.random.Generator) -> np.ndarray:
+def _macula(eye: Eye, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     """Macular pigment as a factor (S, S, 3), and the foveal reflex."""
-    distance, traits = ground.foveal, eye.traits
+    distance, traits = grid.foveal, eye.traits
     depth = 1.5 * math.exp(traits.appearance.macula)
     wide = np.exp(-((distance / rng.uniform(0.75, 1.0)) ** 2))
     narrow = np.exp(-((distance / rng.uniform(0.26, 0.36)) ** 2))
@@ -191,8 +191,8 @@ def paint_vessels(canvas: Canvas, eye: Eye, tubes: dict[str, Tubes]) -> None:
 
 def _bury(canvas: Canvas, eye: Eye, swelling: float) -> None:
     """A swollen disc's fibres veil the vessels on its margin."""
-    ground = Ground(eye, canvas.size)
-    distance = ellipse_distance(ground.x, ground.y, eye.disc.centre, eye.disc.radii, eye.disc.angle)
+    grid = Grid(eye, canvas.size)
+    distance = ellipse_distance(grid.x, grid.y, eye.disc.centre, eye.disc.radii, eye.disc.angle)
     veil = 0.5 * np.float32(swelling) * np.exp(-(((distance - 1.0) / 0.3) ** 2))
     fibres = np.array([0.9, 0.48, 0.2], np.float32)
     canvas.light += veil[..., None] * (fibres - canvas.light)

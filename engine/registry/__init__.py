@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine import device
-from engine.models.folder import INDEX, is_gan
+from engine.models.classes import INDEX
+from engine.models.folder import is_gan
 from engine.registry import diffusion, gan, null, phantom
 from engine.registry.diffusion import SOLVERS, PipelineSampler
 from engine.registry.gan import GanSampler

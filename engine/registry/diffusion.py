@@ -112,11 +112,11 @@ class PipelineSampler:
             return [Drawn(image) for image in pixels[: len(specs)]]
         return [drawn_on(*each) for each in zip(phantoms, specs, pixels)]
 
-    def _sampling(self, size: int) -> pipeline.Settings:
+    def _sampling(self, size: int) -> pipeline.SampleSettings:
         from engine.diffusion import pipeline
 
         settings = self._settings
-        return pipeline.Settings(
+        return pipeline.SampleSettings(
             size=size,
             steps=settings.steps,
             solver=settings.solver,

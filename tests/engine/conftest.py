@@ -10,7 +10,7 @@ from PIL import Image
 
 from engine.data.transforms import to_tensor
 from engine.diffusion.pipeline import RetinaForgePipeline
-from engine.models import autoencoder, conditioning, transformer
+from engine.models import principal_components, text_encoder, transformer
 from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import GeometryEncoder
 
@@ -46,12 +46,14 @@ def tokenizer():
 @pytest.fixture(scope="session")
 def pipeline(photographs, tokenizer) -> RetinaForgePipeline:
     torch.manual_seed(0)
-    vae = autoencoder.build("debug")
-    autoencoder.start_from_components(vae, torch.stack([to_tensor(p) for p in photographs]))
+    vae = principal_components.build("debug")
+    principal_components.start_from_components(
+        vae, torch.stack([to_tensor(p) for p in photographs])
+    )
     denoiser = transformer.build("debug")
     for parameter in denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
-    text = conditioning.build_text_encoder("debug", len(tokenizer)).eval()
+    text = text_encoder.build("debug", len(tokenizer)).eval()
     labels = LabelEncoder(width=64)
     for table in labels.tables:
         torch.nn.init.normal_(table.weight)

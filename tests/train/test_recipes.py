@@ -15,7 +15,7 @@ from diffusers import AutoencoderDC
 from PIL import Image
 from transformers import BertModel, PreTrainedTokenizerFast
 
-from engine.diffusion.pipeline import RetinaForgePipeline, Settings
+from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.card import CARD, hash_folder, read_card, write_card
 from engine.prose.mirror import mirror
 from engine.prose.parse import parse
@@ -158,7 +158,7 @@ def test_export_is_a_pipeline_folder_bound_to_its_card(recipe, tmp_path):
         f"loss_{eyes}{given}" for eyes in ("held_out", "train") for given in ("", "_given_geometry")
     }
     loaded = RetinaForgePipeline.from_pretrained(folder, torch_dtype=torch.float32)
-    image = loaded.sample([""], [Annotation(dr_grade=1)], [3], Settings(size=64, steps=2))
+    image = loaded.sample([""], [Annotation(dr_grade=1)], [3], SampleSettings(size=64, steps=2))
     assert image.shape == (1, 64, 64, 3)
 
 

@@ -29,7 +29,7 @@ from engine.data.transforms import (
     to_tensor,
     to_uint8,
 )
-from engine.models import autoencoder
+from engine.models import principal_components
 from engine.models.patches import encoder_of
 from engine.schema import Annotation, UserError
 
@@ -270,8 +270,9 @@ def test_photographs_of_one_eye_are_one_group():
 
 @pytest.fixture
 def vae(photographs):
-    model = autoencoder.build("debug")
-    autoencoder.start_from_components(model, torch.stack([to_tensor(p) for p in photographs]))
+    model = principal_components.build("debug")
+    images = torch.stack([to_tensor(p) for p in photographs])
+    principal_components.start_from_components(model, images)
     return model.eval()
 
 

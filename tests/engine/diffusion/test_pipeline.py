@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from engine.data.transforms import crop_to_field
-from engine.diffusion.pipeline import RetinaForgePipeline, Settings
+from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.geometry import geometry_map
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
-HOW = Settings(size=64, steps=3, context_tokens=32)
+HOW = SampleSettings(size=64, steps=3, context_tokens=32)
 HEALTHY, SICK = Annotation(dr_grade=0), Annotation(dr_grade=4, is_dme=1)
 
 

@@ -13,6 +13,7 @@ from diffusers.models.attention_processor import LuminaAttnProcessor2_0
 
 from engine.models import transformer
 from engine.models.attention import KernelProcessor, use_kernels
+from engine.models.conditioner import Context
 from engine.registry import PipelineSampler, folder_of, resolve
 from engine.specs import recipe_from
 from engine.store.plan import Settings
@@ -45,7 +46,7 @@ def velocity(model, side=16, seed=1):
     context = torch.randn(2, 37, config.cross_attention_dim, generator=at)
     mask = torch.rand(2, 37, generator=at) > 0.4
     mask[:, -17:] = True
-    return transformer.velocity(model, latents, torch.tensor([0.2, 0.9]), context, mask)
+    return transformer.velocity(model, latents, torch.tensor([0.2, 0.9]), Context(context, mask))
 
 
 @pytest.mark.parametrize(("preset", "side"), [("tiny", 16), ("debug", 16), ("debug", 6)])

@@ -1,0 +1,76 @@
+"""The denoiser: an identity at the start, and what the latents' spread leaves to it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.models import transformer
+from engine.models.conditioner import Context
+
+
+@pytest.mark.parametrize("preset", sorted(transformer.PRESETS))
+def test_a_new_denoiser_predicts_nothing_and_hashes_the_same(preset):
+    torch.manual_seed(1)
+    model = transformer.build(preset)
+    config = transformer.PRESETS[preset]
+    latents = torch.randn(1, config["in_channels"], 16, 16)
+    context = torch.randn(1, 3, config["cross_attention_dim"])
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    with torch.no_grad():
+        out = transformer.velocity(model, latents, torch.tensor([0.3]), Context(context, mask))
+    assert out.shape == latents.shape
+    assert out.eq(0).all()
+    assert model.pad_token.eq(0).all()
+
+
+def test_preconditioning_leaves_the_network_what_no_line_through_the_noise_tells():
+    torch.manual_seed(2)
+    spread = torch.tensor([3.0, 1.0, 0.3])
+    noise, images = torch.randn(2, 1, 3, 200, 200).unbind(0)
+    images = images * spread.view(1, -1, 1, 1)
+    for time in (0.05, 0.5, 0.95):
+        x = (1 - time) * noise + time * images
+        skip, scale = transformer.precondition(spread, torch.tensor([time]))
+        left = (images - noise - skip * x) / scale
+        assert torch.allclose(left.pow(2).mean((0, 2, 3)), torch.ones(3), atol=0.03)
+        assert (left * x).mean((0, 2, 3)).abs().max() < 0.05
+
+
+def test_a_new_denoiser_with_a_spread_is_the_best_linear_guess():
+    model = transformer.build("debug")
+    channels = transformer.PRESETS["debug"]["in_channels"]
+    latents, spread = torch.randn(1, channels, 16, 16), [0.5] * channels
+    with torch.no_grad():
+        found = transformer.velocity(
+            model,
+            latents,
+            torch.tensor([0.5]),
+            Context(torch.randn(1, 3, 64), torch.ones(1, 3, dtype=torch.bool)),
+            spread,
+        )
+    skip, _ = transformer.precondition(torch.tensor(spread), torch.tensor([0.5]))
+    assert torch.allclose(found, skip * latents)
+
+
+def test_tiny_has_about_ten_million_parameters():
+    count = sum(p.numel() for p in transformer.build("tiny").parameters())
+    assert 8e6 < count < 12e6
+
+
+def test_geometry_is_added_to_each_patch_and_the_denoiser_is_left_as_it_was():
+    torch.manual_seed(0)
+    model = transformer.build("debug")
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    seen = []
+    model.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    latents, times = torch.randn(1, 8, 4, 8), torch.tensor([0.5])
+    tokens, mask = torch.randn(1, 3, 64), torch.ones(1, 3, dtype=torch.bool)
+    patches = torch.randn(1, 8, 64)
+    with torch.no_grad():
+        for given in (None, patches, patches[:, :1], None):
+            transformer.velocity(model, latents, times, Context(tokens, mask, given))
+    assert torch.equal(seen[1], seen[0] + patches)
+    assert torch.equal(seen[2], seen[0] + patches[:, :1])
+    assert torch.equal(seen[3], seen[0])

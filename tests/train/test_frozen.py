@@ -1,0 +1,73 @@
+"""What training stands on: ours, and text encoders and autoencoders of others."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from stand_ins import TEXTS, kl, save_base
+
+from engine import registry
+from engine.models import principal_components
+from engine.schema import UserError
+from engine.specs import recipe_from
+from train import frozen
+from train.launch import run_training
+
+
+def trained(base, out, **changes):
+    """Two steps of the debug denoiser on three phantoms, on the autoencoder and words of `base`."""
+    settings = {"model.base": base, "steps": 2, "batch": 2, "checkpoint_every": 2, **changes}
+    settings.setdefault("data.cache", out / "cache")
+    overrides = {name: str(value) for name, value in settings.items()}
+    run_training("diffusion-debug", ["phantom:3"], 0, overrides, out / "run", False)
+    return out / "run"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_denoiser_learns_and_draws_with_the_words_and_latents_of_others(name, tmp_path, plan_of):
+    torch.manual_seed(0)
+    base = save_base(tmp_path / "base", TEXTS[name](), kl())
+    run = trained(base, tmp_path)
+    ref = registry.resolve(str(run))
+    index = json.loads((run / "model/model_index.json").read_text())
+    assert index["vae"] == ["diffusers", "AutoencoderKL"]
+    assert ref.patch_px == 16
+    how = {"solver": "euler", "steps": 2, "guidance": 2.0, "attention": "sdpa"}
+    plan = plan_of(str(run), 64, {**how, "context_tokens": 64})
+    sampler = registry.load(ref, plan.settings)
+    specs = [recipe_from(seed=5, size=64).spec(index, "f") for index in range(2)]
+    one, other = (drawn.image for drawn in sampler.draw(specs))
+    assert one.shape == (64, 64, 3)
+    assert not np.array_equal(one, other)
+    assert np.array_equal(sampler.draw(specs[1:])[0].image, other)
+
+
+def test_going_on_from_such_a_model_keeps_its_text_encoder(tmp_path):
+    torch.manual_seed(0)
+    base = save_base(tmp_path / "base", TEXTS["t5"](), kl())
+    first = trained(base, tmp_path)
+    second = trained(base, tmp_path / "more", init=first / "model")
+    kept = "text_encoder/model.safetensors"
+    assert (first / "model" / kept).read_bytes() == (second / "model" / kept).read_bytes()
+
+
+def test_what_does_not_fit_is_told_before_a_photograph_is_encoded(tmp_path):
+    folder = save_base(tmp_path / "base", TEXTS["t5"](), kl(channels=4))
+    told = "vae/config.json: latent_channels: 4 does not fit the denoiser"
+    with pytest.raises(UserError, match=told):
+        trained(folder, tmp_path)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_base_of_an_unknown_class_is_told(tmp_path):
+    folder = save_base(tmp_path, TEXTS["t5"](), principal_components.build("debug"))
+    config = folder / "vae/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "_class_name": "VQModel"}))
+    with pytest.raises(UserError, match="vae: a class that is not loaded: VQModel"):
+        frozen.loaded_vae(folder)
+    (folder / "text_encoder/model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="text_encoder: holds no text_encoder that can be read"):
+        frozen.loaded_text(folder)
