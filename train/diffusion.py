@@ -31,10 +31,10 @@ from engine.models import principal_components, text_encoder, transformer
 from engine.models.autoencoder import autoencoder_of
 from engine.models.card import read_card, write_card
 from engine.models.classes import Denoiser, check_fit, load_component, read_config
-from engine.models.geometry import Outlines, geometry_map
+from engine.models.geometry import Outlines
+from engine.models.grounds import PhantomGeometry
 from engine.models.patches import encoder_of
 from engine.models.text_encoder import PretrainedText
-from engine.phantom.render import draw
 from engine.prose.template import caption
 from engine.schema import LABEL_NAMES, Annotation
 from train.autoencoder import generator_at
@@ -233,8 +233,8 @@ class DiffusionRecipe:
         # The column is optional: of photographs without one, any source is unknown.
         source = next(iter(self.module.label_encoder.config.sources), None)
         usual = [Annotation(dr_grade=g, is_fundus=1, source=source) for g in grades]
-        eyes = [draw(a, seed, size, light=False).masks for seed, a in enumerate(usual)]
-        maps = np.stack([geometry_map(masks) for masks in eyes])
+        eyes = [PhantomGeometry().ground(a, seed, size, False) for seed, a in enumerate(usual)]
+        maps = np.stack([eye.map for eye in eyes])
         how, count = SampleSettings(size=size, steps=2 if few else 16), len(grades)
         rows = [
             np.concatenate(

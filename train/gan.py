@@ -28,8 +28,8 @@ from engine.data.sources import read_examples
 from engine.data.transforms import augment, draw_augmentation, move
 from engine.models.card import write_card
 from engine.models.gan import CODES, COLOURS, GeometryGan
-from engine.models.geometry import GEOMETRY, geometry_map, to_layers
-from engine.phantom.render import draw
+from engine.models.geometry import to_layers
+from engine.models.grounds import GEOMETRY, PhantomGeometry, geometry_map
 from engine.specs.mix import default_mix
 from train.autoencoder import generator_at
 from train.census import census, enough, image_hashes, told
@@ -161,8 +161,8 @@ class GanRecipe:
             rng = seeds.row_random(self.settings.seed, _FAMILY + i, "phantom")
             annotation = default_mix().draw(i, rng)
             annotation = annotation.model_copy(update={"source": sources[i % len(sources)]})
-            phantom = draw(annotation, rng.getrandbits(63), self._size)
-            found.append((geometry_map(phantom.masks), annotation))
+            eye = PhantomGeometry().ground(annotation, rng.getrandbits(63), self._size, False)
+            found.append((eye.map, annotation))
         return found
 
     def sheet(self, few: bool = False) -> Image.Image | None:

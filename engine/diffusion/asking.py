@@ -1,22 +1,16 @@
-"""A call by diffusers' conventions as rows of ours: prompts, annotations and seeds, and the
-phantoms that they are drawn on."""
+"""A call by diffusers' conventions as rows of ours: prompts, annotations and seeds."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 
-from engine.models.geometry import geometry_map
 from engine.prose.parse import parse
 from engine.schema import Annotation
-
-if TYPE_CHECKING:
-    from engine.phantom.render import Phantom
 
 SEEDS = 2**63 - 1
 Labels = Mapping[str, Any]
@@ -80,13 +74,3 @@ def _next_seed(generator: torch.Generator | None) -> int:
     fresh = torch.equal(generator.get_state(), new.get_state())
     drawn = torch.randint(SEEDS, (), generator=generator, device=generator.device)
     return seed if fresh else int(drawn)
-
-
-def grounds(phantoms: Sequence[Phantom], geometry: bool, start: bool) -> dict[str, np.ndarray]:
-    """What the pipeline draws on: `geometry` (B, S, S, 8) and `start` (B, S, S, 3), uint8."""
-    found = {}
-    if geometry:
-        found["geometry"] = np.stack([geometry_map(each.masks) for each in phantoms])
-    if start:
-        found["start"] = np.stack([each.image for each in phantoms])
-    return found

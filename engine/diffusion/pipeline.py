@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import seeds
 from engine.data.transforms import to_uint8
-from engine.diffusion.asking import Asked, Generators, Labels, asked, grounds
+from engine.diffusion.asking import Asked, Generators, Labels, asked
 from engine.diffusion.guidance import guided
 from engine.diffusion.solvers import After, Start, solve
 from engine.models import transformer
@@ -30,9 +30,9 @@ from engine.models.conditioner import Conditioner, source_alone
 from engine.models.conditioning import LabelEncoder
 from engine.models.folder import examine
 from engine.models.geometry import GeometryEncoder, geometry_latents, to_layers
+from engine.models.grounds import PhantomGeometry, stacked
 from engine.models.patches import QuickEncoder, encoder_of
 from engine.models.text_encoder import PretrainedText, TextEncoder
-from engine.phantom.render import draw as draw_phantom
 from engine.schema import Annotation
 
 LOADER = "pipeline.py"
@@ -191,11 +191,11 @@ class RetinaForgePipeline(DiffusionPipeline):
 
     def _phantoms(self, rows: Asked, settings: SampleSettings) -> dict[str, np.ndarray]:
         light = settings.t0 > 0
-        phantoms = [
-            draw_phantom(annotation, seed, settings.size, light)
+        grounds = [
+            PhantomGeometry().ground(annotation, seed, settings.size, light)
             for annotation, seed in zip(rows.annotations, rows.seeds, strict=True)
         ]
-        return grounds(phantoms, self.geometry_encoder is not None, light)
+        return stacked(grounds, self.geometry_encoder is not None, light)
 
     def _shown(self, latents: torch.Tensor, output_type: str) -> Any:
         decoded = self._decoded(latents)
@@ -217,7 +217,7 @@ class RetinaForgePipeline(DiffusionPipeline):
         """Photographs (B, H, W, 3) uint8, one for each prompt, annotation and seed.
 
         An empty prompt is left out of the condition, not read as an empty sentence.
-            geometry: maps (B, H, W, 8) uint8 in the order of `models.geometry.GEOMETRY`.
+            geometry: maps (B, H, W, 8) uint8 in the order of `models.grounds.GEOMETRY`.
             start: photographs (B, H, W, 3) uint8, needed where `settings.t0` is above 0.
         """
         return to_uint8(

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from engine import seeds
 from engine.data.transforms import to_uint8
-from engine.models.geometry import GEOMETRY
+from engine.models.grounds import GEOMETRY
 from engine.schema import Annotation
 
 COLOURS = 3

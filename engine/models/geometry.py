@@ -18,24 +18,10 @@ from torch.nn import functional as F
 
 from engine.data.latents import Encoder, hash_weights
 from engine.data.transforms import Augmentation, move
+from engine.models.grounds import geometry_map
 from engine.models.segmenter import Segmenter
 
-GEOMETRY: tuple[str, ...] = (
-    "artery",
-    "vein",
-    "disc",
-    "cup",
-    "fovea",
-    "dark_lesion",
-    "bright_lesion",
-    "field",
-)
 PICTURES = 5
-
-
-def geometry_map(masks: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Masks (S, S) by name as one map (S, S, 8) uint8, 0 or 255; KeyError where one is missing."""
-    return np.stack([masks[name].astype(np.uint8) * 255 for name in GEOMETRY], -1)
 
 
 def pictures(maps: torch.Tensor) -> torch.Tensor:

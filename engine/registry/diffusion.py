@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 from engine import device
 from engine.models.card import CARD
 from engine.models.folder import examine
-from engine.registry.phantom import drawn_on, phantom_of
-from engine.registry.refs import Drawn, ModelRef
+from engine.models.grounds import GeometrySource, Ground, NoGeometry, PhantomGeometry, stacked
+from engine.registry.refs import Drawn, ModelRef, drawn_on
 from engine.schema import UserError
 from engine.specs import Spec
 from engine.store.plan import Settings
 
 if TYPE_CHECKING:
     from engine.diffusion import pipeline
-    from engine.phantom.render import Phantom
 
 SOLVERS = ("dpmpp", "euler", "unipc")
 
@@ -88,11 +87,10 @@ class PipelineSampler:
         return self._pipeline.is_truncated(prompt, self._settings.context_tokens)
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
-        from engine.diffusion.asking import grounds
         from kernels import backends
 
         settings = self._settings
-        phantoms = self._phantoms(specs)
+        grounds = self._grounds(specs)
         # Sums change their last bits with the shape of a call, so a short one is padded with its
         # own last row.
         rows = list(range(len(specs))) + [-1] * (self.rows_per_call - len(specs))
@@ -102,15 +100,11 @@ class PipelineSampler:
                 [specs[row].annotation for row in rows],
                 [specs[row].seed for row in rows],
                 self._sampling(specs[0].size),
-                **grounds(
-                    [phantoms[row] for row in rows] if phantoms else [],
-                    settings.geometry,
-                    settings.t0 > 0,
-                ),
+                **stacked([grounds[row] for row in rows], settings.geometry, settings.t0 > 0),
             )
         if not settings.geometry:
-            return [Drawn(image) for image in pixels[: len(specs)]]
-        return [drawn_on(*each) for each in zip(phantoms, specs, pixels)]
+            return [Drawn(image=image) for image in pixels[: len(specs)]]
+        return [drawn_on(*each) for each in zip(grounds, specs, pixels)]
 
     def _sampling(self, size: int) -> pipeline.SampleSettings:
         from engine.diffusion import pipeline
@@ -127,12 +121,12 @@ class PipelineSampler:
             t0=settings.t0,
         )
 
-    def _phantoms(self, specs: Sequence[Spec]) -> list[Phantom]:
-        """A phantom for each row, or none where the model draws on none."""
-        settings = self._settings
-        if not (settings.geometry or settings.t0):
-            return []
-        return [phantom_of(spec, light=settings.t0 > 0) for spec in specs]
+    def _grounds(self, specs: Sequence[Spec]) -> list[Ground]:
+        """What each row is drawn on; only who starts from an image needs light."""
+        light = self._settings.t0 > 0
+        on_phantoms = self._settings.geometry or light
+        source: GeometrySource = PhantomGeometry() if on_phantoms else NoGeometry()
+        return [source.ground(each.annotation, each.seed, each.size, light) for each in specs]
 
 
 def _quieten() -> None:

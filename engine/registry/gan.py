@@ -5,20 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine import device
 from engine.models.folder import examine_gan
-from engine.registry.phantom import drawn_on, phantom_of
-from engine.registry.refs import Drawn, ModelRef
-from engine.schema import READABILITY
+from engine.models.grounds import PhantomGeometry
+from engine.registry.refs import Drawn, ModelRef, drawn_on
 from engine.specs import Spec
 from engine.store.plan import Settings
-
-if TYPE_CHECKING:
-    from engine.phantom.render import Phantom
 
 
 def resolve(name: str, folder: Path, location: str) -> ModelRef:
@@ -68,28 +63,18 @@ class GanSampler:
         return False
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
-        from engine.models.geometry import geometry_map
-
-        phantoms = [phantom_of(spec, light=False) for spec in specs]
-        maps = [geometry_map(phantom.masks) for phantom in phantoms]
+        source = PhantomGeometry()
+        grounds = [source.ground(spec.annotation, spec.seed, spec.size, False) for spec in specs]
+        maps = [ground.map for ground in grounds]
         rows = list(range(len(specs))) + [-1] * (self.rows_per_call - len(specs))
         images = self._gan.paint(
             np.stack([maps[row] for row in rows]),
             [specs[row].annotation for row in rows],
             [specs[row].seed for row in rows],
         )
+        # The generator learned from photographs that were good enough to keep, so it paints every
+        # eye clearly.
         return [
-            drawn_on(phantom, spec, _as_readable(image, phantom, spec), spoilt=True)
-            for phantom, spec, image in zip(phantoms, specs, images)
+            drawn_on(ground, spec, ground.spoil(image), spoilt=True)
+            for ground, spec, image in zip(grounds, specs, images)
         ]
-
-
-def _as_readable(image: np.ndarray, phantom: Phantom, spec: Spec) -> np.ndarray:
-    """The generator learned from photographs that were good enough to keep, so it paints every eye
-    clearly; what was asked to be unreadable is made so by the phantom's camera."""
-    from engine.phantom.camera import impair
-    from engine.phantom.render import stream
-
-    if all(phantom.annotation.known()[label.name] for label in READABILITY):
-        return image
-    return impair(image, phantom.eye, stream(spec.seed, "camera"))

@@ -51,7 +51,7 @@ class NullSampler:
         if self._seconds:
             time.sleep(self._seconds * len(specs))
         colours = [[spec.seed >> shift & 255 for shift in (0, 8, 16)] for spec in specs]
-        return [Drawn(np.full((SIZE, SIZE, 3), colour, np.uint8)) for colour in colours]
+        return [Drawn(image=np.full((SIZE, SIZE, 3), colour, np.uint8)) for colour in colours]
 
     def truncated(self, prompt: str) -> bool:
         """Never: it reads no prompt."""

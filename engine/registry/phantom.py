@@ -5,20 +5,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from engine.models.grounds import mask_columns
 from engine.phantom import VERSION
-from engine.prose.template import WORDING, Anatomy, caption
+from engine.prose.template import WORDING, caption
 from engine.registry.refs import PHANTOM_LIBRARIES, Drawn, ModelRef
-from engine.schema import MASKS, Annotation
 from engine.seeds import row_random
 from engine.specs import Spec
 from engine.store.plan import PHANTOM
-
-if TYPE_CHECKING:
-    from engine.phantom.render import Phantom
 
 NAME = PHANTOM
 SIZE = 512
@@ -60,42 +54,15 @@ class PhantomSampler:
         return False
 
     def _draw(self, spec: Spec) -> Drawn:
+        from engine.phantom.render import draw
         from engine.phantom.words import anatomy
 
-        phantom = phantom_of(spec)
-        return _worded(phantom, spec, phantom.image, phantom.annotation, anatomy(phantom))
-
-
-def phantom_of(spec: Spec, light: bool = True) -> Phantom:
-    """The phantom of a row; without `light` its masks alone."""
-    from engine.phantom.render import draw
-
-    return draw(spec.annotation, spec.seed, spec.size, light)
-
-
-def drawn_on(phantom: Phantom, spec: Spec, image: np.ndarray, spoilt: bool = False) -> Drawn:
-    """A model's image (S, S, 3) on a phantom's geometry: masks, side and what the caption says of
-    them are true by construction; labels that were not asked for stay unknown, since the model need
-    not show the phantom's. `spoilt`: what is unreadable was made so by the phantom's camera.
-    """
-    from engine.phantom.words import structure
-
-    annotation = spec.annotation.model_copy(update={"eye_side": phantom.annotation.eye_side})
-    return _worded(phantom, spec, image, annotation, structure(phantom, spoilt))
-
-
-def _worded(
-    phantom: Phantom, spec: Spec, image: np.ndarray, annotation: Annotation, facts: Anatomy
-) -> Drawn:
-    """An image with the phantom's masks and a caption of these facts in the row's own words."""
-    return Drawn(
-        image,
-        masks=_columns(phantom),
-        annotation=annotation,
-        caption=caption(annotation, row_random(spec.seed, spec.index, "caption"), facts),
-        caption_source="phantom",
-    )
-
-
-def _columns(phantom: Phantom) -> dict[str, np.ndarray]:
-    return {name: phantom.masks[name.removeprefix("mask_")] for name in MASKS}
+        phantom = draw(spec.annotation, spec.seed, spec.size)
+        rng = row_random(spec.seed, spec.index, "caption")
+        return Drawn(
+            image=phantom.image,
+            masks=mask_columns(phantom),
+            annotation=phantom.annotation,
+            caption=caption(phantom.annotation, rng, anatomy(phantom)),
+            caption_source=NAME,
+        )

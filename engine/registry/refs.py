@@ -10,7 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from engine import cpu
-from engine.schema import Annotation, UserError
+from engine.models.grounds import Ground, Shown
+from engine.schema import UserError
+from engine.seeds import row_random
 from engine.specs import Spec
 from engine.specs.read import line_of_source
 from engine.store.plan import Settings
@@ -154,19 +156,17 @@ class ModelRef:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One image (H, W, 3) uint8 and what the model that drew it knows of it.
+class Drawn(Shown):
+    """One image (H, W, 3) uint8 and what the model that drew it knows of it. Where `caption` is
+    None the spec's prompt is the caption."""
 
-    `masks` (H, W) bool go by column name (`engine.schema.MASKS`); a mask that is not there is
-    unknown. Where `annotation` is None the image was asked to show the spec's; where `caption` is
-    None the spec's prompt is the caption.
-    """
+    image: np.ndarray = field(kw_only=True)
 
-    image: np.ndarray
-    masks: dict[str, np.ndarray] = field(default_factory=dict)
-    annotation: Annotation | None = None
-    caption: str | None = None
-    caption_source: str = "prompt"
+
+def drawn_on(ground: Ground, spec: Spec, image: np.ndarray, spoilt: bool = False) -> Drawn:
+    """A model's image (S, S, 3) on a row's ground, with what it shows for certain."""
+    rng = row_random(spec.seed, spec.index, "caption")
+    return Drawn(image=image, **vars(ground.shown(spec.annotation, rng, spoilt)))
 
 
 class Sampler(Protocol):

@@ -7,7 +7,8 @@ import torch
 
 from engine.diffusion.pipeline import SampleSettings
 from engine.models import transformer
-from engine.models.geometry import geometry_latents, geometry_map, to_layers
+from engine.models.geometry import geometry_latents, to_layers
+from engine.models.grounds import geometry_map
 from engine.models.patches import encoder_of
 from engine.phantom.render import draw
 from engine.schema import Annotation

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.models.gan import GeometryGan
-from engine.models.geometry import GEOMETRY, GeometryEncoder, geometry_map
+from engine.models.geometry import GeometryEncoder
+from engine.models.grounds import GEOMETRY, geometry_map
 from engine.models.segmenter import SEGMENTS, Segmenter
 from engine.phantom.render import draw
 from engine.schema import Annotation, UserError

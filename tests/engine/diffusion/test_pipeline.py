@@ -9,7 +9,7 @@ import pytest
 
 from engine.data.transforms import crop_to_field
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
-from engine.models.geometry import geometry_map
+from engine.models.grounds import geometry_map
 from engine.phantom.render import draw
 from engine.schema import Annotation
 

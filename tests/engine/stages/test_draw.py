@@ -137,7 +137,7 @@ def test_a_lost_device_and_a_model_that_never_works_stop_the_run(plan):
 def test_wrong_pixels_are_not_stored(plan, shape):
     class Wrong(Sampler):
         def _call(self, specs):
-            return [Drawn(np.zeros(shape, np.float32)) for _ in specs]
+            return [Drawn(image=np.zeros(shape, np.float32)) for _ in specs]
 
     assert [o.stage for o in draw(plan, Wrong(), stop=2)] == ["draw", "draw"]
 
@@ -150,7 +150,7 @@ class Knowing(Sampler):
     def _call(self, specs):
         return [
             Drawn(
-                each.image,
+                image=each.image,
                 masks={"mask_disc": self.mask},
                 annotation=Annotation(is_gc=1, source="phantom"),
                 caption="A wide cup.",
@@ -185,7 +185,7 @@ def test_masks_labels_and_caption_of_the_model_are_the_rows_own(plan):
 def test_wrong_masks_are_not_stored(plan, masks):
     class Wrong(Sampler):
         def _call(self, specs):
-            return [Drawn(each.image, masks=masks) for each in super()._call(specs)]
+            return [Drawn(image=each.image, masks=masks) for each in super()._call(specs)]
 
     assert [o.stage for o in draw(plan, Wrong(), stop=2)] == ["draw", "draw"]
 
