@@ -1,66 +1,26 @@
-"""Recipes: a sample is its position's alone, labels stay true, and folders load again."""
+"""The diffusion recipe: a sample is its position's alone, and its folder loads again."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderDC
-from PIL import Image
-from transformers import BertModel, PreTrainedTokenizerFast
+from discs import discs, settings
 
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.card import CARD, hash_folder, read_card, write_card
-from engine.prose.mirror import mirror
-from engine.prose.parse import parse
 from engine.schema import LABEL_NAMES, Annotation, UserError
-from train import autoencoder, diffusion, frozen, text
+from train import diffusion
 from train.census import census
-from train.conditions import as_seen, hide
 from train.presets import PRESETS
-from train.settings import override
-
-COLOURS = [(150, 70, 30), (120, 50, 20), (170, 90, 40), (140, 60, 50), (100, 60, 20), (160, 80, 20)]
 
 
 @pytest.fixture
 def photographs(tmp_path) -> Path:
-    """Six coloured discs with a bright spot, two of them of one eye, one held out."""
-    rows = []
-    y, x = np.mgrid[:96, :128]
-    for i, colour in enumerate(COLOURS):
-        image = np.zeros((96, 128, 3), np.uint8)
-        image[(x - 64) ** 2 + (y - 48) ** 2 < 46**2] = colour
-        image[(x - 40 - 5 * i) ** 2 + (y - 48) ** 2 < 60] = (250, 220, 120)
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
-        rows.append(
-            {
-                "file": f"{i}.png",
-                "split": "test" if i == 5 else "train",
-                "patient_id": f"eye{max(i, 1)}",
-                "source": "clinic",
-                "dr_grade": i % 5,
-                "eye_side": "" if i == 2 else i % 2,
-            }
-        )
-    with (tmp_path / "labels.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return tmp_path / "labels.csv"
-
-
-def settings(name, tmp_path=None, **changes):
-    changes = {k.replace("__", "."): str(v) for k, v in changes.items()}
-    if tmp_path and name.startswith("diffusion"):
-        changes.setdefault("data.cache", str(tmp_path / "cache"))
-    return override(PRESETS[name].settings, changes)
+    return discs(tmp_path)
 
 
 @pytest.fixture
@@ -102,41 +62,6 @@ def test_captions_speak_at_random_of_what_no_photograph_knows(recipe):
     worded = [recipe._with_untaught(Annotation(dr_grade=3), rng) for _ in range(200)]
     assert all(a.dr_grade == 3 and a.eye_side is None for a in worded)
     assert {a.is_gc for a in worded} == {None, 0, 1}
-
-
-def test_a_mirrored_eye_changes_sides(recipe):
-    for encoded in recipe._train:
-        for mirrored in (False, True):
-            seen, _ = as_seen(encoded.example, mirrored)
-            side = encoded.example.annotation.eye_side
-            expected = side if side is None or not mirrored else 1 - side
-            assert seen.eye_side == expected
-
-
-@pytest.mark.parametrize(
-    ("said", "mirrored"),
-    [
-        ("Left eye, disc on the left.", "Right eye, disc on the right."),
-        ("OD: nasal to the disc, superior arcade", "OS: nasal to the disc, superior arcade"),
-        ("right-eye RIGHT", "left-eye LEFT"),
-        ("The bright foveal reflex is leftover", "The bright foveal reflex is leftover"),
-    ],
-)
-def test_mirroring_words_swaps_sides_only(said, mirrored):
-    assert mirror(said) == mirrored
-    assert mirror(mirror(said)) == said
-
-
-def test_conditions_are_hidden_in_every_combination():
-    full = Annotation(**dict.fromkeys(LABEL_NAMES, 1), source="clinic")
-    rng = random.Random(0)
-    seen = [hide(full, "words", [rng.random() for _ in range(32)]) for _ in range(2000)]
-    text_only = sum(bool(t) and not a.known() for a, t in seen)
-    labels_only = sum(not t and bool(a.known()) for a, t in seen)
-    neither = sum(not t and not a.known() for a, t in seen)
-    assert min(text_only, labels_only, neither) > 100
-    assert sum(a.source is None for a, _ in seen) > 100
-    assert all(a.source == "clinic" or a.source is None for a, _ in seen)
 
 
 def test_export_is_a_pipeline_folder_bound_to_its_card(recipe, tmp_path):
@@ -232,64 +157,9 @@ def test_the_hash_of_a_folder_covers_all_that_decides_pixels(recipe, tmp_path):
     assert hash_folder(folder) == before
 
 
-def test_a_base_without_a_card_is_not_waited_for_either(tmp_path):
-    os.mkfifo(tmp_path / "config.json")
-    with pytest.raises(UserError, match="is no file"):
-        frozen.folder_of(str(tmp_path))
-
-
 def test_no_readable_photograph_is_the_users_error(tmp_path):
     (tmp_path / "a.png").write_bytes(b"broken")
     with pytest.raises(
         UserError, match=r"0 readable training photographs: 1 of 1 .* left out: .*a.png"
     ):
         diffusion.build(settings("diffusion-debug", tmp_path), [str(tmp_path)])
-
-
-def test_the_autoencoder_improves_on_its_components(photographs, tmp_path):
-    recipe = autoencoder.build(settings("autoencoder-debug"), [str(photographs)])
-    optimizer = torch.optim.AdamW(
-        [p for p in recipe.module.parameters() if p.requires_grad], lr=1e-3
-    )
-    losses = []
-    for step in range(30):
-        optimizer.zero_grad()
-        loss = recipe.module(recipe.batch(range(4 * step, 4 * step + 4)))["loss"].mean()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss))
-    assert sum(losses[-8:]) < sum(losses[:8])
-    folder = tmp_path / "vae"
-    folder.mkdir()
-    recipe.export(folder, {})
-    assert AutoencoderDC.from_pretrained(folder / "vae").config.latent_channels == 8
-    assert recipe.sheet().size == (64, 128)
-
-
-def test_text_recipe_hides_words_and_asks_for_what_is_stated(tmp_path):
-    recipe = text.build(settings("text-debug"), [])
-    batch = recipe.batch(range(6))
-    hidden = batch["words"] != -100
-    assert (batch["ids"][hidden] == recipe.tokenizer.mask_token_id).all()
-    assert 0.1 < hidden.float().sum() / batch["mask"].sum() < 0.3
-    captions = [recipe._drawn(p)[0] for p in range(6)]
-    for row, said in zip(batch["stated"].tolist(), captions, strict=True):
-        stated = parse(said)
-        for value, name in zip(row, LABEL_NAMES, strict=True):
-            assert stated.get(name, value) == value
-    losses = recipe.module(batch)
-    assert losses["loss"].shape == (6,)
-    folder = tmp_path / "text"
-    folder.mkdir()
-    recipe.export(folder, {})
-    assert BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False)
-    tokens = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-    assert tokens.decode(tokens("Naïve drusen 12%")["input_ids"], skip_special_tokens=True).strip()
-
-
-def test_random_annotations_cover_every_value():
-    rng = random.Random(0)
-    drawn = [text.random_annotation(rng) for _ in range(600)]
-    for name in LABEL_NAMES:
-        values = {getattr(a, name) for a in drawn}
-        assert {None, 0, 1} <= values, name

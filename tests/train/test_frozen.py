@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -71,3 +72,9 @@ def test_a_base_of_an_unknown_class_is_told(tmp_path):
     (folder / "text_encoder/model.safetensors").write_bytes(b"no weights")
     with pytest.raises(UserError, match="text_encoder: holds no text_encoder that can be read"):
         frozen.loaded_text(folder)
+
+
+def test_a_base_without_a_card_is_not_waited_for_either(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UserError, match="is no file"):
+        frozen.folder_of(str(tmp_path))
