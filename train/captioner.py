@@ -36,9 +36,9 @@ from engine.evaluate.calibrate import (
     calibrated,
 )
 from engine.models import captioner
-from engine.models.captioner import SIDE, VALUES, Captioner, Look, look, worded
+from engine.models.captioner import SIDE, VALUES, Captioner, Viewed, look, worded
 from engine.models.card import hash_folder, read_card, write_card
-from engine.models.limits import Limits
+from engine.models.limits import SpeechLimits
 from engine.prose.statements import FUNDUS, RETINA, read
 from engine.schema import DISEASES, LABELS, Annotation, UserError
 from train import pictures
@@ -82,7 +82,7 @@ class Heads(nn.Module):
 class HeldOut:
     """A photograph of the test split: what was measured of it, and what is known."""
 
-    look: Look
+    look: Viewed
     annotation: Annotation
 
 
@@ -120,7 +120,7 @@ class CaptionerRecipe:
         """See `Recipe`."""
         if self.settings.init:
             folder = Path(self.settings.init)
-            Limits.read(folder)
+            SpeechLimits.read(folder)
             return Heads(loaded(Captioner.from_pretrained, folder).float())
         name = self.settings.model["segmenter"]
         torch.manual_seed(self.settings.seed)
@@ -202,7 +202,7 @@ class CaptionerRecipe:
         learned["data"]["pictures_drawn"] = self.settings.data["pictures"]
         write_card(folder, {**facts, **learned})
 
-    def _calibrated(self) -> tuple[Captioner, Limits]:
+    def _calibrated(self) -> tuple[Captioner, SpeechLimits]:
         """A copy of the network that knows its cameras, and what it may say."""
         network = Captioner.from_config(self.module.captioner.config).eval()
         network.load_state_dict(self.module.captioner.state_dict())

@@ -40,7 +40,7 @@ _HELD_OUT = 10**9
 """Positions from here on are never trained on."""
 
 
-class Reading(nn.Module):
+class ReadingHeads(nn.Module):
     """Text encoder with two heads: the masked word, and every label's value or `not stated`."""
 
     def __init__(self, encoder: BertModel) -> None:
@@ -94,7 +94,7 @@ class TextRecipe:
 
     def sketch(self) -> nn.Module:
         """See `Recipe`."""
-        return Reading(self._parent[0] if self._parent else self._encoder())
+        return ReadingHeads(self._parent[0] if self._parent else self._encoder())
 
     def prepare(self) -> Self:
         """See `Recipe`: draw the captions and learn their words."""
@@ -104,7 +104,7 @@ class TextRecipe:
             captions = [self._drawn(i)[0] for i in range(self.settings.data["corpus"])]
             self.tokenizer = learn_tokens(captions, self.settings.data["vocabulary"])
             encoder = self._encoder(len(self.tokenizer))
-        self.module = Reading(encoder)
+        self.module = ReadingHeads(encoder)
         return self
 
     def _encoder(self, words: int | None = None) -> BertModel:

@@ -60,12 +60,12 @@ class LocalCaptioner:
 
     def __init__(self, folder: Path) -> None:
         from engine.models.captioner import Captioner
-        from engine.models.limits import Limits
+        from engine.models.limits import SpeechLimits
         from engine.models.segmenter import Segmenter
 
         check(folder)
         device.use_threads(device.THREADS)
-        self._limits = Limits.read(folder)
+        self._limits = SpeechLimits.read(folder)
         self._captioner = Captioner.from_pretrained(folder).float().eval()
         outlines = segmenter_of(folder)
         self._segmenter = Segmenter.from_pretrained(outlines).float().eval()

@@ -63,7 +63,7 @@ class Geometry(Protocol):
 
 
 @dataclass(frozen=True)
-class Variant:
+class AugmentedCopy:
     """One augmented copy: latent (C, h, w), geometry latents (G, h, w) if they were encoded, and
     whether the eye is mirrored in it."""
 
@@ -80,11 +80,11 @@ class Encoded:
     image_sha256: str
     latents: Path
 
-    def variant(self, number: int) -> Variant:
+    def variant(self, number: int) -> AugmentedCopy:
         """The copy `number`, in float32."""
         with safe_open(self.latents, framework="pt") as file:
             has_geometry = "geometry" in file.keys()  # noqa: SIM118
-            return Variant(
+            return AugmentedCopy(
                 file.get_slice("latents")[number].float(),
                 file.get_slice("geometry")[number].float() if has_geometry else None,
                 bool(file.get_slice("mirrored")[number]),

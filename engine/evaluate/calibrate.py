@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from engine.models.captioner import SIGNATURES, VALUES, Captioner, distance, parted, signature
-from engine.models.limits import Limit, Limits
+from engine.models.limits import Limit, SpeechLimits
 from engine.models.looks import FINE, GREEN, LIGHT_FROM
 from engine.prose.statements import FUNDUS, RETINA, SAYABLE, Statement
 from engine.schema import LABELS, READABILITY
@@ -50,7 +50,9 @@ class Measured:
 
 
 @torch.inference_mode()
-def calibrated(network: Captioner, cameras: Sequence[str], rows: Sequence[Measured]) -> Limits:
+def calibrated(
+    network: Captioner, cameras: Sequence[str], rows: Sequence[Measured]
+) -> SpeechLimits:
     """Make the network know its cameras, and find what it may say. Each row is judged by what
     never saw it: its part's head, and cameras without the eyes of its part."""
     judged = _Judged(network, rows)
@@ -58,7 +60,7 @@ def calibrated(network: Captioner, cameras: Sequence[str], rows: Sequence[Measur
     warmth = {label.name: judged.warm(at) for at, label in enumerate(LABELS)}
     said = [limit for camera in (*cameras, None) for limit in judged.limits(camera, warmth)]
     dark, soft, bright = judged.usual()
-    return Limits(most, warmth, tuple(said), dark, bright, soft)
+    return SpeechLimits(most, warmth, tuple(said), dark, bright, soft)
 
 
 class _Judged:

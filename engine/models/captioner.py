@@ -20,7 +20,7 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional as F
 
-from engine.models.limits import Limits
+from engine.models.limits import SpeechLimits
 from engine.models.looks import LIT, looks
 from engine.models.segmenter import SEGMENTS, Segmenter
 from engine.prose.statements import word
@@ -44,7 +44,7 @@ PRESETS: dict[str, dict] = {"tiny": {"hidden": 48}, "debug": {"hidden": 4}}
 
 
 @dataclass(frozen=True)
-class Look:
+class Viewed:
     """What was measured of one photograph: `measures` (MEASURES,) in the order of `SIGNATURES`;
     what of its structure can be told; and a number that is the same square's alone."""
 
@@ -148,7 +148,7 @@ def measure(outlines: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def look(square: np.ndarray, segmenter: Segmenter) -> Look:
+def look(square: np.ndarray, segmenter: Segmenter) -> Viewed:
     """What a field's square (256, 256, 3) uint8 shows."""
     picture = torch.from_numpy(square.copy()).permute(2, 0, 1)
     outlines = segmenter(picture[None].float() / 127.5 - 1).sigmoid()
@@ -156,7 +156,7 @@ def look(square: np.ndarray, segmenter: Segmenter) -> Look:
     measures = np.concatenate([found[name] for name in SIGNATURES])
     digest = hashlib.sha256(np.ascontiguousarray(square).tobytes()).digest()
     told = _structure(square, outlines[0].numpy(), found["outline"])
-    return Look(measures, told, int.from_bytes(digest[:8], "big"))
+    return Viewed(measures, told, int.from_bytes(digest[:8], "big"))
 
 
 @torch.inference_mode()
@@ -171,7 +171,7 @@ def chances(logits: torch.Tensor, temperatures: Mapping[str, float]) -> dict[str
 
 
 @torch.inference_mode()
-def worded(captioner: Captioner, limits: Limits, seen: Look) -> str:
+def worded(captioner: Captioner, limits: SpeechLimits, seen: Viewed) -> str:
     """The caption of a photograph: what its camera's limits let be said."""
     measures = torch.from_numpy(seen.measures)[None]
     camera = limits.camera_of(captioner.distances(measures)[0].numpy())

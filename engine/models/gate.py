@@ -26,7 +26,7 @@ PRESETS: dict[str, dict] = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class GateReading:
     """What the network says: `features` (B, D) of length 1, `readable` (B, 4) logits in the order
     of `schema.READABILITY`, `discs` (B, CELLS, CELLS) logits that a disc covers the cell."""
 
@@ -48,7 +48,7 @@ class Residual(nn.Module):
 
 
 class GateNetwork(ModelMixin, ConfigMixin):
-    """Squares (B, 3, SIDE, SIDE) in [-1, 1] to a `Reading`.
+    """Squares (B, 3, SIDE, SIDE) in [-1, 1] to a `GateReading`.
 
     The features keep where things lie (a 4 x 4 grid before the last layer): an eye is told by the
     places of its disc, fovea and vessels more than by its colours.
@@ -74,14 +74,14 @@ class GateNetwork(ModelMixin, ConfigMixin):
         self.readable = nn.Sequential(nn.Linear(4 * last, 64), nn.SiLU(), nn.Linear(64, 4))
         self.discs = nn.Conv2d(third + last, 1, 3, padding=1)
 
-    def forward(self, images: torch.Tensor) -> Reading:
+    def forward(self, images: torch.Tensor) -> GateReading:
         """See the class."""
         middle = self.middle(self.shallow(self.stem(with_structure(images))))
         deep = self.deep(middle)
         grid = F.adaptive_avg_pool2d(F.silu(self.squeeze(deep)), 4)
         features = F.normalize(self.identity(grid.flatten(1)), dim=1)
         both = torch.cat([middle, F.interpolate(deep, scale_factor=2.0, mode="nearest")], 1)
-        return Reading(features, self.readable(summary(deep)), self.discs(both)[:, 0])
+        return GateReading(features, self.readable(summary(deep)), self.discs(both)[:, 0])
 
 
 def build(preset: str) -> GateNetwork:

@@ -43,7 +43,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Limits:
+class SpeechLimits:
     """See the module. `cameras` holds by name the largest distance of each signature that still is
     the camera; `dark`, `bright` and `soft` are where light and fine contrast are no longer usual.
     """
@@ -56,7 +56,7 @@ class Limits:
     soft: float = -99.0
 
     @classmethod
-    def read(cls, folder: Path) -> Limits:
+    def read(cls, folder: Path) -> SpeechLimits:
         """The limits that lie beside a captioner's weights. UserError where there are none."""
         file = folder / FILE
         if not file.is_file():

@@ -54,9 +54,7 @@ def mark(eye: Eye, size: int) -> tuple[Canvas, dict[str, Tubes]]:
     return canvas, tubes
 
 
-def _within(
-    grid: Grid, centre: np.ndarray, radii: tuple[float, float], angle: float
-) -> np.ndarray:
+def _within(grid: Grid, centre: np.ndarray, radii: tuple[float, float], angle: float) -> np.ndarray:
     return ellipse_distance(grid.x, grid.y, centre, radii, angle) <= 1
 
 

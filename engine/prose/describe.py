@@ -1,7 +1,7 @@
 """What each part of the eye looks like: the sentence of disc, vessels, macula, lesions and
 background.
 
-An `Eye` decides once, for each disease present, whether it is named, shown by its signs, or both.
+A `Subject` decides once, for each disease present, whether it is named, shown by its signs or both.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Line:
 
 
 @dataclass
-class Eye:
+class Subject:
     """The drawing of one caption: what is known, how each disease is told, and the style.
 
     `signs` holds the diseases shown by their signs, `names` those that still must be named,
@@ -103,18 +103,18 @@ class Eye:
         return self.known.get(part) == 0 or self.known.get(RETINA) == 0
 
 
-def meet(known: dict[str, int], rng: Random, anatomy: Anatomy) -> Eye:
+def meet(known: dict[str, int], rng: Random, anatomy: Anatomy) -> Subject:
     """The eye with its style drawn, and for each disease that is present its variant and its way of
     being told."""
     style = rng.choices(("brief", "full", "list"), (0.2, 0.62, 0.18))[0]
-    eye = Eye(known, rng, anatomy, style)
+    eye = Subject(known, rng, anatomy, style)
     for name in ("dr_grade", *DISEASES):
         if known.get(name, 0) > 0:
             _tell(eye, name, DR[known[name]] if name == "dr_grade" else DISEASES[name])
     return eye
 
 
-def _tell(eye: Eye, name: str, options: tuple[Variant, ...]) -> None:
+def _tell(eye: Subject, name: str, options: tuple[Variant, ...]) -> None:
     options = tuple(options[at] for at in eye.anatomy.forms.get(name, range(len(options))))
     variant = _drawn(eye, options[int(eye.rng.random() * len(options))])
     visible = any(not eye.hidden(section) for section in variant.signs)
@@ -127,13 +127,13 @@ def _tell(eye: Eye, name: str, options: tuple[Variant, ...]) -> None:
         eye.names[name] = variant.name
 
 
-def _drawn(eye: Eye, variant: Variant) -> Variant:
+def _drawn(eye: Subject, variant: Variant) -> Variant:
     """The variant with those phrases alone whose signs the eye may have."""
     told = {part: tuple(filter(eye.may, signs)) for part, signs in variant.signs.items()}
     return replace(variant, signs={part: signs for part, signs in told.items() if signs})
 
 
-def section_lines(eye: Eye) -> list[Line]:
+def section_lines(eye: Subject) -> list[Line]:
     """The sentences of the sections, in this caption's order; inline names without a place are left
     to be named."""
     measured = facts(eye.anatomy, eye.rng)
@@ -146,7 +146,7 @@ def section_lines(eye: Eye) -> list[Line]:
     return lines
 
 
-def _order(eye: Eye) -> list[str]:
+def _order(eye: Subject) -> list[str]:
     order = list(SECTIONS)
     way = eye.rng.random()
     if way < 0.12:
@@ -159,7 +159,7 @@ def _order(eye: Eye) -> list[str]:
     return order
 
 
-def _owners(eye: Eye, section: str) -> list[str]:
+def _owners(eye: Subject, section: str) -> list[str]:
     """The diseases that show signs in the section."""
     owners = [name for name, variant in eye.signs.items() if section in variant.signs]
     for shadowed, by in _ALIKE.get(section, ()):
@@ -168,7 +168,7 @@ def _owners(eye: Eye, section: str) -> list[str]:
     return owners
 
 
-def _section(eye: Eye, section: str, measured: Facts) -> list[Line]:
+def _section(eye: Subject, section: str, measured: Facts) -> list[Line]:
     owners = _owners(eye, section)
     if section == LESIONS and eye.anatomy.lesions is not None:
         details = list(measured.details)
@@ -189,14 +189,14 @@ def _section(eye: Eye, section: str, measured: Facts) -> list[Line]:
     return [Line(text, optional=True)]
 
 
-def _unmeasured(eye: Eye, signs: tuple[str, ...]) -> tuple[str, ...]:
+def _unmeasured(eye: Subject, signs: tuple[str, ...]) -> tuple[str, ...]:
     """A ratio that was measured is not told a second time, and otherwise, as a sign."""
     if eye.anatomy.cup_disc_ratio is None:
         return signs
     return tuple(sign for sign in signs if "cup-to-disc" not in sign) or signs
 
 
-def _part(eye: Eye, section: str, details: list[str], state: str) -> str:
+def _part(eye: Subject, section: str, details: list[str], state: str) -> str:
     """Disc, vessels or macula: measured state, signs, or else the normal or a neutral state."""
     verb = "are" if section == VESSELS else "is"
     shows = eye.say("show", "demonstrate") if section == VESSELS else eye.say("shows", "has")
@@ -220,7 +220,7 @@ def _part(eye: Eye, section: str, details: list[str], state: str) -> str:
     return f"{subject} {state}" if listed else f"{subject} {verb} {state}"
 
 
-def _state(eye: Eye, section: str) -> str:
+def _state(eye: Subject, section: str) -> str:
     normal = eye.ruled_out(NORMAL_NEEDS[section])
     if section == VESSELS and not 0 <= eye.known.get("dr_grade", -1) <= 2:
         normal = False
@@ -231,7 +231,7 @@ def _state(eye: Eye, section: str) -> str:
     return ""
 
 
-def _lesions(eye: Eye, details: list[str]) -> str:
+def _lesions(eye: Subject, details: list[str]) -> str:
     if not details:
         measured_none = eye.anatomy.lesions is None or not any(
             lesion.count for lesion in eye.anatomy.lesions
@@ -247,7 +247,7 @@ def _lesions(eye: Eye, details: list[str]) -> str:
     return eye.say(*frames).format(names=phrases(details))
 
 
-def _background(eye: Eye, details: list[str]) -> str:
+def _background(eye: Subject, details: list[str]) -> str:
     if not details:
         if eye.chance(0.45):
             return ""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from random import Random
 
 from engine.prose.anatomy import Anatomy
-from engine.prose.describe import IN_VIEW, RETINA, UNREADABLE, Eye, Line, meet, section_lines
+from engine.prose.describe import IN_VIEW, RETINA, UNREADABLE, Line, Subject, meet, section_lines
 from engine.prose.frames import (
     ALL_READABLE,
     DISC_SIDE,
@@ -62,7 +62,7 @@ def caption(annotation: Annotation, rng: Random, anatomy: Anatomy | None = None)
     return american(text) if rng.random() < 0.5 else text
 
 
-def _described(eye: Eye) -> list[Line]:
+def _described(eye: Subject) -> list[Line]:
     parts = section_lines(eye)
     opening_names = _opening_names(eye)
     side_told = "eye_side" in eye.known and eye.chance(0.85)
@@ -82,7 +82,7 @@ def _described(eye: Eye) -> list[Line]:
     return opening + parts
 
 
-def _not_a_fundus(eye: Eye) -> list[Line]:
+def _not_a_fundus(eye: Subject) -> list[Line]:
     """Of a picture that shows no fundus, nothing is described or ruled out; only what was said of
     the eye is repeated."""
     lines = [Line(eye.say(FUNDUS_READABLE[0]))]
@@ -92,7 +92,7 @@ def _not_a_fundus(eye: Eye) -> list[Line]:
     return lines + _readability(eye) + _impression(eye)
 
 
-def _opening(eye: Eye, side_told: bool) -> str:
+def _opening(eye: Subject, side_told: bool) -> str:
     photo = eye.say(PHOTOGRAPH[eye.known.get("is_fundus")])
     if not side_told:
         return eye.say(*OPENINGS_WITHOUT_EYE).format(photo=photo)
@@ -105,12 +105,12 @@ def _opening(eye: Eye, side_told: bool) -> str:
     )
 
 
-def _side_later(eye: Eye) -> str:
+def _side_later(eye: Subject) -> str:
     side = eye.known["eye_side"]
     return eye.say(*EYE_LATER).format(eye=eye.say(EYE[side]), eye_short=eye.say(EYE_SHORT[side]))
 
 
-def _opening_names(eye: Eye) -> str:
+def _opening_names(eye: Subject) -> str:
     """Some captions name their diseases in the first sentence."""
     share = 0.55 if eye.style == "brief" else 0.3
     if not eye.names or not eye.chance(share):
@@ -120,7 +120,7 @@ def _opening_names(eye: Eye) -> str:
     return eye.say(OPENING_NAMES).format(names=join(names))
 
 
-def _impression(eye: Eye) -> list[Line]:
+def _impression(eye: Subject) -> list[Line]:
     if not eye.names:
         return []
     names = [eye.say(pattern) for pattern in eye.names.values()]
@@ -128,7 +128,7 @@ def _impression(eye: Eye) -> list[Line]:
     return [Line(eye.say(*IMPRESSION).format(names=join(names)))]
 
 
-def _negatives(eye: Eye) -> list[Line]:
+def _negatives(eye: Subject) -> list[Line]:
     """What is ruled out: a word for the wholly normal eye, then lists of one to five names."""
     absent = [name for name in ABSENT if eye.known.get(name) == 0]
     lines = []
@@ -146,13 +146,13 @@ def _negatives(eye: Eye) -> list[Line]:
     return lines
 
 
-def _aptness(eye: Eye, name: str) -> float:
+def _aptness(eye: Subject, name: str) -> float:
     """Seldom deny one myopia while the other is there: true of the labels, odd in prose."""
     twin = {"is_dm": "is_pm", "is_pm": "is_dm"}.get(name)
     return 0.25 if twin and eye.known.get(twin) == 1 else 1.0
 
 
-def _none_of(eye: Eye, names: list[str]) -> str:
+def _none_of(eye: Subject, names: list[str]) -> str:
     if eye.chance(0.75):
         return eye.say(*NEGATIVES).format(names=join(names, "or"))
     if len(names) == 1:
@@ -160,7 +160,7 @@ def _none_of(eye: Eye, names: list[str]) -> str:
     return eye.say(*NEGATIVES_AND).format(names=join(names))
 
 
-def _readability(eye: Eye) -> list[Line]:
+def _readability(eye: Subject) -> list[Line]:
     values = {name: eye.known[name] for name in READABLE if name in eye.known}
     if eye.known.get("is_fundus") == 0:
         values = {name: value for name, value in values.items() if value == 0}
@@ -178,7 +178,7 @@ def _readability(eye: Eye) -> list[Line]:
     return lines
 
 
-def _reason(eye: Eye, label: str) -> str:
+def _reason(eye: Subject, label: str) -> str:
     """Why a part cannot be read: the fault that was drawn, any where none is known."""
     fault = eye.anatomy.faults.get(label)
     return choose((REASON,), eye.rng, fault and {fault})

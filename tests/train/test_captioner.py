@@ -19,7 +19,7 @@ from engine.data.sources import read_examples
 from engine.evaluate.calibrate import NO_PART, PLAIN, STRANGER, UNKNOWN
 from engine.models.captioner import MEASURES, VALUES
 from engine.models.card import hash_folder, read_card, write_card
-from engine.models.limits import FILE, Limits
+from engine.models.limits import FILE, SpeechLimits
 from engine.prose.parse import parse
 from engine.prose.statements import FUNDUS, GRADE, RETINA, calls_unlike, read
 from engine.schema import DISEASES, LABEL_NAMES, UserError
@@ -143,7 +143,7 @@ def test_a_finished_folder_words_photographs_and_is_bound_to_its_segmenter(model
     assert card["real_examples_per_label"]["dr_grade"] == 3
     assert card["scores"] == {"said_a": 0.0}
     assert weights_sha256(model) == hash_folder(model) == card["weights_sha256"]
-    limits = Limits.read(model)
+    limits = SpeechLimits.read(model)
     assert list(limits.cameras) == ["a"]
     # Three eyes bear no statement.
     assert limits.said == ()
@@ -177,7 +177,7 @@ def test_a_folder_without_limits_is_no_captioner_to_ask(model, tmp_path):
 
 def test_the_shipped_captioner_says_nothing_of_disease_of_what_it_does_not_know():
     """Phantoms are of no camera that taught; nor is a page of text."""
-    shipped = Limits.read(SHIPPED)
+    shipped = SpeechLimits.read(SHIPPED)
     assert not [each for each in shipped.said if each.camera is None and each.label in ILL]
     assert {each.label for each in shipped.said} <= {GRADE, "is_dme", FUNDUS, RETINA}
     assert all(each.low >= 0.9 for each in shipped.said)

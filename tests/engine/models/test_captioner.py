@@ -16,7 +16,7 @@ from engine.models.captioner import (
     SIGNATURES,
     VALUES,
     Captioner,
-    Look,
+    Viewed,
     chances,
     distance,
     look,
@@ -25,7 +25,7 @@ from engine.models.captioner import (
     signature,
     worded,
 )
-from engine.models.limits import Limits
+from engine.models.limits import SpeechLimits
 from engine.models.looks import FINE, GREEN, LIGHT_FROM, looks
 from engine.models.segmenter import SEGMENTS, Segmenter
 from engine.prose.statements import calls_unlike
@@ -139,15 +139,15 @@ def test_structure_is_told_where_it_is_plain():
 def test_words_are_the_squares_alone_and_of_an_unknown_camera_nothing_of_disease():
     network = Captioner(**PRESETS["debug"], cameras=("a",)).eval()
     network.know(0, 50 + torch.randn(30, MEASURES))
-    far = Limits(cameras={"a": (1.0,) * len(SIGNATURES)})
+    far = SpeechLimits(cameras={"a": (1.0,) * len(SIGNATURES)})
     measures = np.zeros(MEASURES, np.float32)
-    seen = Look(measures, Structure(field="round"), seed=7)
+    seen = Viewed(measures, Structure(field="round"), seed=7)
     text = worded(network, far, seen)
     assert calls_unlike(text)
     assert worded(network, far, seen) == text
     others = {worded(network, far, replace(seen, seed=seed)) for seed in range(20)}
     assert len(others) > 3
-    toned = Limits(dark=0.5, bright=0.9, soft=-1.0)
+    toned = SpeechLimits(dark=0.5, bright=0.9, soft=-1.0)
     measures[LIGHT_FROM + GREEN], measures[LIGHT_FROM + FINE] = 0.4, -2.0
     assert toned.toned(Structure(), measures) == Structure(light=-1, sharp=-1)
 

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from engine.models.limits import Limit, Limits
+from engine.models.limits import Limit, SpeechLimits
 from engine.prose.parse import REFERABLE
 from engine.prose.statements import (
     EDEMA,
@@ -46,7 +46,7 @@ def test_whatever_heads_hold_no_caption_contradicts_itself():
     rng, words = np.random.default_rng(4), random.Random(4)
     for _ in range(2000):
         chosen = [s for s in SAYABLE if rng.random() < 0.7]
-        limits = Limits(
+        limits = SpeechLimits(
             cameras={"a": (1.0,)},
             said=tuple(
                 limit(c, s, float(rng.uniform(0.5, 1))) for s in chosen for c in ("a", None)
@@ -70,7 +70,7 @@ def test_whatever_heads_hold_no_caption_contradicts_itself():
 def test_what_has_no_limit_is_never_said():
     rng = np.random.default_rng(5)
     said = Statement(GRADE, 2, 4)
-    limits = Limits(cameras={"a": (1.0,)}, said=(limit("a", said, 0.8),))
+    limits = SpeechLimits(cameras={"a": (1.0,)}, said=(limit("a", said, 0.8),))
     found = {each for _ in range(300) for each in limits.decide("a", held(rng))}
     assert found == {said}
     assert all(not limits.decide(None, held(rng)) for _ in range(50))
@@ -78,7 +78,7 @@ def test_what_has_no_limit_is_never_said():
 
 def test_the_most_exact_statement_that_is_sure_enough_is_said():
     none, mild = Statement(GRADE, 0, 0), Statement(GRADE, 0, 1)
-    limits = Limits(said=(limit("a", mild, 0.8), limit("a", none, 0.7)))
+    limits = SpeechLimits(said=(limit("a", mild, 0.8), limit("a", none, 0.7)))
     others = {name: np.zeros((1, most + 1)) for name, most in HIGHEST.items()}
     for first, second, expected in ((0.75, 0.2, none), (0.6, 0.3, mild), (0.4, 0.3, None)):
         grade = np.array([[first, second, 1 - first - second, 0, 0]])
@@ -88,7 +88,7 @@ def test_the_most_exact_statement_that_is_sure_enough_is_said():
 
 def test_every_head_must_be_sure_enough():
     said = Statement(GRADE, 4, 4)
-    limits = Limits(said=(limit("a", said, 0.8),))
+    limits = SpeechLimits(said=(limit("a", said, 0.8),))
     others = {name: np.zeros((2, most + 1)) for name, most in HIGHEST.items()}
     for second, expected in ((0.85, {said}), (0.75, set())):
         grade = np.array([[0, 0, 0, 0.01, 0.99], [0, 0, 0, 1 - second, second]])
@@ -96,18 +96,18 @@ def test_every_head_must_be_sure_enough():
 
 
 def test_a_photograph_is_of_the_nearest_camera_within_all_its_limits():
-    limits = Limits(cameras={"a": (1.0, 2.0), "b": (1.0, 1.0)})
+    limits = SpeechLimits(cameras={"a": (1.0, 2.0), "b": (1.0, 1.0)})
     assert limits.camera_of(np.array([[0.9, 1.9], [0.5, 0.5]])) == "b"
     assert limits.camera_of(np.array([[0.9, 1.9], [0.5, 1.1]])) == "a"
     assert limits.camera_of(np.array([[0.1, 2.1], [1.1, 0.0]])) is None
-    assert Limits().camera_of(np.zeros((0, 4))) is None
+    assert SpeechLimits().camera_of(np.zeros((0, 4))) is None
 
 
 def test_limits_travel_and_a_folder_without_them_is_refused(tmp_path):
     with pytest.raises(UserError, match="before its statements were calibrated"):
-        Limits.read(tmp_path)
-    limits = Limits(
+        SpeechLimits.read(tmp_path)
+    limits = SpeechLimits(
         {"a": (1.5, 2.5)}, {GRADE: 1.2}, (limit(None, SAYABLE[0], 0.8),), 0.1, 0.6, -4.0
     )
     limits.write(tmp_path)
-    assert Limits.read(tmp_path) == limits
+    assert SpeechLimits.read(tmp_path) == limits
