@@ -37,7 +37,7 @@ def asked(
     """
     prompts = [prompt or ""] if isinstance(prompt, str | None) else list(prompt)
     given = [labels or {}] if isinstance(labels, Mapping | None) else list(labels)
-    if len(given) == 1 or len(prompts) == 1:
+    if 1 in (len(given), len(prompts)) and given and prompts:
         rows = max(len(given), len(prompts))
         prompts, given = prompts * (rows // len(prompts)), given * (rows // len(given))
     if len(prompts) != len(given) or not prompts or images_per_prompt < 1:

@@ -57,12 +57,13 @@ def test_an_image_on_it_shows_its_masks_and_side_and_no_label_that_was_not_asked
 def test_only_what_was_asked_to_be_unreadable_is_spoilt():
     image = np.full((64, 64, 3), 120, np.uint8)
     assert ground().spoil(image) is image
-    hidden = ground(Annotation(is_macular_readable=0))
+    asked = Annotation(is_macular_readable=0)
+    hidden = ground(asked)
     spoilt = hidden.spoil(image)
     assert not np.array_equal(spoilt, image)
     assert np.array_equal(spoilt, hidden.spoil(image))
-    captions = [hidden.shown(Annotation(), Random(i), spoilt=True).caption for i in range(9)]
-    assert captions != [hidden.shown(Annotation(), Random(i)).caption for i in range(9)]
+    captions = [hidden.shown(asked, Random(i), spoilt=True).caption for i in range(9)]
+    assert captions != [hidden.shown(asked, Random(i)).caption for i in range(9)]
 
 
 def test_an_image_on_nothing_shows_the_row_alone():
