@@ -33,7 +33,7 @@ GEOMETRY: tuple[str, ...] = (
 
 
 @dataclass(frozen=True)
-class Shown:
+class Truth:
     """What an image shows for certain: masks (S, S) bool by column (`engine.schema.MASKS`), labels
     and words. A mask that is not there is unknown; without annotation and caption the image was
     asked to show the row's own."""
@@ -54,7 +54,7 @@ class Ground(Protocol):
     @property
     def image(self) -> np.ndarray | None: ...
 
-    def shown(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Shown:
+    def truth(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Truth:
         """What an image on this ground shows of a row that asked for these labels, worded by `rng`.
         `spoilt`: it went through `spoil`."""
 
@@ -76,9 +76,9 @@ class NoGround:
     map = None
     image = None
 
-    def shown(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Shown:
+    def truth(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Truth:
         """See `Ground`."""
-        return Shown()
+        return Truth()
 
     def spoil(self, image: np.ndarray) -> np.ndarray:
         """See `Ground`."""
@@ -109,14 +109,14 @@ class PhantomGround:
         """See `Ground`."""
         return self.phantom.image
 
-    def shown(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Shown:
+    def truth(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Truth:
         """Masks, side and what the caption says of them are true by construction; labels that were
         not asked for stay unknown, since the model need not show the phantom's."""
         from engine.phantom.words import structure
 
         annotation = asked.model_copy(update={"eye_side": self.phantom.annotation.eye_side})
         words = caption(annotation, rng, structure(self.phantom, spoilt))
-        return Shown(mask_columns(self.phantom), annotation, words, "phantom")
+        return Truth(mask_columns(self.phantom), annotation, words, "phantom")
 
     def spoil(self, image: np.ndarray) -> np.ndarray:
         """What was asked to be unreadable is made so by the phantom's camera."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from engine import cpu
-from engine.models.grounds import Ground, Shown
+from engine.models.grounds import Ground, Truth
 from engine.schema import UserError
 from engine.seeds import row_random
 from engine.specs import Spec
@@ -156,7 +156,7 @@ class ModelRef:
 
 
 @dataclass(frozen=True)
-class Drawn(Shown):
+class Drawn(Truth):
     """One image (H, W, 3) uint8 and what the model that drew it knows of it. Where `caption` is
     None the spec's prompt is the caption."""
 
@@ -166,7 +166,7 @@ class Drawn(Shown):
 def drawn_on(ground: Ground, spec: Spec, image: np.ndarray, spoilt: bool = False) -> Drawn:
     """A model's image (S, S, 3) on a row's ground, with what it shows for certain."""
     rng = row_random(spec.seed, spec.index, "caption")
-    return Drawn(image=image, **vars(ground.shown(spec.annotation, rng, spoilt)))
+    return Drawn(image=image, **vars(ground.truth(spec.annotation, rng, spoilt)))
 
 
 class Sampler(Protocol):

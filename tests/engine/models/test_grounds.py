@@ -13,7 +13,7 @@ from engine.models.grounds import (
     GEOMETRY,
     NoGeometry,
     PhantomGeometry,
-    Shown,
+    Truth,
     geometry_map,
     stacked,
 )
@@ -39,19 +39,19 @@ def test_a_phantoms_ground_is_the_phantom_of_the_same_row_with_light_or_without(
 
 def test_an_image_on_it_shows_its_masks_and_side_and_no_label_that_was_not_asked():
     phantom = draw(ASKED, 4, 64)
-    shown = ground().shown(ASKED, Random(0))
-    assert {*shown.masks} == {*MASKS}
-    for name, mask in shown.masks.items():
+    truth = ground().truth(ASKED, Random(0))
+    assert {*truth.masks} == {*MASKS}
+    for name, mask in truth.masks.items():
         assert np.array_equal(mask, phantom.masks[name.removeprefix("mask_")])
-    assert shown.annotation.labels() == {
+    assert truth.annotation.labels() == {
         **ASKED.labels(),
         "eye_side": phantom.annotation.eye_side,
     }
-    assert shown.annotation.source == "hrf"
-    assert shown.caption_source == "phantom"
-    assert parse(shown.caption).items() <= shown.annotation.labels().items()
-    assert ground().shown(ASKED, Random(0)).caption == shown.caption
-    assert len({ground().shown(ASKED, Random(i)).caption for i in range(9)}) > 1
+    assert truth.annotation.source == "hrf"
+    assert truth.caption_source == "phantom"
+    assert parse(truth.caption).items() <= truth.annotation.labels().items()
+    assert ground().truth(ASKED, Random(0)).caption == truth.caption
+    assert len({ground().truth(ASKED, Random(i)).caption for i in range(9)}) > 1
 
 
 def test_only_what_was_asked_to_be_unreadable_is_spoilt():
@@ -62,14 +62,14 @@ def test_only_what_was_asked_to_be_unreadable_is_spoilt():
     spoilt = hidden.spoil(image)
     assert not np.array_equal(spoilt, image)
     assert np.array_equal(spoilt, hidden.spoil(image))
-    captions = [hidden.shown(asked, Random(i), spoilt=True).caption for i in range(9)]
-    assert captions != [hidden.shown(asked, Random(i)).caption for i in range(9)]
+    captions = [hidden.truth(asked, Random(i), spoilt=True).caption for i in range(9)]
+    assert captions != [hidden.truth(asked, Random(i)).caption for i in range(9)]
 
 
 def test_an_image_on_nothing_shows_the_row_alone():
     none = NoGeometry().ground(ASKED, 4, 64, True)
     image = np.zeros((8, 8, 3), np.uint8)
-    assert none.shown(ASKED, Random(0)) == Shown()
+    assert none.truth(ASKED, Random(0)) == Truth()
     assert none.spoil(image) is image
     assert stacked([none, none], geometry=False, start=False) == {}
     for needs in ({"geometry": True, "start": False}, {"geometry": False, "start": True}):
