@@ -28,7 +28,7 @@ def test_the_autoencoder_improves_on_its_components(photographs, tmp_path):
         loss = recipe.module(recipe.batch(range(4 * step, 4 * step + 4)))["loss"].mean()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert sum(losses[-8:]) < sum(losses[:8])
     folder = tmp_path / "vae"
     folder.mkdir()

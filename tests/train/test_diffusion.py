@@ -82,7 +82,7 @@ def test_export_is_a_pipeline_folder_bound_to_its_card(recipe, tmp_path):
     assert set(card["scores"]) == {
         f"loss_{eyes}{given}" for eyes in ("held_out", "train") for given in ("", "_given_geometry")
     }
-    loaded = RetinaForgePipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    loaded = RetinaForgePipeline.from_pretrained(folder, dtype=torch.float32)
     image = loaded.sample([""], [Annotation(dr_grade=1)], [3], SampleSettings(size=64, steps=2))
     assert image.shape == (1, 64, 64, 3)
 

@@ -74,7 +74,7 @@ def pixels(plan):
 
 def test_synfundus_is_laid_out_as_its_loaders_expect(filled, pixels, plan, tmp_path):
     assert export(filled.root, "synfundus", tmp_path / "s", quiet) == ROWS
-    rows = list(csv.DictReader((tmp_path / "s" / layouts.CSV).open(newline="")))
+    rows = list(csv.DictReader((tmp_path / "s" / layouts.CSV).read_text().splitlines()))
     assert list(rows[0]) == COLUMNS
     for number, row in enumerate(rows):
         file = tmp_path / "s" / "Part0" / f"{number}.png"
@@ -87,7 +87,7 @@ def test_synfundus_is_laid_out_as_its_loaders_expect(filled, pixels, plan, tmp_p
         mark = identify(file)
         assert (mark.synthetic, mark.model, mark.seed) == (True, "null", spec.seed)
         assert (tmp_path / f"s/masks/0/{number}.mask_vessel.png").exists() == bool(number % 2)
-    origins = list(csv.DictReader((tmp_path / "s" / "provenance.csv").open(newline="")))
+    origins = list(csv.DictReader((tmp_path / "s" / "provenance.csv").read_text().splitlines()))
     assert [int(row["index"]) for row in origins] == list(range(ROWS))
 
 

@@ -253,7 +253,8 @@ def test_large_photographs_get_small_marked_copies(folder, attempt, plan, block)
     write_outcomes(folder, attempt.number, plan.fingerprint, table)
     page = write_report(folder.root)
     (small,) = page.parent.glob("images/*/00000000-small.webp")
-    assert Image.open(small).size == (256, 256)
+    with Image.open(small) as image:
+        assert image.size == (256, 256)
     assert identify(small).seed == 9
 
 
