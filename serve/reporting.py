@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.publish.one_eye import draw_for_report
 from engine.schema import UserError
 from engine.store.commits import Folder
 from engine.store.plan import Plan
 from engine.store.verify import gaps
-from serve.one_eye import draw_for_report
 from serve.progress import say
 
 

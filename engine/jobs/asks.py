@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.pixels.encode import FORMATS
 from engine.schema import UserError
-from engine.stages.encode import FORMATS
 from engine.store.commits import Folder, planned_rows
 
 LICENCE_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")

@@ -15,9 +15,9 @@ from engine.caption import Backend, Manner, Refused, StoredPhotograph
 from engine.caption.backends import resolve
 from engine.data.photographs import Found, differing, find, hashed, labelled
 from engine.jobs.asks import check_licence, check_out
+from engine.pixels.encode import LOSSLESS, encode_photograph
 from engine.schema import UserError
 from engine.stages.caption import CaptionActor
-from engine.stages.encode import LOSSLESS, encode_photograph
 from engine.stages.limits import PartLimits
 from engine.store.commits import Folder
 from engine.store.listing import check_listing, read_listing, write_listing

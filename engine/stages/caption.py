@@ -27,11 +27,11 @@ from engine.caption import (
 )
 from engine.data.example import UnreadableImage
 from engine.data.photographs import read
+from engine.pixels.encode import encode_photograph
 from engine.schema import LABEL_NAMES
 from engine.seeds import row_id
 from engine.stages.call import Failure, FatalError, worded
 from engine.stages.crash import DEATHS, Ledger, survive
-from engine.stages.encode import encode_photograph
 from engine.stages.limits import Meter, PartLimits
 from engine.stages.node import plan_here
 from engine.stages.outcome import as_outcomes, images

@@ -21,10 +21,10 @@ import pyarrow as pa
 
 from engine import gates, registry
 from engine.gates import Gates
+from engine.pixels.encode import Origin, encode, encode_mask
 from engine.registry import ModelRef, Sampler
 from engine.stages.call import Failure, FatalError, worded
 from engine.stages.crash import DEATHS, Ledger, survive
-from engine.stages.encode import Origin, encode, encode_mask
 from engine.stages.limits import Meter, PartLimits
 from engine.stages.node import plan_here
 from engine.stages.outcome import Outcome, to_table

@@ -19,8 +19,8 @@ from engine.caption.backends import SHIPPED, resolve
 from engine.caption.local import LocalCaptioner
 from engine.caption.triton import TritonCaptioner
 from engine.data.example import decode
+from engine.pixels.encode import encode_photograph
 from engine.schema import UserError
-from engine.stages.encode import encode_photograph
 from tests.engine.caption.triton_server import Server, is_installed
 from tests.eyes import ROOT, eye, rows_of, write_eyes
 

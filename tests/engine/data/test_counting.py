@@ -16,8 +16,8 @@ from engine.data.example import Example
 from engine.data.known_eyes import SAME_EYE
 from engine.data.sources import read_examples
 from engine.models.card import read_card
+from engine.pixels.encode import Origin, encode, encode_photograph, xmp_packet
 from engine.schema import Annotation
-from engine.stages.encode import Origin, encode, encode_photograph, xmp_packet
 from engine.stages.outcome import as_outcomes, images
 from engine.store.commits import Folder, take_attempt
 from engine.store.parts import write_outcomes

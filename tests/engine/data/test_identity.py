@@ -19,8 +19,8 @@ from engine.data import splits
 from engine.data.example import Example
 from engine.data.identity import doubtful_patients, eyes, patient_key
 from engine.data.sources import read_examples
+from engine.pixels.encode import encode_photograph
 from engine.schema import Annotation, UserError
-from engine.stages.encode import encode_photograph
 from engine.stages.outcome import as_outcomes, images
 from engine.store.commits import Folder, take_attempt
 from engine.store.listing import Listed, write_listing

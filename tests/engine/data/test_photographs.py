@@ -19,9 +19,9 @@ from engine.data import photographs, splits
 from engine.data.example import UnreadableImage
 from engine.data.photographs import differing, find, hashed, labelled, read
 from engine.data.sources import read_examples
+from engine.pixels.encode import Origin, encode, encode_photograph
 from engine.pixels.mark import identify
 from engine.schema import IMAGE_TYPE, Annotation, UserError
-from engine.stages.encode import Origin, encode, encode_photograph
 from engine.store.listing import Listed
 
 

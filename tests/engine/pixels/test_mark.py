@@ -13,10 +13,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from engine import registry
+from engine.pixels.encode import Origin, encode, xmp_packet
 from engine.pixels.mark import identify, maker_of
 from engine.schema import UserError
 from engine.stages.draw import loaded
-from engine.stages.encode import Origin, encode, xmp_packet
 
 DATA = Path(os.environ.get("RETINAFORGE_DATA", Path(__file__).parents[4] / "shared" / "data"))
 HONEST = "no mark found: that does not prove a camera took it"

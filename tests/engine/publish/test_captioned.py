@@ -14,6 +14,7 @@ from PIL import Image
 
 from engine.caption import StoredPhotograph, Words
 from engine.data.photographs import find, hashed
+from engine.pixels.encode import encode_photograph
 from engine.pixels.mark import identify
 from engine.publish.card import export_card, write_card
 from engine.publish.export import export
@@ -22,7 +23,6 @@ from engine.schema import Annotation, UserError
 from engine.seeds import row_id
 from engine.stages.call import Failure
 from engine.stages.caption import CaptionOutcome, to_table
-from engine.stages.encode import encode_photograph
 from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.listing import Listed, write_listing
 from engine.store.parts import sha256_of, write_outcomes

@@ -20,11 +20,11 @@ import pytest
 from PIL import Image
 from stopped import wait_until_stopped
 
+from engine.pixels.encode import Origin, encode
 from engine.pixels.mark import identify
 from engine.publish import gallery, report
 from engine.publish.report import STEERING, write_report
 from engine.schema import UserError
-from engine.stages.encode import Origin, encode
 from engine.store.parts import write_outcomes
 
 ROWS = 40

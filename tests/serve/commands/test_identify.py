@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from engine.stages.encode import Origin, encode
+from engine.pixels.encode import Origin, encode
 
 
 @pytest.fixture

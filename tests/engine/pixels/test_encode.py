@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.stages.encode import FORMATS, Origin, encode
+from engine.pixels.encode import FORMATS, Origin, encode
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3)).astype(np.uint8)
 

@@ -14,8 +14,8 @@ from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.models.card import read_card, write_card
 from engine.pixels.mark import identify
+from engine.publish.one_eye import draw_for_report, draw_grades
 from engine.schema import UserError
-from serve.one_eye import draw_for_report, draw_grades
 
 
 def test_the_eye_stays_and_its_grade_changes(tmp_path):

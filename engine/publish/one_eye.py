@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from engine import registry
+from engine.pixels.encode import Origin, encode
 from engine.prose.template import caption
 from engine.registry import ModelRef
 from engine.schema import DISEASES, READABILITY, Annotation, UserError
 from engine.seeds import row_random
 from engine.specs import Spec
-from engine.stages.encode import Origin, encode
 from engine.store.plan import Plan
 
 GRADES = range(5)
