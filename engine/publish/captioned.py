@@ -31,7 +31,6 @@ COLUMNS = {
 def describe(plan: CaptionPlan) -> Portrait:
     """See `engine.publish.describe`."""
     return Portrait(
-        synthetic=False,
         name=f"Captioned retinal photographs ({plan.captioner})",
         title=TITLE,
         lead=_lead(plan),

@@ -54,9 +54,9 @@ def _tables(
     folder: Folder, plan: AnyPlan, described: Portrait, parts: Sequence[Share]
 ) -> dict[str, str]:
     """The tables of a card, empty where they would have no line."""
-    mix = mix_of(folder, plan, described.recipe, parts)
+    mix = mix_of(folder, described.drawn, parts)
     return {
-        "mix": mix_table(mix, asked=described.recipe is not None),
+        "mix": mix_table(mix, asked=described.drawn is not None),
         "proof": _proof(described.proof),
         "facts": table(("", ""), described.facts),
         "refused": _counted("reason", "refusals", rejects(folder)),

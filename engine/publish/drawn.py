@@ -51,7 +51,6 @@ def describe(plan: Plan) -> Portrait:
     """See `engine.publish.describe`."""
     phantom = plan.model_location == PHANTOM
     return Portrait(
-        synthetic=True,
         name=f"Synthetic fundus photographs ({plan.model})",
         title="synthetic fundus photographs",
         lead=f"Every image is synthetic, drawn by {plan.model}. None shows a patient. "
@@ -70,7 +69,7 @@ def describe(plan: Plan) -> Portrait:
         words=_words(plan),
         warning=_warning(plan),
         kept="No image was refused." if plan.gates else "No gate was on: every image was kept.",
-        recipe=plan.recipe,
+        drawn=plan,
         guard=_guard(plan),
     )
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.schema import LABEL_NAMES, LABELS, Label, UserError
-from engine.specs import Recipe
 from engine.store.commits import Folder, planned_rows
-from engine.store.plan import AnyPlan
+from engine.store.plan import Plan
 from engine.store.rows import Share, columns_of
 
 GRADES = ("none", "mild", "moderate", "severe", "proliferative")
@@ -45,11 +44,9 @@ def value_words(label: Label, value: int | None) -> str:
     return label.meaning if value else f"not: {label.meaning}"
 
 
-def mix_of(
-    folder: Folder, plan: AnyPlan, recipe: Recipe | None, parts: Sequence[Share]
-) -> list[LabelShare]:
-    """`label_mix` of a folder whose labels were asked for by a recipe, or by nobody."""
-    asked = asked_labels(recipe, plan.fingerprint, planned_rows(folder)) if recipe else None
+def mix_of(folder: Folder, drawn: Plan | None, parts: Sequence[Share]) -> list[LabelShare]:
+    """`label_mix` of a folder whose labels were asked for by a plan, or by nobody."""
+    asked = asked_labels(drawn, planned_rows(folder)) if drawn else None
     return label_mix(count_labels(folder, parts), asked)
 
 
@@ -64,7 +61,7 @@ def count_labels(folder: Folder, parts: Sequence[Share]) -> Counts:
     return counts
 
 
-def asked_labels(recipe: Recipe, fingerprint: str, planned: int) -> Counts | None:
+def asked_labels(plan: Plan, planned: int) -> Counts | None:
     """The same counts for planned rows, spread evenly; None where this version words rows otherwise
     than the plan was made with.
     """
@@ -72,7 +69,7 @@ def asked_labels(recipe: Recipe, fingerprint: str, planned: int) -> Counts | Non
     rows = min(planned, MOST_ASKED)
     try:
         for number in range(rows):
-            spec = recipe.spec(number * planned // rows, fingerprint)
+            spec = plan.recipe.spec(number * planned // rows, plan.fingerprint)
             for name, value in spec.annotation.labels().items():
                 counts[name][value] += 1
     except UserError:

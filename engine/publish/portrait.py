@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.specs import Recipe
-from engine.store.plan import Sealed
+from engine.store.plan import Plan, Sealed
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,13 @@ class Portrait:
     """Words for cards, pages and records.
 
     `name` is the data set's, `title` follows a number, `picture` names one image; `facts` are pairs
-    of name and value. `mix` heads the table of labels, `learned` that of the `proof`. `recipe`
-    tells which labels were asked for, None where none were. `kept` is said where no image was
-    refused, None where none could be.
+    of name and value. `mix` heads the table of labels, `learned` that of the `proof`. `drawn` is
+    the plan that tells which labels a model was asked for, None where nothing was drawn. `kept` is
+    said where no image was refused, None where none could be.
     `record` are Croissant's own fields, whose description follows a number, and `columns` what it
     says that columns hold. `templates` is the folder of the cards, which print `words` too.
     """
 
-    synthetic: bool
     name: str
     title: str
     lead: str
@@ -72,7 +70,7 @@ class Portrait:
     words: Mapping[str, str] = field(default_factory=dict)
     warning: str | None = None
     kept: str | None = None
-    recipe: Recipe | None = None
+    drawn: Plan | None = None
     guard: Guard | None = None
 
 

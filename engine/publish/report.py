@@ -53,8 +53,8 @@ def write_report(root: Path, most: int = PICTURES, one_eye: bytes | None = None)
 
 def _page(folder: Folder, plan: AnyPlan, parts: Sequence[Share], shown: Sequence[Exhibit]) -> str:
     described = describe(plan)
-    mix = mix_of(folder, plan, described.recipe, parts)
-    scored = described.synthetic and parts
+    mix = mix_of(folder, described.drawn, parts)
+    scored = described.drawn and parts
     return filled(
         "report.html",
         described=described,

@@ -27,13 +27,14 @@ def report(
 
     Gallery with filters, label mix, gates, failures, speed, and one eye under changed labels.
     """
+    from engine.publish.describe import describe
     from engine.publish.report import write_report
     from engine.store.files import StaleAttempt
     from engine.store.rows import require_plan
     from serve.reporting import eye_of, tell_gaps
 
-    plan = require_plan(folder)
-    eye = eye_of(plan) if one_eye and plan.kind == "draw" else None
+    drawn = describe(require_plan(folder)).drawn
+    eye = eye_of(drawn) if one_eye and drawn else None
     try:
         page = write_report(folder, pictures, eye)
     except StaleAttempt as error:

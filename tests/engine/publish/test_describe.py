@@ -32,10 +32,10 @@ def test_no_kind_of_plan_is_without_words(plan, captions):
 
 def test_drawn_and_taken_photographs_are_never_told_alike(plan, captions):
     drawn, taken = describe(plan), describe(captions)
-    assert (drawn.synthetic, taken.synthetic) == (True, False)
+    assert (drawn.drawn, taken.drawn) == (plan, None)
     assert "None shows a patient" in drawn.lead
     assert "may show patients" in taken.lead
-    assert taken.recipe is taken.kept is taken.guard is taken.warning is None
+    assert taken.kept is taken.guard is taken.warning is None
 
 
 def test_each_kind_has_both_cards(plan, captions):

@@ -12,13 +12,12 @@ from engine.schema import LABELS
 
 def test_it_is_synthetic_and_says_of_what_and_of_whom(plan):
     told = describe(plan)
-    assert told.synthetic
     assert "None shows a patient" in told.lead
     assert dict(told.facts)["plan fingerprint"] == plan.fingerprint
     assert dict(told.facts)["licence"] == "cc-by-4.0"
     assert told.record["name"] == f"synthetic-fundus-{plan.fingerprint[:12]}"
     assert "/" not in str(told.record), "where the model lay is nobody's business"
-    assert told.recipe == plan.recipe
+    assert told.drawn == plan
 
 
 @pytest.mark.parametrize(("model", "hashed"), [("null", "version"), ("phantom", "version")])

@@ -15,7 +15,7 @@ BY_NAME = {label.name: label for label in LABELS}
 
 
 def test_unknown_labels_have_a_line_of_their_own(filled, plan):
-    mix = mix_of(filled, plan, plan.recipe, shares(filled))
+    mix = mix_of(filled, plan, shares(filled))
     assert {line.label for line in mix} == {label.name for label in LABELS}
     assert not any(line.value is None for line in mix)
     counts = {label.name: Counter({None: 3, 1: 1}) for label in LABELS}
@@ -25,29 +25,30 @@ def test_unknown_labels_have_a_line_of_their_own(filled, plan):
 
 
 def test_what_nobody_asked_for_has_no_share_asked(filled, plan):
-    lines = mix_of(filled, plan, None, shares(filled))
+    lines = mix_of(filled, None, shares(filled))
     assert {line.asked for line in lines} == {None}
     grades = [line for line in lines if line.label == "dr_grade"]
     assert sum(line.rows for line in grades) == ROWS
     assert sum(line.found for line in grades) == pytest.approx(1)
 
 
-def test_no_rows_are_shares_of_nought(folder, plan):
-    assert {(line.found, line.rows) for line in mix_of(folder, plan, None, [])} == {(0.0, 0)}
+def test_no_rows_are_shares_of_nought(folder):
+    assert {(line.found, line.rows) for line in mix_of(folder, None, [])} == {(0.0, 0)}
 
 
 def test_of_many_planned_rows_some_are_asked_spread_over_all(plan):
     planned = MOST_ASKED * 3
-    counts = asked_labels(plan.recipe, plan.fingerprint, planned)
+    counts = asked_labels(plan, planned)
     specs = [plan.recipe.spec(row, plan.fingerprint) for row in range(0, planned, 3)]
     assert counts["dr_grade"] == Counter(spec.annotation.dr_grade for spec in specs)
     assert {each.total() for each in counts.values()} == {MOST_ASKED}
 
 
 def test_what_another_version_worded_is_not_guessed(filled, plan):
-    other = plan.recipe.model_copy(update={"wording": -1})
-    assert asked_labels(other, plan.fingerprint, 10) is None
-    assert {line.asked for line in mix_of(filled, plan, other, shares(filled))} == {None}
+    recipe = plan.recipe.model_copy(update={"wording": -1})
+    other = plan.model_copy(update={"recipe": recipe})
+    assert asked_labels(other, 10) is None
+    assert {line.asked for line in mix_of(filled, other, shares(filled))} == {None}
 
 
 @pytest.mark.parametrize(
