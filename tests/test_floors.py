@@ -19,7 +19,8 @@ RAY_ROOMS = (
     "engine/store/sink.py",
     "train/launch.py",
     "train/meeting.py",
-    "serve/",
+    "serve/http/service.py",
+    "serve/jobserver.py",
 )
 OPTIONAL = ("deepspeed", "xformers", "triton", "tritonclient", "tensorboard", "sklearn")
 
