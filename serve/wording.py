@@ -29,11 +29,11 @@ def speaking(command: Any) -> Iterator[None]:
     try:
         yield
     except (UserError, RuntimeError) as error:
-        error.args = (_in_flags(command, str(error)),)
+        error.args = (in_flags(command, str(error)),)
         raise
 
 
-def _in_flags(command: Any, text: str) -> str:
+def in_flags(command: Any, text: str) -> str:
     """What was asked for as a flag of this command, an argument as its metavar; as that of another
     command where this one takes no such thing."""
     names: dict[str, str] = {}

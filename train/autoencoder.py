@@ -165,7 +165,7 @@ plan = AutoencoderRecipe
 
 
 def build(settings: Settings, data: list[str]) -> AutoencoderRecipe:
-    """The recipe of a preset's settings on `--data`, prepared."""
+    """The recipe of a preset's settings on `data`, prepared."""
     return AutoencoderRecipe(settings, data).prepare()
 
 

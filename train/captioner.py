@@ -105,14 +105,14 @@ class CaptionerRecipe:
         if not any(is_graded(e.annotation) for e in self._teaching):
             raise UserError(
                 "no photograph of which a disease is known to be there or not",
-                field="--data",
+                asked="data",
                 expected="a column such as dr_grade",
             )
         self.cameras = known_cameras(self._teaching, least, name)
         if not self.cameras:
             raise UserError(
                 f"no camera with {least} graded eyes: {self.counts}",
-                field="--data",
+                asked="data",
                 expected="more photographs of one source, or a smaller data.enough",
             )
 
@@ -293,7 +293,7 @@ plan = CaptionerRecipe
 
 
 def build(settings: Settings, data: list[str]) -> CaptionerRecipe:
-    """The recipe of a preset's settings on `--data`, prepared."""
+    """The recipe of a preset's settings on `data`, prepared."""
     return CaptionerRecipe(settings, data).prepare()
 
 

@@ -31,7 +31,7 @@ def enough(read: Sequence[Any], counts: str, refused: Sequence[str] = (), least:
         why = f"; the first that was left out: {refused[0]}" if refused else ""
         raise UserError(
             f"{len(read)} readable training photographs: {counts}{why}",
-            field="--data",
+            asked="data",
             expected=f"at least {least}",
         )
 

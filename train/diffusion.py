@@ -308,7 +308,7 @@ plan = DiffusionRecipe
 
 
 def build(settings: Settings, data: list[str]) -> DiffusionRecipe:
-    """The recipe of a preset's settings on `--data`, prepared."""
+    """The recipe of a preset's settings on `data`, prepared."""
     return DiffusionRecipe(settings, data).prepare()
 
 

@@ -61,7 +61,7 @@ class RunFolder:
         """Raise UserError if the folder is of something else or of a run with other settings."""
         path = self.root / "run.json"
         if self.root.exists() and not self.root.is_dir():
-            raise UserError("is a file", file=self.root, field="--out", expected="a folder")
+            raise UserError("is a file", file=self.root, asked="out", expected="a folder")
         if path.exists():
             _refuse_differences(path, _description(settings, data))
             return
@@ -70,7 +70,7 @@ class RunFolder:
                 raise UserError(
                     f"holds a {name} that is of no run: there is no run.json",
                     file=self.root,
-                    field="--out",
+                    asked="out",
                     expected="a new folder, or one that a run began",
                 )
 
@@ -153,13 +153,13 @@ class RunFolder:
             raise UserError(
                 f"no whole checkpoint to go on from: {found.told}",
                 file=self.checkpoints,
-                expected="the files as they were written; another --out begins anew",
+                expected="the files as they were written; another ⟨out⟩ begins anew",
             )
         if found.checkpoint is None and (self.model / CARD).exists():
             raise UserError(
                 "this run has a finished model, but its checkpoints are gone",
                 file=self.root,
-                expected="the checkpoints as they were written; another --out begins anew",
+                expected="the checkpoints as they were written; another ⟨out⟩ begins anew",
             )
         return found
 
@@ -280,7 +280,7 @@ def _hold(file: IO[str], patience: float, root: Path) -> None:
                 file.seek(0)
                 who = (root / ".lock").read_text()
                 raise UserError(
-                    f"another run is training here ({who or 'unnamed'})", file=root, field="--out"
+                    f"another run is training here ({who or 'unnamed'})", file=root, asked="out"
                 ) from None
         time.sleep(0.1)
 
@@ -289,7 +289,7 @@ def _unwritable(root: Path, error: OSError) -> UserError:
     return UserError(
         f"cannot be written: {error.strerror}",
         file=root,
-        field="--out",
+        asked="out",
         expected="a folder that can be written and locked",
     )
 
@@ -309,7 +309,7 @@ def _digest(path: Path) -> str:
         sizes = ((p, p.stat().st_size if p.exists() else None) for p in path.rglob("*"))
         listing = sorted((str(p.relative_to(path)), size) for p, size in sizes)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", file=path, field="--data") from error
+        raise UserError(f"cannot be read: {error.strerror}", file=path, asked="data") from error
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
 
 
@@ -332,7 +332,7 @@ def _refuse_differences(path: Path, asked: dict[str, Any]) -> None:
         raise UserError(
             "what this run was asked for was cut or changed",
             file=path,
-            expected="the file as it was written; another --out begins anew",
+            expected="the file as it was written; another ⟨out⟩ begins anew",
         ) from error
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
@@ -343,5 +343,5 @@ def _refuse_differences(path: Path, asked: dict[str, Any]) -> None:
         raise UserError(
             "this run has other settings: " + "; ".join(differing),
             file=path,
-            expected="the same settings, or another --out",
+            expected="the same settings, or another ⟨out⟩",
         )

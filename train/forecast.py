@@ -1,7 +1,8 @@
-"""`train --dry-run`: what a run would take, told from its settings and tables alone, in seconds."""
+"""A dry run: what a run would take, told from its settings and tables alone, in seconds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from torch import nn
@@ -14,26 +15,26 @@ from train.stepper import trained_parameters
 _GIB = 1024.0**3
 
 
-def forecast(job: Job, recipe: Recipe) -> None:
-    """Print who teaches, settings, parameters and memory; no photograph is opened, and nothing is
+def forecast(job: Job, recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Say who teaches, settings, parameters and memory; no photograph is opened, and nothing is
     written."""
     settings, workers = job.settings, max(1, job.workers)
-    print(recipe.counts)
+    say(recipe.counts)
     for name, value in asdict(settings).items():
-        print(f"{name} = {value!r}")
+        say(f"{name} = {value!r}")
     trained, frozen = _count(recipe.sketch())
-    print(f"parameters: {trained:,} trained, {frozen:,} frozen")
+    say(f"parameters: {trained:,} trained, {frozen:,} frozen")
     rows = settings.batch // workers
-    print(
+    say(
         f"memory of weights, gradients, optimiser and average: "
         f"{_states_gib(trained, settings, workers):.3f} GiB on each worker; "
-        f"a pass of {settings.micro or rows} rows comes on top (fewer: --set micro=N)"
+        f"a pass of {settings.micro or rows} rows comes on top (fewer: ⟨micro⟩=N)"
     )
-    print(
+    say(
         f"{settings.steps:,} steps of {settings.batch} rows, {settings.steps * settings.batch:,} "
         f"in all, over {workers} worker(s); a checkpoint every {settings.checkpoint_every} steps"
     )
-    print(f"dry run: no photograph was opened, nothing was written; the run folder is {job.root}")
+    say(f"dry run: no photograph was opened, nothing was written; the run folder is {job.root}")
 
 
 def _count(module: nn.Module) -> tuple[int, int]:

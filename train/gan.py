@@ -210,7 +210,7 @@ plan = GanRecipe
 
 
 def build(settings: Settings, data: list[str]) -> GanRecipe:
-    """The recipe of a preset's settings on `--data`, prepared."""
+    """The recipe of a preset's settings on `data`, prepared."""
     return GanRecipe(settings, data).prepare()
 
 

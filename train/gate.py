@@ -118,14 +118,14 @@ class GateRecipe:
         self.counts = told(self._teaching, examples)
         self.refused: list[str] = []
         if all(0 in _readability(e.annotation) for e in self._teaching):
-            raise UserError(_NONE_GOOD, field="--data")
+            raise UserError(_NONE_GOOD, asked="data")
         self._enough(splits.one_per_eye(self._teaching))
 
     def _enough(self, eyes: Sequence[Any]) -> None:
         if len(eyes) < self.settings.batch:
             raise UserError(
                 f"{len(eyes)} readable eyes to learn from",
-                field="--data",
+                asked="data",
                 expected=f"at least {self.settings.batch}, as many as a batch has rows",
             )
 
@@ -144,7 +144,7 @@ class GateRecipe:
         self._eyes, self.refused = _load(splits.one_per_eye(self._teaching))
         self._enough(self._eyes)
         if next(_good(self._teaching), None) is None:
-            raise UserError(_NONE_GOOD, field="--data")
+            raise UserError(_NONE_GOOD, asked="data")
         self._eyes += _phantoms(self.settings.data["phantoms"], self.settings.seed)
         self._held_out, _ = _load(self._tested)
         self._order: tuple[int, list[int]] = (-1, [])
@@ -219,7 +219,7 @@ plan = GateRecipe
 
 
 def build(settings: Settings, data: list[str]) -> GateRecipe:
-    """The recipe of a preset's settings on `--data`, prepared."""
+    """The recipe of a preset's settings on `data`, prepared."""
     return GateRecipe(settings, data).prepare()
 
 

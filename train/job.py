@@ -129,14 +129,14 @@ def nothing_left(job: Job, latest: Checkpoint | None, say: Callable[[str], None]
 
 def _check_slices(settings: Settings, workers: int) -> None:
     if workers < 0:
-        raise UserError(f"{workers} is out of range", field="--workers", expected="0 or more")
+        raise UserError(f"{workers} is out of range", asked="workers", expected="0 or more")
     batch = settings.batch
     if batch % max(1, workers):
         divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
         raise UserError(
             f"a batch of {batch} has no {workers} equal slices",
-            field="--workers",
-            expected=f"one of {divisors}, or another --set batch",
+            asked="workers",
+            expected=f"one of {divisors}, or another ⟨batch⟩",
         )
     rows = batch // max(1, workers)
     if settings.micro and rows % settings.micro:

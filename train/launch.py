@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine import guard
-from engine.schema import UserError
+from engine.schema import UserError, worded
 from engine.stages.cluster import check, cluster, joins
 from train.forecast import forecast
 from train.job import Job, make_job, nothing_left, take_up
@@ -37,6 +37,10 @@ MAX_FAILURES = 3
 """Times that lost workers are replaced; nodes taken back by a cloud are not counted."""
 
 
+def _say(line: str) -> None:
+    print(worded(line), flush=True)
+
+
 def run_training(
     preset: str,
     data: list[str],
@@ -44,13 +48,14 @@ def run_training(
     overrides: dict[str, str],
     out: Path | None,
     dry_run: bool,
+    say: Callable[[str], None] = _say,
 ) -> Path:
     """Train a preset, or go on where its run folder stopped; gives the finished model folder.
 
     workers: 0 trains in this process without Ray, more under Ray Train with DeepSpeed. `out` is
-    `runs/PRESET` if None. A dry run writes nothing and gives the folder that would be written.
-    Raises UserError for wrong input, TrainingError where training cannot go on, and SystemExit(1)
-    after a signal that ends, with a checkpoint written.
+    `runs/PRESET` if None. What happens goes to `say`, a line each. A dry run writes nothing and
+    gives the folder that would be written. Raises UserError for wrong input, TrainingError where
+    training cannot go on, and SystemExit(1) after a signal that ends, with a checkpoint written.
     """
     if workers:
         check(None)
@@ -59,27 +64,27 @@ def run_training(
     folder.check(job.settings, job.data)
     recipe = job.plan()
     if dry_run:
-        forecast(job, recipe)
+        forecast(job, recipe, say)
         return folder.model
     steps = job.settings.steps
     with folder.claimed(job.settings, job.data) as claim:
         job = replace(job, claim=claim)
-        latest = take_up(job, _say)
-        if nothing_left(job, latest, _say):
-            _say(f"already at step {steps} of {steps}: nothing to do ({folder.model})")
+        latest = take_up(job, say)
+        if nothing_left(job, latest, say):
+            say(f"already at step {steps} of {steps}: nothing to do ({folder.model})")
             return folder.model
-        _say(job.announcement())
-        _say(recipe.counts)
+        say(job.announcement())
+        say(recipe.counts)
         if latest:
-            _say(f"resuming at step {latest.step} of {steps}")
+            say(f"resuming at step {latest.step} of {steps}")
         outcome = _train(job, recipe, latest.step if latest else 0)
     if outcome.stopped:
-        _say(
+        say(
             f"stopped at step {outcome.step} of {steps}, checkpoint written: "
             "the same command goes on from here"
         )
         raise SystemExit(1)
-    _say(f"step {outcome.step} of {steps} done: {folder.model}")
+    say(f"step {outcome.step} of {steps} done: {folder.model}")
     return folder.model
 
 
@@ -171,8 +176,8 @@ def _cluster(workers: int) -> Iterator[Place]:
         gpus = found.get("GPU", 0)
         if not (joined or shared) and 0 < gpus < workers:
             # A cluster may add machines; this one will not.
-            asked = f"{workers} workers, but {gpus:.0f} GPUs"
-            raise UserError(asked, field="--workers", expected=f"1 to {gpus:.0f}")
+            problem = f"{workers} workers, but {gpus:.0f} GPUs"
+            raise UserError(problem, asked="workers", expected=f"1 to {gpus:.0f}")
         resources: dict[str, float] = {"CPU": cpus, "GPU": 1} if gpus else {"CPU": cpus}
         yield Place(resources, here=not joined and len(ray.nodes()) == 1)
 
@@ -278,7 +283,3 @@ def _worker(config: dict[Any, Any]) -> Any:
 
 def _listed(resources: dict[str, float]) -> str:
     return " and ".join(f"{count} {name}" for name, count in resources.items())
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

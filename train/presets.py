@@ -26,11 +26,11 @@ class Preset:
     recipe: str
 
     def plan(self, settings: Settings, data: list[str]) -> Recipe:
-        """The recipe of these settings on `--data`, before any photograph is read."""
+        """The recipe of these settings on `data`, before any photograph is read."""
         return import_module(self.recipe).plan(settings, data)
 
     def build(self, settings: Settings, data: list[str]) -> Recipe:
-        """The recipe of these settings on `--data`."""
+        """The recipe of these settings on `data`."""
         return import_module(self.recipe).build(settings, data)
 
 

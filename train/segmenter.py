@@ -100,7 +100,7 @@ class SegmenterRecipe:
         if not self._teaching and self._share < 1:
             raise UserError(
                 "no photograph with masks",
-                field="--data",
+                asked="data",
                 expected="mask_* columns, or data.phantoms=1",
             )
 
@@ -185,7 +185,7 @@ plan = SegmenterRecipe
 
 
 def build(settings: Settings, data: list[str]) -> SegmenterRecipe:
-    """The recipe of a preset's settings on `--data`, prepared."""
+    """The recipe of a preset's settings on `data`, prepared."""
     return SegmenterRecipe(settings, data).prepare()
 
 

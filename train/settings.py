@@ -1,4 +1,4 @@
-"""Settings of a training run, and `--set path=value` overrides."""
+"""Settings of a training run, and `path=value` overrides."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS = {
     tuple: "numbers with commas between them",
 }
 FIXED = ("name",)
-"""Fields that `--set` may not touch."""
+"""Fields that no override may touch."""
 
 
 def _at_least(low: int, settings: Settings, *names: str) -> None:
@@ -45,7 +45,7 @@ def require(holds: bool, name: str, value: Any, expected: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that decides a run besides its data; stored in the run folder, printed by `--dry-run`."""
+    """All that decides a run besides its data; stored in the run folder, printed by a dry run."""
 
     name: str
     steps: int
@@ -95,7 +95,7 @@ class Settings:
 
 
 def override(settings: Settings, changes: Mapping[str, str]) -> Settings:
-    """Settings with `--set path=value` changes; a path is a field, or `model.NAME` or `data.NAME`.
+    """Settings with `path=value` changes; a path is a field, or `model.NAME` or `data.NAME`.
 
     A value must read as the type that it replaces. Raises UserError naming the allowed paths or
     type.
@@ -130,7 +130,7 @@ def _allowed(tree: Mapping[str, Any]) -> str:
 
 
 def _paths(tree: Mapping[str, Any]) -> list[str]:
-    """What `--set` may name: every field but the name, and what lies in `model` and `data`."""
+    """What an override may name: every field but the name, and what lies in `model` and `data`."""
     paths: list[str] = []
     for name, value in tree.items():
         inner = [f"{name}.{key}" for key in value] if isinstance(value, dict) else [name]

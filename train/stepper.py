@@ -47,7 +47,7 @@ class Stepper(Protocol):
 
 
 class OneProcess:
-    """The stepper of `--workers 0`: torch alone, on the GPU if there is one."""
+    """The stepper of one process: torch alone, on the GPU if there is one."""
 
     rank = 0
     world = 1

@@ -85,7 +85,7 @@ def in_turn(build: Callable[[], T], first: bool) -> T:
 
 
 class Sharded:
-    """The `Stepper` of `--workers N`; the process group must be up."""
+    """The `Stepper` of many workers; the process group must be up."""
 
     def __init__(self, module: nn.Module, settings: Settings, device: torch.device) -> None:
         self.rank, self.world = dist.get_rank(), dist.get_world_size()

@@ -11,6 +11,7 @@ import typer
 from engine.schema import UserError
 from serve.declared import AsJob, Reads, Writes, model_folder, photographs
 from serve.progress import say
+from serve.wording import in_flags
 from train.presets import find
 from train.settings import CACHES, MODELS, override
 
@@ -28,6 +29,7 @@ def _cache(assignment: str) -> str | None:
 
 
 def train(
+    context: typer.Context,
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="For example diffusion-tiny.")],
     data: Annotated[
         list[str] | None,
@@ -58,8 +60,11 @@ def train(
     from train.launch import run_training
     from train.loop import TrainingError
 
+    def tell(line: str) -> None:
+        print(in_flags(context.command, line), flush=True)
+
     try:
-        run_training(preset, data or [], workers, overrides, out or Path("runs") / preset, dry_run)
+        run_training(preset, data or [], workers, overrides, out, dry_run, tell)
     except TrainingError as error:
         say(f"error: {error}")
         raise typer.Exit(1) from error

@@ -229,7 +229,7 @@ def test_a_link_that_leads_nowhere_is_no_fault_of_the_run_folder(tmp_path):
 
 def test_data_that_cannot_be_read_is_told_before_a_folder_is_made(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    told = pytest.raises(UserError, match="--data: cannot be read: File name too long")
+    told = pytest.raises(UserError, match="⟨data⟩: cannot be read: File name too long")
     with told, folder.claimed(SETTINGS, ["n" * 5000]):
         pass
     assert not (tmp_path / "run").exists()
@@ -245,7 +245,7 @@ def test_a_job_names_its_data_in_full_and_leaves_what_is_none(tmp_path, monkeypa
 
 def test_a_run_folder_cannot_be_a_file(tmp_path):
     (tmp_path / "run").write_text("")
-    with pytest.raises(UserError, match="--out: is a file"):
+    with pytest.raises(UserError, match="⟨out⟩: is a file"):
         RunFolder(tmp_path / "run").check(SETTINGS, [])
 
 
@@ -274,13 +274,13 @@ def test_a_damaged_description_of_the_run_is_named(tmp_path, damage):
 @pytest.mark.parametrize("name", ["model", "checkpoints", "plan.json"])
 def test_what_is_of_no_run_is_not_written_over(tmp_path, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match=f"--out: holds a {name}"):
+    with pytest.raises(UserError, match=f"⟨out⟩: holds a {name}"):
         RunFolder(tmp_path).check(SETTINGS, [])
 
 
 def test_an_out_that_cannot_be_written_is_named():
     with (
-        pytest.raises(UserError, match=r"nonexistent: --out: cannot be written"),
+        pytest.raises(UserError, match=r"nonexistent: ⟨out⟩: cannot be written"),
         RunFolder(Path("/proc/nonexistent")).claimed(SETTINGS, []),
     ):
         pass

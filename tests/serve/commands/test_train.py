@@ -1,0 +1,42 @@
+"""`train` speaks of its own flags, and of settings as `--set` takes them."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--workers", -1), "--workers: -1 (expected 0 or more)"),
+        (("--workers", 3), "--workers: a batch of 8 has no 3 equal slices"),
+        (("--workers", 3), "(expected one of 1, 2, 4, 8, or another --set batch)"),
+        (("--set", "steps"), "--set: 'steps' (expected PATH=VALUE, for example steps=2000)"),
+        (("--set", "stpes=4"), "stpes: no such setting"),
+    ],
+)
+def test_mistakes_are_told_by_flag_and_nothing_is_written(
+    retinaforge, tmp_path, monkeypatch, flags, told
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = retinaforge("train", "text-debug", *flags)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_file_in_the_place_of_the_run_folder_is_told_of(retinaforge, tmp_path):
+    (tmp_path / "run").write_text("mine")
+    flags = ("--workers", 0, "--out", tmp_path / "run")
+    code, _, err = retinaforge("train", "text-debug", *flags)
+    assert (code, err) == (2, f"error: {tmp_path}/run: --out: is a file (expected a folder)\n")
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_a_dry_run_names_what_would_need_less_memory(retinaforge, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = retinaforge("train", "text-debug", "--workers", 0, "--dry-run")
+    assert code == 0
+    assert "(fewer: --set micro=N)" in out
+    assert out.endswith(f"the run folder is {tmp_path}/runs/text-debug\n")
+    assert not [*tmp_path.iterdir()]
