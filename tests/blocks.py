@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -12,6 +14,10 @@ from engine.stages.draw import Draw
 from engine.stages.outcome import Outcome, to_table
 from engine.store.commits import Attempt, Folder, take_attempt
 from engine.store.plan import write_plan
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture

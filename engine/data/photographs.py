@@ -90,7 +90,7 @@ def _find(images: str) -> Found:
     if path.is_dir():
         if (path / "plan.json").is_file():
             folder = Folder(path)
-            parts = [folder.part_of(commit) for commit in read_commits(folder)[0]]
+            parts = [path / folder.part_of(commit) for commit in read_commits(folder)[0]]
             return _some(Found(path, sorted(_rows(path, parts), key=_place)), images)
         return _some(_below(path), images)
     files = [path] if path.is_file() else [Path(name) for name in glob.glob(images, recursive=True)]

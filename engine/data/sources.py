@@ -26,8 +26,8 @@ from engine.data.phantoms import NAME, phantom_examples
 from engine.labels import LabelRow, read_table
 from engine.pixels.mark import maker_of
 from engine.schema import LABEL_NAMES, Annotation, UserError, first_of, row_schema
-from engine.store.commits import Folder, read_commits
-from engine.store.listing import listing_of, pick
+from engine.store.commits import PARTS, PLAN, Folder, read_commits
+from engine.store.listing import Listing, listing_of
 from engine.store.plan import AnyPlan, read_any_plan
 from engine.store.verify import gaps
 
@@ -96,7 +96,7 @@ def _examples_of(source: str, path: Path) -> Iterator[Example]:
         yield from _read_parquet(path)
     elif path.is_file():
         yield from _read_csv(path)
-    elif (path / "plan.json").is_file():
+    elif (path / PLAN).is_file():
         yield from _read_data_set(path)
     else:
         yield from _read_folder(path)
@@ -139,7 +139,7 @@ def _example(row: LabelRow, table: Path, hint: bool) -> Example:
 
 def _read_parquet(path: Path) -> Iterator[Example]:
     root = path.absolute().parent.parent
-    if path.absolute().parent == Folder(root).parts and (root / "plan.json").is_file():
+    if path.absolute().parent == root / PARTS and (root / PLAN).is_file():
         problem = "is a part of a data set folder"
         raise UserError(problem, file=path, field="--data", expected=f"the folder {root}")
     photographs = 0
@@ -175,11 +175,11 @@ def _read_data_set(path: Path) -> Iterator[Example]:
     model = plan.common().get("model") if plan else None
     listing = _listing(path, plan)
     for part in map(folder.part_of, read_commits(folder)[0]):
-        for row, values in enumerate(_rows(part, with_images=model is None)):
+        for row, values in enumerate(_rows(folder, part, with_images=model is None)):
             annotation = Annotation(**{n: values[n] for n in (*LABEL_NAMES, "source")})
-            came_as = next(pick(listing, [values["index"]])) if listing else None
+            came_as = next(listing.pick([values["index"]])) if listing else None
             yield Example(
-                path=part,
+                path=folder.root / part,
                 row=row,
                 annotation=annotation,
                 patient_id=values["patient_id"],
@@ -191,15 +191,15 @@ def _read_data_set(path: Path) -> Iterator[Example]:
             )
 
 
-def _listing(root: Path, plan: AnyPlan | None) -> Path | None:
+def _listing(root: Path, plan: AnyPlan | None) -> Listing | None:
     """The list of the photographs that rows were made of; None for what was drawn, and, which is
     said, where a folder was passed on without it."""
     if plan is None or plan.kind != "caption":
         return None
-    file = listing_of(root, plan.images_sha256)
-    if file.is_file():
-        return file
-    _tell_unlisted(root, file.name)
+    listing = listing_of(root, plan.images_sha256)
+    if listing.is_there():
+        return listing
+    _tell_unlisted(root, listing.name)
     return None
 
 
@@ -211,9 +211,10 @@ def _tell_unlisted(where: Path, missing: str) -> None:
     )
 
 
-def _rows(part: Path, with_images: bool) -> Iterator[dict[str, Any]]:
+def _rows(folder: Folder, part: str, with_images: bool) -> Iterator[dict[str, Any]]:
     """The rows of a part, one row group at most in memory."""
     columns = ["index", *LABEL_NAMES, "source", "patient_id", "caption", *(["image"] * with_images)]
-    with pq.ParquetFile(part) as file:
+    with folder.place.reader(part) as opened:
+        file = pq.ParquetFile(opened)
         for group in range(file.num_row_groups):
             yield from file.read_row_group(group, columns=columns).to_pylist()

@@ -19,8 +19,8 @@ from engine.pixels.encode import LOSSLESS, encode_photograph
 from engine.schema import UserError
 from engine.stages.caption import CaptionActor
 from engine.stages.limits import PartLimits
-from engine.store.commits import Folder
-from engine.store.listing import check_listing, read_listing, write_listing
+from engine.store.commits import PLAN
+from engine.store.listing import check_listing, write_listing
 from engine.store.plan import (
     CaptionPlan,
     library_versions,
@@ -111,12 +111,12 @@ def plan_into(out: Path, ask: CaptionAsk, manner: Manner, listener: Listener) ->
         plan = plan_captioning(ask, who, found.root, len(listed), write_listing(out, listed))
     else:
         plan = existing
-        _refuse_others(ask, existing, who, Folder(out).plan)
-        file = check_listing(out, existing.images_sha256)
+        _refuse_others(ask, existing, who, out / PLAN)
+        listing = check_listing(out, existing.images_sha256)
         if ask.licence not in (None, existing.license):
             raise _otherwise(out, f"license: {existing.license} → {ask.licence}")
         now = hashed(found, listener.listed)
-        if other := differing(read_listing(file), now, labels=ask.labels is not None):
+        if other := differing(listing.read(), now, labels=ask.labels is not None):
             raise _otherwise(out, other)
     return Captioning(plan, found.root.absolute(), backend, manner)
 
@@ -128,7 +128,7 @@ def plan_again(out: Path, existing: CaptionPlan, address: str | None) -> Caption
     check_listing(out, existing.images_sha256)
     backend = resolve(existing.backend, existing.allow_plain, existing.ca)
     ask = CaptionAsk(existing.images_location)
-    _refuse_others(ask, existing, who_words(backend, existing), Folder(out).plan)
+    _refuse_others(ask, existing, who_words(backend, existing), out / PLAN)
     return Captioning(existing, Path(existing.images_location), backend, Manner())
 
 

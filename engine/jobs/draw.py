@@ -19,7 +19,7 @@ from engine.stages.cluster import address_of, cluster, has_gpu
 from engine.stages.draw import DrawActor
 from engine.stages.limits import PartLimits
 from engine.stages.retry import GATE_LIBRARIES
-from engine.store.commits import Folder
+from engine.store.commits import PLAN
 from engine.store.plan import (
     Plan,
     Settings,
@@ -104,7 +104,7 @@ def plan_into(out: Path, ask: DrawAsk, count: int | None) -> Drawing:
     check_out(out)
     existing = read_plan(out)
     check_count(out, count)
-    return plan_drawing(ask, existing, Folder(out).plan)
+    return plan_drawing(ask, existing, out / PLAN)
 
 
 def plan_again(out: Path, existing: Plan, address: str | None) -> Drawing:
@@ -112,7 +112,7 @@ def plan_again(out: Path, existing: Plan, address: str | None) -> Drawing:
     be others.
     """
     check_out(out)
-    return plan_drawing(DrawAsk(address=address), existing, Folder(out).plan)
+    return plan_drawing(DrawAsk(address=address), existing, out / PLAN)
 
 
 def usual_settings(ask: DrawAsk, ref: ModelRef) -> Settings:

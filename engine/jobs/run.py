@@ -28,16 +28,15 @@ from engine.store.commits import (
     Folder,
     attempts,
     check_fence,
-    close_attempt,
+    end_attempt,
     is_closed,
-    leftovers,
     orphans,
     read_commits,
     sweep,
     take_attempt,
 )
-from engine.store.files import StaleAttempt, remove
 from engine.store.parts import dead_files, read_dead
+from engine.store.place import StaleAttempt
 from engine.store.plan import write_plan
 from engine.store.ranges import Ranges
 from engine.store.seal import is_sealed
@@ -232,9 +231,9 @@ def _finish(folder: Folder, work: Work, attempt: Attempt) -> None:
     check_fence(folder, attempt.number)
     _describe(folder, work, attempt)
     check_fence(folder, attempt.number)
-    close_attempt(folder, attempt.number)
-    for path in (*leftovers(folder, older_than=attempt.number + 1), *voided):
-        remove(path)
+    end_attempt(folder, attempt.number)
+    for name in voided:
+        folder.place.delete(name)
     if not is_whole(folder, None):
         raise RunError("a late task wrote while the run was ending; repeat the command to mend it")
 

@@ -93,7 +93,18 @@ class Identity:
 
 def identify(file: Path) -> Identity:
     """Read a file's mark. Raises UserError for a file that is no whole image."""
-    found = _properties(_packet(file))
+    try:
+        data = read_regular(file, door.MOST_BYTES)
+    except FileNotFoundError as error:
+        raise UserError("no such file", file=file) from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=file) from error
+    return identified(data, file)
+
+
+def identified(data: bytes, file: Path) -> Identity:
+    """The mark of an image whose bytes are read already; errors call it `file`."""
+    found = _properties(_packet(data, file))
     kind = _kind(found)
     return Identity(
         synthetic=kind in SYNTHETIC,
@@ -152,14 +163,10 @@ def _seed(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
 
 
-def _packet(file: Path) -> bytes:
+def _packet(data: bytes, file: Path) -> bytes:
     """The XMP packet of an image; empty where it has none."""
     try:
-        return door.packet(read_regular(file, door.MOST_BYTES), str(file))
-    except FileNotFoundError as error:
-        raise UserError("no such file", file=file) from error
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", file=file) from error
+        return door.packet(data, str(file))
     except door.UnreadableImage as error:
         why = str(error).removeprefix(f"{file}: ")
         raise UserError(f"cannot be read as an image: {why}", file=file) from error

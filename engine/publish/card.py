@@ -15,7 +15,7 @@ from engine.publish.pages import filled
 from engine.publish.portrait import Portrait, Proof, versions
 from engine.publish.records import failures, most_common, rejects
 from engine.publish.tables import table
-from engine.store.commits import Folder, put
+from engine.store.commits import CARD, CROISSANT, Folder, put
 from engine.store.plan import AnyPlan
 from engine.store.rows import Share, common_columns, shares
 from engine.store.seal import LINE, digest
@@ -46,8 +46,8 @@ def write_card(
     record = json.dumps(record_of(plan, described, committed, finished, columns), indent=1) + "\n"
     if not missing:
         text += "\n" + LINE.format(digest=digest(folder, record.encode(), plan.license))
-    put(folder, attempt, folder.croissant, record)
-    put(folder, attempt, folder.card, text)
+    put(folder, attempt, CROISSANT, record)
+    put(folder, attempt, CARD, text)
 
 
 def _tables(

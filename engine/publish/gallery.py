@@ -4,10 +4,10 @@ each and how it can be filtered.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from engine.publish.mix import GRADES, value_words
 from engine.schema import DISEASES, LABELS, MASKS, READABILITY
 from engine.store.commits import Folder
 from engine.store.rows import Row, Share, sample
+from engine.store.turn import Turn
 
 PICTURES = 256
 THUMBNAIL = 256
@@ -95,10 +96,10 @@ class Filter:
 
 
 def pictures(
-    folder: Folder, parts: Sequence[Share], into: Path, extension: str, most: int = PICTURES
+    folder: Folder, parts: Sequence[Share], mine: Turn, extension: str, most: int = PICTURES
 ) -> list[Exhibit]:
-    """Write up to `most` photographs and their masks into a folder below the page's."""
-    return [_picture(row, into, extension) for row in sample(folder, parts, most, _COLUMNS)]
+    """Write up to `most` photographs and their masks beside the page."""
+    return [_picture(row, mine, extension) for row in sample(folder, parts, most, _COLUMNS)]
 
 
 def filters(shown: Sequence[Exhibit]) -> list[Filter]:
@@ -124,39 +125,35 @@ def filters(shown: Sequence[Exhibit]) -> list[Filter]:
     return [each for each in made if each.options]
 
 
-def _picture(row: Row, into: Path, extension: str) -> Exhibit:
+def _picture(row: Row, mine: Turn, extension: str) -> Exhibit:
     name = f"{row['index']:08d}"
-    file = f"{name}.{extension}"
-    (into / file).write_bytes(row["image"]["bytes"])
+    file = mine.show(f"{name}.{extension}", row["image"]["bytes"])
     return Exhibit(
         index=row["index"],
         seed=str(row["seed"]),
-        file=_linked(into, file),
-        thumb=_linked(into, _thumbnail(row, into, name) or file),
+        file=file,
+        thumb=_thumbnail(row, mine, name) or file,
         width=row["width"],
         height=row["height"],
         caption=row["caption"] or "",
         chips=_chips(row),
         tokens=_tokens(row),
         facts=_facts(row),
-        masks=tuple(_masks(row, into, name)),
+        masks=tuple(_masks(row, mine, name)),
     )
 
 
-def _linked(into: Path, file: str) -> str:
-    return f"{into.parent.name}/{into.name}/{file}"
-
-
-def _thumbnail(row: Row, into: Path, name: str) -> str | None:
+def _thumbnail(row: Row, mine: Turn, name: str) -> str | None:
     if max(row["width"], row["height"]) <= THUMBNAIL:
         return None
     shown = picture(row["image"]["bytes"], name)
     shown.image.thumbnail((THUMBNAIL, THUMBNAIL))
-    shown.image.save(into / f"{name}-small.webp", "WEBP", quality=85, xmp=shown.packet)
-    return f"{name}-small.webp"
+    file = io.BytesIO()
+    shown.image.save(file, "WEBP", quality=85, xmp=shown.packet)
+    return mine.show(f"{name}-small.webp", file.getvalue())
 
 
-def _masks(row: Row, into: Path, name: str) -> list[dict[str, str]]:
+def _masks(row: Row, mine: Turn, name: str) -> list[dict[str, str]]:
     """Each mask as a see-through layer in its colour: pages on a disk may not cut one out."""
     found = []
     for column in COLOURS:
@@ -168,9 +165,10 @@ def _masks(row: Row, into: Path, name: str) -> list[dict[str, str]]:
         layer = Image.fromarray(shape.astype(np.uint8), "P")
         colour, short = COLOURS[column], column.removeprefix("mask_")
         layer.putpalette([0, 0, 0, *colour])
-        file = f"{name}-{short}.png"
-        layer.save(into / file, "PNG", transparency=bytes([0, OPACITY]))
-        found.append({"name": short, "file": _linked(into, file), "colour": f"rgb{colour}"})
+        file = io.BytesIO()
+        layer.save(file, "PNG", transparency=bytes([0, OPACITY]))
+        shown = mine.show(f"{name}-{short}.png", file.getvalue())
+        found.append({"name": short, "file": shown, "colour": f"rgb{colour}"})
     return found
 
 

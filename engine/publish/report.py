@@ -14,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.pixels.mark import identify
+from engine.files import NotAFile
+from engine.pixels.mark import identified
 from engine.publish.charts import charts_of, copy_limit
 from engine.publish.describe import describe
 from engine.publish.gallery import PICTURES, Exhibit, filters, pictures
@@ -25,13 +26,13 @@ from engine.publish.records import failures, most_common, paces, rejects
 from engine.schema import DISEASES, READABILITY
 from engine.store import ranges
 from engine.store.commits import Folder, planned_rows
-from engine.store.files import make_folder
+from engine.store.place import read
 from engine.store.plan import AnyPlan
 from engine.store.rows import Share, columns_of, require_plan, shares
 from engine.store.turn import turn
 from engine.store.verify import dead_indices, gaps
 
-STEERING = "steering.jpg"
+PAGE, STEERING = "report", "steering.jpg"
 
 
 def write_report(root: Path, most: int = PICTURES, one_eye: bytes | None = None) -> Path:
@@ -41,11 +42,10 @@ def write_report(root: Path, most: int = PICTURES, one_eye: bytes | None = None)
     Raises UserError if `root` is no data set folder, StaleAttempt if a newer report was begun.
     """
     plan, folder = require_plan(root), Folder(root)
-    page = root / "report"
-    make_folder(page)
-    with turn(page) as mine:
+    folder.place.make(PAGE)
+    with turn(folder.place, PAGE) as mine:
         parts = shares(folder)
-        shown = pictures(folder, parts, mine.pictures, EXTENSIONS[plan.image_format], most)
+        shown = pictures(folder, parts, mine, EXTENSIONS[plan.image_format], most)
         if one_eye is not None:
             mine.put(STEERING, one_eye)
         return mine.put("index.html", _page(folder, plan, parts, shown).encode())
@@ -74,10 +74,12 @@ def _page(folder: Folder, plan: AnyPlan, parts: Sequence[Share], shown: Sequence
 
 def _steering(folder: Folder, plan: AnyPlan) -> str | None:
     """The picture of one eye, if by its mark the folder's own weights drew it."""
-    picture = folder.root / "report" / STEERING
-    if not picture.is_file() or identify(picture).weights_sha256 != plan.weights_sha256:
+    name = f"{PAGE}/{STEERING}"
+    try:
+        mark = identified(read(folder.place, name), folder.root / name)
+    except (FileNotFoundError, NotAFile):
         return None
-    return STEERING
+    return STEERING if mark.weights_sha256 == plan.weights_sha256 else None
 
 
 def _refused_and_failed(folder: Folder, kept: str | None) -> list[dict[str, Any]]:

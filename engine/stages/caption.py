@@ -35,8 +35,8 @@ from engine.stages.crash import DEATHS, Ledger, survive
 from engine.stages.limits import Meter, PartLimits
 from engine.stages.node import plan_here
 from engine.stages.outcome import as_outcomes, images
-from engine.store import listing, ranges
-from engine.store.listing import Listed, check_listing
+from engine.store import ranges
+from engine.store.listing import Listed, Listing, check_listing
 from engine.store.plan import CaptionPlan
 
 
@@ -59,19 +59,19 @@ class Caption:
     def __init__(
         self,
         plan: CaptionPlan,
-        file: Path,
+        listing: Listing,
         images: Path,
         captioner: LoadedCaptioner,
         batch: int | None = None,
         limits: PartLimits | None = None,
     ) -> None:
-        """`file` is the plan's listing; `batch` is how many photographs are handed to the captioner
+        """`listing` is the plan's; `batch` is how many photographs are handed to the captioner
         at once, and decides no word.
         """
         self.plan = plan
         self.batch = batch or 2 * captioner.at_once
         self.limits = limits or PartLimits()
-        self._file = file
+        self._listing = listing
         self._images = images
         self._captioner = captioner
 
@@ -86,7 +86,7 @@ class Caption:
 
     def given_up(self, index: int, reason: str) -> pa.Table:
         """The outcome of a photograph that ends the process of every worker."""
-        (listed,) = listing.pick(self._file, [index])
+        (listed,) = self._listing.pick([index])
         lost = CaptionOutcome(index, listed, failure=Failure(reason, DEATHS, "caption"))
         return to_table(self.plan, [lost], 0.0)
 
@@ -105,7 +105,7 @@ class Caption:
                 yield from self._worded(read)
 
     def _read(self, indices: Sequence[int]) -> list[CaptionOutcome]:
-        found = zip(indices, listing.pick(self._file, indices), strict=True)
+        found = zip(indices, self._listing.pick(indices), strict=True)
         return [self._one(index, listed) for index, listed in found]
 
     def _one(self, index: int, listed: Listed) -> CaptionOutcome:
@@ -189,11 +189,11 @@ class CaptionActor:
             raise FatalError(f"{root} is no folder of captions")
         if backend.weights_sha256() != plan.weights_sha256:
             raise FatalError(f"this machine's copy of {plan.captioner} has other weights")
-        file = check_listing(Path(root), plan.images_sha256)
+        listing = check_listing(Path(root), plan.images_sha256)
         if not Path(images).is_dir():
             raise FatalError(f"this node does not see {images}: it must lie on shared storage")
         captioner = backend.load(manner)
-        self._caption = Caption(plan, file, Path(images), captioner, batch, limits)
+        self._caption = Caption(plan, listing, Path(images), captioner, batch, limits)
         self._ledger = Ledger(Path(root), attempt)
 
     def __call__(self, batch: pa.Table) -> pa.Table:

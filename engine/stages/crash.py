@@ -19,7 +19,8 @@ import pyarrow as pa
 from engine.stages.call import FatalError
 from engine.stages.limits import Meter, PartLimits
 from engine.store import ranges
-from engine.store.commits import Folder, check_fence, fenced
+from engine.store.commits import ATTEMPTS, Folder, check_fence, fenced
+from engine.store.place import base
 from engine.store.ranges import Ranges
 
 DEATHS = 2
@@ -45,15 +46,14 @@ class Ledger:
         """Mark work of this name for the time of a `with`; gives how many workers died over it.
         Raises StaleAttempt before or after the work if a newer run has the folder.
         """
-        final = self._folder.attempts / name
-        deaths = sum(1 for _ in final.parent.glob(f".{name}.{self._attempt:06d}-*.tmp"))
-        with fenced(self._folder, final, self._attempt) as mark:
-            mark.touch()
+        place, own = self._folder.place, f".{name}.{self._attempt:06d}-"
+        deaths = sum(base(each).startswith(own) for each in place.names(ATTEMPTS))
+        with fenced(self._folder, f"{ATTEMPTS}/{name}", self._attempt) as mark:
             try:
                 check_fence(self._folder, self._attempt)
                 yield deaths
             finally:
-                mark.unlink(missing_ok=True)
+                place.drop(mark)
 
 
 def survive(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.schema import UserError
 from engine.stages.call import FatalError
-from engine.store.files import StaleAttempt
+from engine.store.place import StaleAttempt
 
 FATAL = re.compile(r"^\S*FatalError: (.*)$", re.MULTILINE)
 STALE = re.compile(r"^\S*StaleAttempt: (.*)$", re.MULTILINE)

@@ -10,8 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from engine.store import ranges
-from engine.store.commits import Commit, Folder, planned_rows, read_commit, read_commits
+from engine.store.commits import (
+    COMMITS,
+    RECORD,
+    Commit,
+    Folder,
+    planned_rows,
+    read_commit,
+    read_commits,
+)
 from engine.store.parts import dead_rejects
+from engine.store.place import matching
 from engine.store.verify import dead_indices
 
 LOOK_EVERY = 1.0
@@ -56,16 +65,16 @@ class Watch:
         self._tell = tell
         self._start = standing(folder)
         self._refused = _rejects(read_commits(folder)[0])
-        self._seen = {path.stem for path in folder.commits.glob("[0-9]*.json")}
+        self._seen = set(matching(folder.place, COMMITS, RECORD))
         self._new: list[Commit] = []
         self._began = time.monotonic()
         self._over = threading.Event()
 
     def look(self) -> Progress:
         """Where the run stands now; reads only the records that it has not read before."""
-        for path in self._folder.commits.glob("[0-9]*.json"):
-            if path.stem not in self._seen and (commit := read_commit(path)):
-                self._seen.add(path.stem)
+        for name in matching(self._folder.place, COMMITS, RECORD):
+            if name not in self._seen and (commit := read_commit(self._folder, name)):
+                self._seen.add(name)
                 self._new.append(commit)
         drawn = sum(commit.rows for commit in self._new)
         dead = dead_rejects(self._folder, [])

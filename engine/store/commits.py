@@ -19,37 +19,36 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from engine.files import NotAFile
 from engine.schema import UserError
-from engine.store.files import (
-    NotAFile,
+from engine.store.place import (
+    HIDDEN,
+    Disk,
+    Draft,
+    Place,
     StaleAttempt,
-    flush_folder,
-    listed,
-    make_folder,
+    create,
+    matching,
     next_number,
     number_of,
-    publish,
-    read_small,
-    remove,
-    replace,
-    temporary,
-    write_durably,
+    read,
+    stem,
 )
 
+PLAN, CARD, CROISSANT = "plan.json", "README.md", "croissant.json"
+PARTS, COMMITS, DEAD, ATTEMPTS, PRIVATE = "parts", "commits", "dead", "attempts", "private"
 NAME = re.compile(r"^(\d{6})-[0-9a-f]{20}$")
 LISTING = re.compile(r"^images-[0-9a-f]{16}\.parquet$")
 """The list of photographs of a folder of captions, written just before its plan."""
 RECORD = re.compile(r"[0-9].*\.json")
 CLOSED = re.compile(r"\d{6}\.closed")
 TABLE = re.compile(r"[0-9].*\.parquet")
-HIDDEN = re.compile(r"\..*\.tmp")
 CARDS = re.compile(r"\.(README\.md|croissant\.json)\..*\.tmp")
 """Beside the folders only the cards': a plan's may be that of a run that is just starting."""
 
@@ -107,78 +106,53 @@ class Attempt(BaseModel):
     started: float = 0.0
 
 
-@dataclass(frozen=True)
 class Folder:
-    """The paths of one data set folder."""
+    """The layout of one data set folder: what lies under which name of a place, a disk's if no
+    other is given.
+    """
 
-    root: Path
-
-    @property
-    def plan(self) -> Path:
-        return self.root / "plan.json"
-
-    @property
-    def card(self) -> Path:
-        return self.root / "README.md"
-
-    @property
-    def croissant(self) -> Path:
-        return self.root / "croissant.json"
-
-    @property
-    def parts(self) -> Path:
-        return self.root / "parts"
-
-    @property
-    def commits(self) -> Path:
-        return self.root / "commits"
-
-    @property
-    def dead(self) -> Path:
-        return self.root / "dead"
-
-    @property
-    def attempts(self) -> Path:
-        return self.root / "attempts"
-
-    @property
-    def private(self) -> Path:
-        return self.root / "private"
+    def __init__(self, root: Path, place: Place | None = None) -> None:
+        self.root = root
+        self.place = place or Disk(root)
 
     def make(self) -> None:
         """Create the subfolders; nothing happens to those that are there. Raises UserError where
         something else has the name of one.
         """
-        for path in (self.parts, self.commits, self.dead, self.attempts):
-            make_folder(path)
+        for name in (PARTS, COMMITS, DEAD, ATTEMPTS):
+            self.place.make(name)
 
-    def part_of(self, commit: Commit) -> Path:
-        return self.parts / commit.part
+    def part_of(self, commit: Commit) -> str:
+        return f"{PARTS}/{commit.part}"
 
-    def record_of(self, commit: Commit) -> Path:
-        return self.commits / f"{commit.name}.json"
+    def record_of(self, commit: Commit) -> str:
+        return f"{COMMITS}/{commit.name}.json"
 
 
 def attempts(folder: Folder) -> list[Attempt]:
     """All attempts so far, oldest first. Raises UserError for a record that was damaged by hand."""
     found = []
-    for path in listed(folder.attempts, RECORD):
+    for name in matching(folder.place, ATTEMPTS, RECORD):
         try:
-            attempt = Attempt.model_validate_json(read_small(path))
+            attempt = Attempt.model_validate_json(read(folder.place, name))
         except (ValidationError, NotAFile) as error:
-            raise _damaged(path) from error
-        if path.name != f"{attempt.number:06d}.json":
-            raise _damaged(path)
+            raise _damaged(folder, name) from error
+        if name != _record(attempt.number):
+            raise _damaged(folder, name)
         found.append(attempt)
     return found
 
 
-def _record(folder: Folder, number: int) -> Path:
-    return folder.attempts / f"{number:06d}.json"
+def _record(number: int) -> str:
+    return f"{ATTEMPTS}/{number:06d}.json"
 
 
-def _damaged(path: Path) -> UserError:
-    return UserError("this record of a run is damaged; restore it", file=path)
+def _end(number: int) -> str:
+    return f"{ATTEMPTS}/{number:06d}.closed"
+
+
+def _damaged(folder: Folder, name: str) -> UserError:
+    return UserError("this record of a run is damaged; restore it", file=folder.root / name)
 
 
 def redrives(folder: Folder) -> int:
@@ -207,56 +181,53 @@ def take_attempt(folder: Folder, count: int | None, redrive: bool = False) -> At
                 expected=f"{planned} or more",
             )
         # A run that has ended keeps its number, though somebody lost its record.
-        ended = (int(path.stem) for path in listed(folder.attempts, CLOSED))
+        ended = (int(stem(name)) for name in matching(folder.place, ATTEMPTS, CLOSED))
         latest = max((*ended, *(attempt.number for attempt in before)), default=0)
         attempt = Attempt(
-            number=next_number(latest, _record(folder, latest)),
+            number=next_number(folder.place, latest, _record(latest)),
             count=planned if count is None else count,
             redrive=redrive,
             host=socket.gethostname(),
             pid=os.getpid(),
             started=time.time(),
         )
-        final = _record(folder, attempt.number)
-        written = temporary(final, attempt.number)
-        write_durably(written, (attempt.model_dump_json(indent=1) + "\n").encode())
-        if publish(written, final):
+        record = (attempt.model_dump_json(indent=1) + "\n").encode()
+        if create(folder.place, _record(attempt.number), record, attempt.number):
             return attempt
 
 
 def close_attempt(folder: Folder, attempt: int) -> None:
     """Mark a run as ended: from here its own late tasks cannot commit either."""
-    (folder.attempts / f"{attempt:06d}.closed").touch()
-    flush_folder(folder.attempts)
+    create(folder.place, _end(attempt), b"", attempt)
 
 
 def is_closed(folder: Folder, attempt: int) -> bool:
     """Whether the run came to its end."""
-    return (folder.attempts / f"{attempt:06d}.closed").exists()
+    return folder.place.holds(_end(attempt))
 
 
 def check_fence(folder: Folder, attempt: int) -> None:
     """Raise StaleAttempt if the attempt has ended or a newer one exists (numbers have no holes)."""
     if is_closed(folder, attempt):
         raise StaleAttempt(f"attempt {attempt} has ended")
-    if _record(folder, attempt + 1).exists():
+    if folder.place.holds(_record(attempt + 1)):
         raise StaleAttempt(f"attempt {attempt} is over: a newer run has taken this folder")
 
 
 @contextmanager
-def fenced(folder: Folder, final: Path, attempt: int) -> Iterator[Path]:
-    """A temporary file to write in a `with`, after which `publish` or `replace` may name it: the
-    one way in which a run's file gets there.
+def fenced(folder: Folder, final: str, attempt: int) -> Iterator[Draft]:
+    """A draft to write in a `with`, after which the place may `publish` it or `overwrite` with it:
+    the one way in which a run's file gets there.
 
-    Raises StaleAttempt if a newer run has taken the folder; the file is gone then, as after any
+    Raises StaleAttempt if a newer run has taken the folder; the draft is gone then, as after any
     other error.
     """
-    written = temporary(final, attempt)
+    draft = folder.place.draft(final, attempt)
     try:
-        yield written
+        yield draft
         check_fence(folder, attempt)
     except BaseException:
-        written.unlink(missing_ok=True)
+        folder.place.drop(draft)
         raise
 
 
@@ -265,71 +236,70 @@ def add_commit(folder: Folder, commit: Commit) -> bool:
 
     Raises StaleAttempt if a newer run has taken the folder.
     """
-    final = folder.record_of(commit)
-    with fenced(folder, final, commit.attempt) as written:
-        write_durably(written, (commit.model_dump_json() + "\n").encode())
-    return publish(written, final)
+    with fenced(folder, folder.record_of(commit), commit.attempt) as draft:
+        draft.file.write((commit.model_dump_json() + "\n").encode())
+    return folder.place.publish(draft)
 
 
-def put(folder: Folder, attempt: int, final: Path, text: str) -> None:
+def put(folder: Folder, attempt: int, name: str, text: str) -> None:
     """Write a file of which the newest counts, such as a card. Raises StaleAttempt."""
-    with fenced(folder, final, attempt) as written:
-        write_durably(written, text.encode())
-    replace(written, final)
+    with fenced(folder, name, attempt) as draft:
+        draft.file.write(text.encode())
+    folder.place.overwrite(draft)
 
 
-def read_commits(folder: Folder) -> tuple[list[Commit], list[Path]]:
-    """All commits by ascending name, and the records that cannot be read."""
+def read_commits(folder: Folder) -> tuple[list[Commit], list[str]]:
+    """All commits by ascending name, and the names of the records that cannot be read."""
     commits: list[Commit] = []
-    damaged: list[Path] = []
-    for path in listed(folder.commits, RECORD):
-        commit = read_commit(path)
+    damaged: list[str] = []
+    for name in matching(folder.place, COMMITS, RECORD):
+        commit = read_commit(folder, name)
         if commit is None:
-            damaged.append(path)
+            damaged.append(name)
         else:
             commits.append(commit)
     return commits, damaged
 
 
-def read_commit(path: Path) -> Commit | None:
+def read_commit(folder: Folder, name: str) -> Commit | None:
     """One record, or None if it is damaged or does not belong to its file name."""
     try:
-        commit = Commit.model_validate_json(read_small(path))
+        commit = Commit.model_validate_json(read(folder.place, name))
     except (ValidationError, NotAFile, FileNotFoundError):
         return None
-    return commit if commit.name == path.stem else None
+    return commit if folder.record_of(commit) == name else None
 
 
-def leftovers(folder: Folder, older_than: int | None = None) -> Iterator[Path]:
-    """Temporary files in the folder, and parts without a commit; `older_than` limits both by
-    attempt.
+def leftovers(folder: Folder, older_than: int | None = None) -> Iterator[str]:
+    """Drafts in the folder, and parts without a commit; `older_than` limits both by attempt.
 
-    Commit records come first, so that deleting in this order closes the door on late writers.
+    Drafts come first, and commits are looked for after the last of them: whoever deletes each as it
+    comes has closed the door on late writers by then.
     """
-    places = (folder.commits, folder.parts, folder.dead, folder.attempts, folder.private)
-    hidden = chain.from_iterable(listed(place, HIDDEN) for place in places)
-    for path in chain(hidden, listed(folder.root, CARDS)):
-        number = number_of(path)
+    places = (COMMITS, PARTS, DEAD, ATTEMPTS, PRIVATE)
+    hidden = chain.from_iterable(matching(folder.place, each, HIDDEN) for each in places)
+    for name in chain(hidden, matching(folder.place, "", CARDS)):
+        number = number_of(name)
         if older_than is None or (number is not None and number < older_than):
-            yield path
-    committed = {path.stem for path in listed(folder.commits, RECORD)}
-    for path in listed(folder.parts, TABLE):
-        match = NAME.match(path.stem)
+            yield name
+    committed = {stem(name) for name in matching(folder.place, COMMITS, RECORD)}
+    for name in matching(folder.place, PARTS, TABLE):
+        match = NAME.match(stem(name))
         ours = older_than is None or not match or int(match.group(1)) < older_than
-        if path.stem not in committed and ours:
-            yield path
+        if stem(name) not in committed and ours:
+            yield name
 
 
-def orphans(folder: Folder) -> Iterator[Path]:
+def orphans(folder: Folder) -> Iterator[str]:
     """Leftovers that stand where rows do. What a process of a run that is over has just begun to
     write is none: it can never become visible, and that process may still be about to remove it.
     """
     latest = max((attempt.number for attempt in attempts(folder)), default=0)
     over = latest + 1 if is_closed(folder, latest) else latest
-    for path in leftovers(folder):
-        number = number_of(path)
-        if path.parent != folder.attempts and (number is None or number >= over):
-            yield path
+    for name in leftovers(folder):
+        number = number_of(name)
+        if not name.startswith(f"{ATTEMPTS}/") and (number is None or number >= over):
+            yield name
 
 
 def sweep(folder: Folder, attempt: int) -> int:
@@ -338,8 +308,19 @@ def sweep(folder: Folder, attempt: int) -> int:
     Only the holder of the latest attempt may call it: older attempts can then no longer commit.
     """
     check_fence(folder, attempt)
+    return _delete_leftovers(folder, attempt)
+
+
+def end_attempt(folder: Folder, attempt: int) -> None:
+    """Close a run and delete what its own killed tasks left behind."""
+    close_attempt(folder, attempt)
+    _delete_leftovers(folder, attempt + 1)
+
+
+def _delete_leftovers(folder: Folder, older_than: int) -> int:
+    # One by one, each as it comes: a part may be an orphan's only once no writer can commit it.
     swept = 0
-    for path in leftovers(folder, older_than=attempt):
-        remove(path)
+    for name in leftovers(folder, older_than):
+        folder.place.delete(name)
         swept += 1
     return swept

@@ -7,19 +7,20 @@ rows at a time, so a million photographs need little memory.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.files import NotAFile
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from engine.store.commits import LISTING
-from engine.store.files import NotAFile, publish, temporary
-from engine.store.parts import sha256_of
+from engine.store.parts import Hashing
+from engine.store.place import Disk, Place, matching, sha256_of
 
 GROUP = 4096
 _SCHEMA = pa.schema(
@@ -57,62 +58,75 @@ class Listed:
         return self.path, -1 if self.row is None else self.row
 
 
+@dataclass(frozen=True)
+class Listing:
+    """A listing that was written, and where."""
+
+    place: Place
+    name: str
+
+    def is_there(self) -> bool:
+        return self.place.holds(self.name)
+
+    def read(self) -> Iterator[Listed]:
+        """All its photographs, in order."""
+        with self.place.reader(self.name) as file:
+            opened = pq.ParquetFile(file)
+            for group in range(opened.num_row_groups):
+                yield from map(_listed, opened.read_row_group(group).to_pylist())
+
+    def pick(self, indices: Iterable[int]) -> Iterator[Listed]:
+        """The photographs of these rows; those that stand near each other are read together."""
+        for index in indices:
+            yield _listed(_group(self, index // GROUP)[index % GROUP])
+
+
 def write_listing(root: Path, listed: Iterable[Listed]) -> str:
     """Write a listing into a new folder; its hash, under which `listing_of` finds it."""
-    root.mkdir(parents=True, exist_ok=True)
-    written = temporary(root / "images", 0)
+    place = Disk(root)
+    place.make()
+    draft = place.draft("images", 0)
     try:
-        with pq.ParquetWriter(written, _SCHEMA, compression="zstd") as writer:
+        hashing = Hashing(draft.file)
+        with pq.ParquetWriter(hashing, _SCHEMA, compression="zstd") as writer:
             for group in _groups(listed):
                 writer.write_table(pa.Table.from_pylist(list(map(_record, group)), _SCHEMA))
-        with written.open("rb") as file:
-            os.fsync(file.fileno())
-        digest = sha256_of(written)
-        publish(written, listing_of(root, digest))
-    finally:
-        written.unlink(missing_ok=True)
+    except BaseException:
+        place.drop(draft)
+        raise
+    digest = hashing.digest.hexdigest()
+    place.publish(replace(draft, final=listing_of(root, digest).name))
     return digest
 
 
-def listing_of(root: Path, sha256: str) -> Path:
-    """Where the listing of this hash lies in a folder."""
-    return root / f"images-{sha256[:16]}.parquet"
+def listing_of(root: Path, sha256: str) -> Listing:
+    """The listing of this hash in a folder, whether it is there or not."""
+    return Listing(Disk(root), f"images-{sha256[:16]}.parquet")
 
 
-def check_listing(root: Path, sha256: str) -> Path:
+def check_listing(root: Path, sha256: str) -> Listing:
     """The listing of a folder, those of runs that came to nothing cleared away. Raises UserError
     unless it is the one that the plan names.
     """
-    file = listing_of(root, sha256)
+    listing = listing_of(root, sha256)
+    file = root / listing.name
     try:
-        changed = sha256_of(file) != sha256
+        changed = sha256_of(listing.place, listing.name) != sha256
     except (FileNotFoundError, NotAFile) as error:
         raise UserError("the list of photographs is gone; restore it", file=file) from error
     if changed:
         raise UserError("the list of photographs was changed; restore it", file=file)
-    for other in root.glob("images-*.parquet"):
-        if LISTING.match(other.name) and other != file:
-            other.unlink(missing_ok=True)
-    return file
-
-
-def read_listing(file: Path) -> Iterator[Listed]:
-    """All photographs of a listing, in order."""
-    with pq.ParquetFile(file) as opened:
-        for group in range(opened.num_row_groups):
-            yield from map(_listed, opened.read_row_group(group).to_pylist())
-
-
-def pick(file: Path, indices: Iterable[int]) -> Iterator[Listed]:
-    """The photographs of these rows; those that stand near each other are read together."""
-    for index in indices:
-        yield _listed(_group(file, index // GROUP)[index % GROUP])
+    for name in matching(listing.place, "", LISTING):
+        if name != listing.name:
+            listing.place.delete(name)
+    return listing
 
 
 @lru_cache(maxsize=2)
-def _group(file: Path, number: int) -> list[dict]:
-    with pq.ParquetFile(file) as opened:
-        return opened.read_row_group(number).to_pylist()
+def _group(listing: Listing, number: int) -> list[dict[str, Any]]:
+    with listing.place.reader(listing.name) as file:
+        rows: list[dict[str, Any]] = pq.ParquetFile(file).read_row_group(number).to_pylist()
+    return rows
 
 
 def _groups(listed: Iterable[Listed]) -> Iterator[list[Listed]]:
@@ -126,7 +140,7 @@ def _groups(listed: Iterable[Listed]) -> Iterator[list[Listed]]:
         yield group
 
 
-def _record(each: Listed) -> dict:
+def _record(each: Listed) -> dict[str, Any]:
     return {
         "path": each.path,
         "row": each.row,
@@ -137,7 +151,7 @@ def _record(each: Listed) -> dict:
     }
 
 
-def _listed(record: dict) -> Listed:
+def _listed(record: dict[str, Any]) -> Listed:
     told = {name: record[name] for name in (*LABEL_NAMES, "source")}
     is_known = any(value is not None for value in told.values())
     return Listed(

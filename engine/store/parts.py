@@ -9,21 +9,23 @@ touch a newer run's file.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from engine.files import NotAFile
 from engine.schema import IMAGE_TYPE, LABEL_NAMES, row_schema
 from engine.store import ranges
 from engine.store.commits import (
+    DEAD,
     NAME,
+    PARTS,
+    PRIVATE,
     TABLE,
     Commit,
     Folder,
@@ -32,7 +34,7 @@ from engine.store.commits import (
     check_fence,
     fenced,
 )
-from engine.store.files import NotAFile, listed, make_folder, open_file, publish, read_small
+from engine.store.place import base, matching, read, stem
 
 ROW_GROUP = 128
 
@@ -132,11 +134,11 @@ def write_part(
 ) -> Commit:
     """Write rows (`row_schema()`) as one part and commit it."""
     name = part_name(rows["id"].to_pylist(), attempt)
-    final = folder.parts / f"{name}.parquet"
+    final = f"{PARTS}/{name}.parquet"
     check_fence(folder, attempt)
     digest, count = _publish_table(folder, rows, final, attempt)
     commit = Commit(
-        part=final.name,
+        part=base(final),
         attempt=attempt,
         rows=rows.num_rows,
         bytes=count,
@@ -153,21 +155,20 @@ def write_part(
     return commit
 
 
-def _publish_table(folder: Folder, rows: pa.Table, final: Path, attempt: int) -> tuple[str, int]:
+def _publish_table(folder: Folder, rows: pa.Table, final: str, attempt: int) -> tuple[str, int]:
     """Write and publish a table; SHA-256 and size of the file that ends up under the final name."""
-    with fenced(folder, final, attempt) as written, written.open("xb") as file:
-        hashing = _Hashing(file)
+    with fenced(folder, final, attempt) as draft:
+        hashing = Hashing(draft.file)
         _write_table(rows, hashing)
-        file.flush()
-        os.fsync(file.fileno())
-    if publish(written, final):
+    if folder.place.publish(draft):
         return hashing.digest.hexdigest(), hashing.count
     # A first try of this very write was killed between its link and its commit: adopt its whole,
     # flushed file.
-    return sha256_of(final), final.stat().st_size
+    with folder.place.reader(final) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
-def _write_table(rows: pa.Table, sink: _Hashing) -> None:
+def _write_table(rows: pa.Table, sink: Hashing) -> None:
     """Parquet for images: bytes stored as they are (already compressed, never equal), the rest in
     zstd.
     """
@@ -189,7 +190,7 @@ def _write_table(rows: pa.Table, sink: _Hashing) -> None:
 
 
 def _write_dead(folder: Folder, attempt: int, dead: pa.Table) -> None:
-    _publish_small(folder, attempt, dead, folder.dead)
+    _publish_small(folder, attempt, dead, DEAD)
 
 
 def _write_private(folder: Folder, attempt: int, table: pa.Table) -> None:
@@ -204,42 +205,40 @@ def _write_private(folder: Folder, attempt: int, table: pa.Table) -> None:
         for neighbour in row["neighbours"]
     ]
     if found:
-        make_folder(folder.private, 0o700)
+        folder.place.make(PRIVATE, 0o700)
         rows = pa.Table.from_pylist(found, private_schema())
-        _publish_small(folder, attempt, rows, folder.private)
+        _publish_small(folder, attempt, rows, PRIVATE)
 
 
-def _publish_small(folder: Folder, attempt: int, rows: pa.Table, place: Path) -> None:
-    """Write rows as one file in `place`, named as a part is."""
-    final = place / f"{part_name(rows['id'].to_pylist(), attempt)}.parquet"
-    with fenced(folder, final, attempt) as written, written.open("xb") as file:
-        pq.write_table(rows, file)
-        file.flush()
-        os.fsync(file.fileno())
-    publish(written, final)
+def _publish_small(folder: Folder, attempt: int, rows: pa.Table, below: str) -> None:
+    """Write rows as one file in a folder of the place, named as a part is."""
+    final = f"{below}/{part_name(rows['id'].to_pylist(), attempt)}.parquet"
+    with fenced(folder, final, attempt) as draft:
+        pq.write_table(rows, draft.file)
+    folder.place.publish(draft)
 
 
-def dead_files(folder: Folder) -> tuple[list[Path], list[Path]]:
+def dead_files(folder: Folder) -> tuple[list[str], list[str]]:
     """Files of dead letters that count, and those that a redrive has voided."""
-    counted: list[Path] = []
-    voided: list[Path] = []
+    counted: list[str] = []
+    voided: list[str] = []
     redriven = max((each.number for each in attempts(folder) if each.redrive), default=0)
-    for path in listed(folder.dead, TABLE):
-        number = path.name[:6]
+    for name in matching(folder.place, DEAD, TABLE):
+        number = base(name)[:6]
         # A file that a hand put there counts, so that it is seen to be damaged.
         counts = not number.isdecimal() or int(number) >= redriven
-        (counted if counts else voided).append(path)
+        (counted if counts else voided).append(name)
     return counted, voided
 
 
-def read_dead(folder: Folder) -> tuple[list[pa.Table], list[Path]]:
+def read_dead(folder: Folder) -> tuple[list[pa.Table], list[str]]:
     """The dead letters that count, a table per file, and the files that cannot be read."""
     tables: list[pa.Table] = []
-    damaged: list[Path] = []
-    for path in dead_files(folder)[0]:
-        table = _read_letters(path)
+    damaged: list[str] = []
+    for name in dead_files(folder)[0]:
+        table = _read_letters(folder, name)
         if table is None:
-            damaged.append(path)
+            damaged.append(name)
         else:
             tables.append(table)
     return tables, damaged
@@ -253,7 +252,7 @@ def dead_rejects(folder: Folder, committed: ranges.Ranges) -> Counter[str]:
     counts: Counter[str] = Counter()
     seen = committed
     counted, voided = dead_files(folder)
-    letters = (_read_letters(path) for path in (*reversed(counted), *reversed(voided)))
+    letters = (_read_letters(folder, name) for name in (*reversed(counted), *reversed(voided)))
     for table in (each for each in letters if each is not None):
         own = ranges.union(ranges.from_indices(table["index"].to_pylist()))
         fresh = set(ranges.to_indices(ranges.minus(own, seen)))
@@ -264,10 +263,10 @@ def dead_rejects(folder: Folder, committed: ranges.Ranges) -> Counter[str]:
     return counts
 
 
-def _read_letters(path: Path) -> pa.Table | None:
+def _read_letters(folder: Folder, name: str) -> pa.Table | None:
     """One file, or None if it is damaged or does not belong to its file name."""
     try:
-        data = read_small(path)  # A disk that refuses to read is no damage: it raises here.
+        data = read(folder.place, name)  # A disk that refuses to read is no damage: it raises here.
     except (NotAFile, FileNotFoundError):
         return None
     try:
@@ -279,24 +278,18 @@ def _read_letters(path: Path) -> pa.Table | None:
         table = table.append_column(REJECTS, pa.nulls(table.num_rows, REJECTS.type))
     if table.schema.names != dead_schema().names or table["index"].null_count:
         return None
-    if not table.schema.equals(dead_schema()) or not NAME.match(path.stem):
+    if not table.schema.equals(dead_schema()) or not NAME.match(stem(name)):
         return None
     ids = [str(each) for each in table["id"].to_pylist()]
-    return table if part_name(ids, int(path.name[:6])) == path.stem else None
+    return table if part_name(ids, int(base(name)[:6])) == stem(name) else None
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces. Raises what `open_file` does."""
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class _Hashing:
+class Hashing:
     """A binary file that hashes and counts what passes through; just enough of a
     file for pyarrow.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.digest = hashlib.sha256()
         self.count = 0

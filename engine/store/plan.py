@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -20,13 +18,14 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine import cpu
+from engine.files import NotAFile
 from engine.phantom import VERSION
 from engine.pixels.mark import COMPUTED, TRAINED
 from engine.schema import UserError
 from engine.seeds import row_id, row_seed
 from engine.specs import Recipe
-from engine.store.commits import LISTING, Folder
-from engine.store.files import NotAFile, publish, read_small, temporary, write_durably
+from engine.store.commits import LISTING, PLAN, Folder
+from engine.store.place import base, create, read
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The models that lie in this checkout."""
@@ -253,31 +252,37 @@ def read_plan(root: Path) -> Plan | None:
 
 def read_any_plan(root: Path) -> AnyPlan | None:
     """The plan of an existing folder of either kind; see `read_plan`."""
-    file = Folder(root).plan
-    if root.exists() and not root.is_dir():
-        raise UserError("this is a file", file=root, expected="a folder")
-    if not os.path.lexists(file):
-        if root.is_dir() and not all(map(_before_a_plan, root.iterdir())):
+    return plan_of(Folder(root))
+
+
+def plan_of(folder: Folder) -> AnyPlan | None:
+    """See `read_any_plan`."""
+    place, file = folder.place, folder.root / PLAN
+    if place.holds("") and not place.is_folder():
+        raise UserError("this is a file", file=folder.root, expected="a folder")
+    if not place.holds(PLAN):
+        if not all(map(_before_a_plan, place.names())):
             raise UserError(
                 "this folder is not empty and holds no plan.json",
-                file=root,
+                file=folder.root,
                 expected="a new or empty folder, or a data set folder of RetinaForge",
             )
         return None
-    plan = _parse(file)
+    plan = _parse(folder)
     if plan.sealed().fingerprint != plan.fingerprint:
         raise UserError("the plan was changed after it was written; restore it", file=file)
     return plan
 
 
-def _before_a_plan(path: Path) -> bool:
+def _before_a_plan(name: str) -> bool:
     """Whether a run that died before it wrote its plan may have left this."""
-    return path.name.endswith(".tmp") or bool(LISTING.match(path.name))
+    return name.endswith(".tmp") or bool(LISTING.match(base(name)))
 
 
-def _parse(file: Path) -> AnyPlan:
+def _parse(folder: Folder) -> AnyPlan:
+    file = folder.root / PLAN
     try:
-        text = read_small(file)
+        text = read(folder.place, PLAN)
     except NotAFile as error:
         raise UserError(
             f"not a plan: {error.strerror}", file=file, expected="the file that a run wrote"
@@ -297,21 +302,14 @@ def write_plan(root: Path, plan: AnyPlan) -> None:
     """Create the folder and its plan in one step. Raises UserError if another run has just created
     another plan.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    file = Folder(root).plan
-    written = temporary(file, 0)
+    folder = Folder(root)
+    folder.place.make()
     text = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-    write_durably(written, text.encode())
-    try:
-        # Of two runs that create the folder at once, the second must not replace the first's.
-        created = publish(written, file)
-    except UserError:
-        with suppress(OSError):
-            root.rmdir()
-        raise
-    existing = None if created else read_any_plan(root)
+    # Of two runs that create the folder at once, the second must not replace the first's.
+    created = create(folder.place, PLAN, text.encode())
+    existing = None if created else plan_of(folder)
     if existing is not None:
-        refuse_differences(existing, plan, file)
+        refuse_differences(existing, plan, root / PLAN)
 
 
 def refuse_differences(existing: AnyPlan, wanted: AnyPlan, file: Path | None = None) -> None:

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from engine.files import NotAFile
 from engine.schema import UserError, row_schema
 from engine.store import ranges
 from engine.store.commits import Commit, Folder, read_commits
-from engine.store.files import NotAFile, open_file
 from engine.store.parts import ROW_GROUP
-from engine.store.plan import AnyPlan, read_any_plan
+from engine.store.place import stem
+from engine.store.plan import AnyPlan, plan_of
 from engine.store.ranges import Ranges
 from engine.store.verify import unsound
 
@@ -40,7 +41,8 @@ class Share:
 
 def require_plan(root: Path) -> AnyPlan:
     """The plan of a data set folder. Raises UserError if there is none."""
-    plan = read_any_plan(root) if root.is_dir() else None
+    folder = Folder(root)
+    plan = plan_of(folder) if folder.place.is_folder() else None
     if plan is None:
         raise UserError("no plan.json here", file=root, expected="a data set folder")
     return plan
@@ -61,7 +63,7 @@ def shares(folder: Folder) -> list[Share]:
 def check_sound(folder: Folder) -> None:
     """Hash every committed part. Raises UserError for one that is gone, changed or unreadable."""
     commits, damaged = read_commits(folder)
-    bad = sorted([*unsound(folder, commits), *(path.stem for path in damaged)])
+    bad = sorted([*unsound(folder, commits), *map(stem, damaged)])
     if bad:
         raise UserError(
             f"{len(bad)} damaged parts, the first is {bad[0]}",
@@ -75,9 +77,10 @@ def opened(folder: Folder, share: Share) -> Iterator[pq.ParquetFile]:
     """A committed part to read from. Raises UserError where it is gone, no plain file, or damaged;
     a run that mends the folder meanwhile may also take it away.
     """
-    path = folder.part_of(share.commit)
+    name = folder.part_of(share.commit)
+    path = folder.root / name
     try:
-        with open_file(path) as file, pq.ParquetFile(file) as part:
+        with folder.place.reader(name) as file, pq.ParquetFile(file) as part:
             yield part
     except (FileNotFoundError, NotAFile, pa.ArrowException, OSError) as error:
         is_ours = isinstance(error, FileNotFoundError | NotAFile) and error.filename == str(path)
@@ -103,7 +106,7 @@ def batches(folder: Folder, parts: Sequence[Share], columns: Sequence[str]) -> I
 
 def common_columns(folder: Folder, parts: Sequence[Share]) -> list[str]:
     """The columns of a row that every part holds: parts from before a column came lack it."""
-    common = row_schema().names
+    common: list[str] = row_schema().names
     for share in parts:
         with opened(folder, share) as file:
             here = file.schema_arrow.names

@@ -10,10 +10,11 @@ import hashlib
 import json
 import re
 
-from engine.store.commits import Folder, planned_rows, read_commits
-from engine.store.files import NotAFile, read_small
+from engine.files import NotAFile
+from engine.store.commits import CARD, CROISSANT, Folder, planned_rows, read_commits
 from engine.store.parts import dead_files
-from engine.store.plan import read_any_plan
+from engine.store.place import base, read
+from engine.store.plan import plan_of
 
 LINE = "<!-- made from 2:{digest} -->\n"
 _SEAL = re.compile(rb"^<!-- made from (2:)?([0-9a-f]{64}) -->\s*\Z", re.MULTILINE)
@@ -29,7 +30,7 @@ def digest(folder: Folder, croissant: bytes, license: str | None) -> str:
     made_from = [
         planned_rows(folder),
         [[commit.part, commit.sha256] for commit in commits],
-        [path.name for path in dead_files(folder)[0]],
+        [base(name) for name in dead_files(folder)[0]],
         hashlib.sha256(croissant).hexdigest(),
     ]
     if license is not None:
@@ -54,7 +55,7 @@ def is_stale(folder: Folder) -> bool:
 def _named(folder: Folder) -> tuple[bool, str] | None:
     """Whether the card's digest has a version, and the digest."""
     try:
-        found = _SEAL.search(read_small(folder.card))
+        found = _SEAL.search(read(folder.place, CARD))
     except FileNotFoundError:
         return None
     except NotAFile:
@@ -63,9 +64,9 @@ def _named(folder: Folder) -> tuple[bool, str] | None:
 
 
 def _is_true(folder: Folder, versioned: bool, named: str) -> bool:
-    plan = read_any_plan(folder.root) if versioned else None
+    plan = plan_of(folder) if versioned else None
     try:
-        croissant = read_small(folder.croissant)
+        croissant = read(folder.place, CROISSANT)
     except (FileNotFoundError, NotAFile):
         return False
     return named == digest(folder, croissant, plan.license if plan else None)

@@ -16,7 +16,7 @@ from engine.store.commits import Folder
 from engine.store.parts import outcome_schema, write_outcomes
 
 
-class PartSink(Datasink[int]):
+class PartSink(Datasink[int]):  # type: ignore[misc]  # Ray is untyped.
     """Writes blocks of `outcome_schema()` as parts and dead letters of one attempt.
 
     Ray may run a write task twice; the second finds the first's commit or adopts its part.
@@ -35,4 +35,4 @@ class PartSink(Datasink[int]):
             return 0
         table = pa.concat_tables(filled).select(outcome_schema().names).cast(outcome_schema())
         write_outcomes(Folder(self._root), self._attempt, self._fingerprint, table)
-        return table.num_rows
+        return int(table.num_rows)

@@ -9,120 +9,117 @@ whether the number is still the highest. Marks of older turns go, so the highest
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.store.files import (
+from engine.store.place import (
+    HIDDEN,
+    Place,
     StaleAttempt,
-    listed,
+    base,
+    create,
+    matching,
     next_number,
     number_of,
-    remove,
-    replace,
-    temporary,
-    write_durably,
 )
 
 _MARK = re.compile(r"\.(\d{6})\.turn")
-_HIDDEN = re.compile(r"\..*\.tmp")
 _NUMBERED = re.compile(r"\d{6}")
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn at a folder: its pictures lie in `pictures` below `images`, under its number."""
+    """One turn at a `page`, a folder of a place: its pictures lie below `images`, under its
+    number.
+    """
 
-    place: Path
+    place: Place
+    page: str
     number: int
 
     @property
-    def images(self) -> Path:
-        return self.place / "images"
+    def images(self) -> str:
+        return f"{self.page}/images"
 
     @property
-    def pictures(self) -> Path:
-        return self.images / f"{self.number:06d}"
+    def pictures(self) -> str:
+        return f"{self.images}/{self.number:06d}"
 
     def check(self) -> None:
         """Raise StaleAttempt if a newer turn was taken."""
-        if max(_numbers(self.place), default=0) > self.number:
+        if max(_numbers(self.place, self.page), default=0) > self.number:
             raise StaleAttempt("a newer one was begun meanwhile")
+
+    def show(self, name: str, data: bytes) -> str:
+        """Write a picture; how the page calls it. Raises FileNotFoundError if a newer turn has
+        taken the pictures away.
+        """
+        self.place.keep(f"{self.pictures}/{name}", data)
+        return f"{self.pictures}/{name}".removeprefix(f"{self.page}/")
 
     def put(self, name: str, data: bytes) -> Path:
         """Write a file in one step, over what was there. Raises StaleAttempt."""
-        final = self.place / name
-        written = temporary(final, self.number)
+        draft = self.place.draft(f"{self.page}/{name}", self.number)
         try:
-            write_durably(written, data)
+            draft.file.write(data)
             self.check()
-            replace(written, final)
+            self.place.overwrite(draft)
         except StaleAttempt:
             self.check()
             raise
         finally:
-            written.unlink(missing_ok=True)
-        return final
+            self.place.drop(draft)
+        return self.place.root / draft.final
 
     def clear(self, unfinished: bool = False) -> None:
         """Remove what older turns wrote; those that are `unfinished` alone, or their pages'
         pictures too, which a page that is being replaced still needs.
         """
-        for path in listed(self.place, _HIDDEN):
+        for name in matching(self.place, self.page, HIDDEN):
             # Names without a number are from before turns.
-            if (number_of(path) or 0) < self.number:
-                _remove_all(path)
+            if (number_of(name) or 0) < self.number:
+                self.place.clear(name)
         if unfinished:
             return
-        for path in listed(self.images, re.compile(r".*")):
-            if not _NUMBERED.fullmatch(path.name) or int(path.name) < self.number:
-                _remove_all(path)
-        for number in _numbers(self.place):
+        for name in self.place.names(self.images):
+            if not _NUMBERED.fullmatch(base(name)) or int(base(name)) < self.number:
+                self.place.clear(name)
+        for number in _numbers(self.place, self.page):
             if number < self.number:
-                remove(_mark(self.place, number))
+                self.place.delete(_mark(self.page, number))
 
 
 @contextmanager
-def turn(place: Path) -> Iterator[Turn]:
+def turn(place: Place, page: str) -> Iterator[Turn]:
     """The next turn at a folder, for the time of a `with`. Raises StaleAttempt where a newer one
     took away what this one had under way.
     """
-    mine = _take(place)
+    mine = _take(place, page)
     try:
         mine.clear(unfinished=True)
-        mine.pictures.mkdir(parents=True)
+        place.make(mine.pictures)
         yield mine
     except BaseException as error:
-        _remove_all(mine.pictures)
+        place.clear(mine.pictures)
         if isinstance(error, FileNotFoundError):
             mine.check()
         raise
     mine.clear()
 
 
-def _take(place: Path) -> Turn:
-    number = max(_numbers(place), default=0)
+def _take(place: Place, page: str) -> Turn:
+    number = max(_numbers(place, page), default=0)
     while True:
-        number = next_number(number, _mark(place, number))
-        try:
-            _mark(place, number).touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        return Turn(place, number)
+        number = next_number(place, number, _mark(page, number))
+        if create(place, _mark(page, number), b"", number):
+            return Turn(place, page, number)
 
 
-def _mark(place: Path, number: int) -> Path:
-    return place / f".{number:06d}.turn"
+def _mark(page: str, number: int) -> str:
+    return f"{page}/.{number:06d}.turn"
 
 
-def _numbers(place: Path) -> list[int]:
-    return [int(path.name[1:7]) for path in listed(place, _MARK)]
-
-
-def _remove_all(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        remove(path)
+def _numbers(place: Place, page: str) -> list[int]:
+    return [int(base(name)[1:7]) for name in matching(place, page, _MARK)]

@@ -8,18 +8,22 @@ pixels.
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from io import BufferedReader
+from os import SEEK_END
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.files import NotAFile
 from engine.schema import row_schema
 from engine.store import ranges
 from engine.store.commits import (
+    PARTS,
     Commit,
     Folder,
     check_fence,
@@ -27,9 +31,9 @@ from engine.store.commits import (
     planned_rows,
     read_commits,
 )
-from engine.store.files import NotAFile, open_file, remove
-from engine.store.parts import Cost, read_dead, sha256_of, write_part
-from engine.store.plan import AnyPlan, read_any_plan
+from engine.store.parts import Cost, read_dead, write_part
+from engine.store.place import stem
+from engine.store.plan import AnyPlan, plan_of
 from engine.store.ranges import Ranges
 from engine.store.seal import is_stale
 
@@ -98,19 +102,21 @@ def is_sound(folder: Folder, commit: Commit, plan: AnyPlan) -> bool:
     """Is the committed part there, unchanged, and does it hold the rows of this plan that its
     record names? Its size, the hash of every byte, then the columns that follow from the plan.
     """
-    path = folder.part_of(commit)
     try:
-        with open_file(path) as file:
-            sized = os.fstat(file.fileno()).st_size == commit.bytes
-        whole = sized and sha256_of(path) == commit.sha256
-        return whole and commit.fingerprint == plan.fingerprint and _holds(path, commit, plan)
+        with folder.place.reader(folder.part_of(commit)) as file:
+            if commit.fingerprint != plan.fingerprint or file.seek(0, SEEK_END) != commit.bytes:
+                return False
+            file.seek(0)
+            if hashlib.file_digest(file, "sha256").hexdigest() != commit.sha256:
+                return False
+            return _holds(file, commit, plan)
     except (FileNotFoundError, NotAFile):
         return False
 
 
-def _holds(path: Path, commit: Commit, plan: AnyPlan) -> bool:
+def _holds(file: BufferedReader, commit: Commit, plan: AnyPlan) -> bool:
     try:
-        return _is_planned(pq.ParquetFile(path).read(columns=PLANNED), commit, plan)
+        return _is_planned(pq.ParquetFile(file).read(columns=PLANNED), commit, plan)
     except (pa.ArrowException, OSError, KeyError, OverflowError):
         return False
 
@@ -125,7 +131,7 @@ def _is_planned(table: pa.Table, commit: Commit, plan: AnyPlan) -> bool:
     if None in indices or None in attempts or ranges.from_indices(indices) != commit.indices:
         return False
     wanted = _planned(plan, indices, attempts)
-    return table.select(wanted.schema.names).equals(wanted)
+    return bool(table.select(wanted.schema.names).equals(wanted))
 
 
 def _schema(names: Iterable[str]) -> pa.Schema:
@@ -147,7 +153,7 @@ def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
     """The names of the commits whose parts are gone, changed, or of another plan; reads several
     files at a time. Raises UserError for a plan that was changed by hand.
     """
-    plan = read_any_plan(folder.root)
+    plan = plan_of(folder)
     if plan is None:
         return {commit.name for commit in commits}
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
@@ -238,11 +244,11 @@ def mend(folder: Folder, attempt: int) -> Mended:
     check_fence(folder, attempt)
     commits, damaged = read_commits(folder)
     for record in damaged:
-        remove(record)
-        remove(folder.parts / f"{record.stem}.parquet")
+        folder.place.delete(record)
+        folder.place.delete(f"{PARTS}/{stem(record)}.parquet")
     letters = read_dead(folder)[1]
-    for file in letters:
-        remove(file)
+    for name in letters:
+        folder.place.delete(name)
     bad = unsound(folder, commits)
     for commit in commits:
         if commit.name in bad:
@@ -254,8 +260,8 @@ def mend(folder: Folder, attempt: int) -> Mended:
 def _drop(folder: Folder, commit: Commit) -> None:
     # The record first: a part without a record is an orphan, a record without its part would be a
     # lie.
-    remove(folder.record_of(commit))
-    remove(folder.part_of(commit))
+    folder.place.delete(folder.record_of(commit))
+    folder.place.delete(folder.part_of(commit))
 
 
 def _drop_shared(folder: Folder, attempt: int, commits: Iterable[Commit]) -> int:
@@ -276,7 +282,8 @@ def _drop_shared(folder: Folder, attempt: int, commits: Iterable[Commit]) -> int
 
 
 def _rewrite(folder: Folder, attempt: int, commit: Commit, left: Ranges) -> None:
-    table = pq.read_table(folder.part_of(commit))
+    with folder.place.reader(folder.part_of(commit)) as file:
+        table = pq.read_table(file)
     keep = set(ranges.to_indices(left))
     rows = table.filter([index in keep for index in table["index"].to_pylist()])
     _drop(folder, commit)

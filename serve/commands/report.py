@@ -29,7 +29,7 @@ def report(
     """
     from engine.publish.describe import describe
     from engine.publish.report import write_report
-    from engine.store.files import StaleAttempt
+    from engine.store.place import StaleAttempt
     from engine.store.rows import require_plan
     from serve.reporting import eye_of, tell_gaps
 

@@ -156,7 +156,7 @@ def test_an_overtaken_run_does_not_write_the_card(tmp_path):
     take_attempt(folder, 10)
     with pytest.raises(StaleAttempt):
         running._finish(folder, drawing, first)
-    assert not folder.card.exists()
+    assert not (folder.root / "README.md").exists()
 
 
 @on_two

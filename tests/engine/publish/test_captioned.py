@@ -25,7 +25,7 @@ from engine.stages.call import Failure
 from engine.stages.caption import CaptionOutcome, to_table
 from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.listing import Listed, write_listing
-from engine.store.parts import sha256_of, write_outcomes
+from engine.store.parts import write_outcomes
 from engine.store.plan import (
     CaptionPlan,
     read_any_plan,
@@ -34,6 +34,7 @@ from engine.store.plan import (
     write_plan,
 )
 from engine.store.verify import Gaps, verify
+from tests.blocks import sha256_of
 from tests.eyes import eye, write_eyes
 
 LIES = ("Every image is synthetic", "None shows a patient", "asked to show", "drawn by")
@@ -80,13 +81,14 @@ def folder(tmp_path, plan):
 @pytest.mark.parametrize(("name", "value"), [("caption_source", "doctor"), ("model", "tiny")])
 def test_rows_of_another_captioner_are_corrupt_though_their_hash_is_true(folder, name, value):
     (commit,) = read_commits(folder)[0]
-    path = folder.part_of(commit)
+    path = folder.root / folder.part_of(commit)
     table = pq.read_table(path)
     at = table.schema.get_field_index(name)
     column = pa.array([value, table[name][1].as_py()], pa.string())
     pq.write_table(table.set_column(at, name, column), path)
     true = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
-    folder.record_of(commit).write_text(commit.model_copy(update=true).model_dump_json())
+    record = folder.root / folder.record_of(commit)
+    record.write_text(commit.model_copy(update=true).model_dump_json())
     assert (verify(folder.root).committed, verify(folder.root).missing) == (0, 2)
 
 
@@ -94,7 +96,7 @@ def test_captioners_and_licences_are_no_markup_in_cards(folder, plan):
     odd, shown = "<img src=x>|\n", "&#60;img src=x&#62;&#124; "
     named = plan.model_copy(update={"captioner": odd, "license": odd})
     write_card(folder, 1, named, 3, 2, 1)
-    whole = folder.card.read_text().split("\n---\n", 1)[1]
+    whole = (folder.root / "README.md").read_text().split("\n---\n", 1)[1]
     exported = export_card(named, 2, "imagefolder", Gaps(3, 0, 1)).split("\n---\n", 1)[1]
     assert f"a machine's ({shown}), not a doctor's" in whole
     assert f"\n| captioner | {shown} |\n| " in whole
@@ -112,7 +114,7 @@ def test_the_folder_verifies_like_any_other(folder, plan):
 
 
 def test_the_card_tells_of_photographs_and_of_a_machines_words(folder):
-    front, body = folder.card.read_text().removeprefix("---\n").split("\n---\n", 1)
+    front, body = (folder.root / "README.md").read_text().removeprefix("---\n").split("\n---\n", 1)
     told = yaml.safe_load(front)
     assert "synthetic" not in told["tags"]
     assert (told["license"], told["task_categories"]) == ("other", ["image-to-text"])
@@ -130,8 +132,9 @@ def test_the_card_tells_of_photographs_and_of_a_machines_words(folder):
 def test_the_card_says_what_a_server_does_not_tell(folder, plan):
     served = plan.model_copy(update={"captioner": "triton:captioner@1", "weights_sha256": ""})
     write_card(folder, 1, served, 3, 2, 1)
-    assert "(triton:captioner@1), not a doctor's" in folder.card.read_text()
-    assert "says a model's name and version, not its weights" in folder.card.read_text()
+    text = (folder.root / "README.md").read_text()
+    assert "(triton:captioner@1), not a doctor's" in text
+    assert "says a model's name and version, not its weights" in text
 
 
 def test_the_captioners_figures_stand_in_the_card_and_on_the_page(folder, plan, tmp_path):
@@ -144,28 +147,28 @@ def test_the_captioners_figures_stand_in_the_card_and_on_the_page(folder, plan, 
     (captioner / "model_card.json").write_text(json.dumps(card))
     here = plan.model_copy(update={"backend": f"local:{captioner}"})
     write_card(folder, 1, here, 3, 2, 1)
-    text = folder.card.read_text()
+    text = (folder.root / "README.md").read_text()
     assert "| `dr_grade 2 to 4` | idrid | 96 | 48 | 0.95 (0.83 to 0.99) | 0.62 |" in text
     assert "unlike its training" not in text
     card["weights_sha256"] = "1" * 64
     (captioner / "model_card.json").write_text(json.dumps(card))
     write_card(folder, 1, here, 3, 2, 1)
-    assert "dr_grade 2 to 4" not in folder.card.read_text()
+    assert "dr_grade 2 to 4" not in (folder.root / "README.md").read_text()
 
 
 def test_a_captioner_that_is_not_here_proves_nothing_and_is_no_error(folder, plan):
     for backend in ("local:/nowhere/at all", "triton://h:1/m", "blanked by the owner"):
         here = plan.model_copy(update={"backend": backend})
         write_card(folder, 1, here, 3, 2, 1)
-        assert "no card of this captioner is here" in folder.card.read_text()
+        assert "no card of this captioner is here" in (folder.root / "README.md").read_text()
 
 
 def test_croissant_readers_find_the_rows(folder):
     mlcroissant = pytest.importorskip("mlcroissant")
-    text = folder.croissant.read_text()
+    text = (folder.root / "croissant.json").read_text()
     assert "synthetic" not in text.lower()
     assert not [lie for lie in LIES if lie in text]
-    data = mlcroissant.Dataset(jsonld=str(folder.croissant))
+    data = mlcroissant.Dataset(jsonld=str(folder.root / "croissant.json"))
     assert not data.metadata.issues.errors
     assert not data.metadata.issues.warnings
     assert len(list(data.records("rows"))) == 2
@@ -204,16 +207,17 @@ def test_a_drawing_command_keeps_out_and_so_does_another_captioner(folder, plan)
         read_plan(folder.root)
     other = plan.model_copy(update={"captioner": "triton:x@1", "weights_sha256": ""})
     with pytest.raises(UserError, match=r'captioner: "captioner" → "triton:x@1"'):
-        refuse_differences(plan, other, folder.plan)
+        refuse_differences(plan, other, folder.root / "plan.json")
     moved = plan.model_copy(update={"images_location": "/elsewhere", "backend": "local:other"})
     assert moved.sealed().fingerprint == plan.fingerprint
 
 
 def test_a_plan_changed_by_hand_is_refused(folder):
-    text = folder.plan.read_text()
-    folder.plan.write_text(text.replace('"captioner": "captioner"', '"captioner": "doctor"'))
+    file = folder.root / "plan.json"
+    text = file.read_text()
+    file.write_text(text.replace('"captioner": "captioner"', '"captioner": "doctor"'))
     with pytest.raises(UserError, match="changed after it was written"):
         read_any_plan(folder.root)
-    folder.plan.write_text(text.replace('"images": 3', '"images": "many"'))
+    file.write_text(text.replace('"images": 3', '"images": "many"'))
     with pytest.raises(UserError, match="not a plan"):
         read_any_plan(folder.root)

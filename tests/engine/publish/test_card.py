@@ -19,7 +19,7 @@ WHOLE = Gaps(3, 0, 0)
 
 def card_of(folder, attempt, plan):
     write_card(folder, attempt.number, plan, 100, ROWS, 4)
-    text = folder.card.read_text()
+    text = (folder.root / "README.md").read_text()
     front, body = text.removeprefix("---\n").split("\n---\n", 1)
     return yaml.safe_load(front), body
 
@@ -157,7 +157,7 @@ def test_evidence_of_the_models_card_is_shown_and_gaps_are_unknown(filled, attem
     on_phantoms = plan.settings.model_copy(update={"geometry": True})
     drawn_on = placed.model_copy(update={"settings": on_phantoms})
     assert "of a phantom of its own labels" in card_of(filled, attempt, drawn_on)[1]
-    assert str(tmp_path) not in filled.card.read_text()
+    assert str(tmp_path) not in (filled.root / "README.md").read_text()
     other = placed.model_copy(update={"weights_sha256": "0" * 64})
     assert "Take every label as unproven" in card_of(filled, attempt, other)[1]
 
@@ -170,4 +170,4 @@ def test_writing_the_card_leaves_no_temporary_file(filled, attempt, plan):
 
 def test_a_folder_without_rows_has_a_card(folder, attempt, plan):
     write_card(folder, attempt.number, plan, 100, 0, 0)
-    assert "# 0 synthetic" in folder.card.read_text()
+    assert "# 0 synthetic" in (folder.root / "README.md").read_text()

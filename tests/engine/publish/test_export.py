@@ -63,14 +63,14 @@ def test_only_committed_rows_travel_each_once(folder, attempt, plan, block, tmp_
     write_outcomes(folder, second.number, plan.fingerprint, block(4, 9))
     with pytest.raises(StaleAttempt):
         write_outcomes(folder, attempt.number, plan.fingerprint, block(20, 22))
-    (folder.parts / "000009-aaaaaaaaaaaaaaaaaaaa.parquet").write_bytes(b"an orphan")
+    (folder.root / "parts" / "000009-aaaaaaaaaaaaaaaaaaaa.parquet").write_bytes(b"an orphan")
     export(folder.root, "imagefolder", tmp_path / "i", quiet, incomplete=True)
     lines = (tmp_path / "i" / "metadata.jsonl").read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(9))
 
 
 def test_a_damaged_part_is_refused_before_anything_is_written(filled, tmp_path):
-    part = next(filled.parts.glob("*.parquet"))
+    part = next((filled.root / "parts").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-40])
     with pytest.raises(UserError, match="1 damaged parts"):
         export(filled.root, "synfundus", tmp_path / "s", quiet)

@@ -13,11 +13,14 @@ from engine.publish.gallery import COLOURS, THUMBNAIL, filters, pictures
 from engine.schema import DISEASES, LABELS, MASKS, READABILITY
 from engine.store.parts import write_outcomes
 from engine.store.rows import shares
+from engine.store.turn import turn
 
 
 @pytest.fixture
-def shown(folder, attempt, plan, block, tmp_path):
+def shown(folder, attempt, plan, block):
     """shown(**columns): exhibits of a row whose columns are these."""
+
+    folder.place.make("report")
 
     def make(**columns):
         table = block(0, 1)
@@ -26,9 +29,8 @@ def shown(folder, attempt, plan, block, tmp_path):
             field = table.schema.field(at)
             table = table.set_column(at, field, pa.array([value], field.type))
         write_outcomes(folder, attempt.number, plan.fingerprint, table)
-        into = tmp_path / "page" / "images" / "000001"
-        into.mkdir(parents=True)
-        return pictures(folder, shares(folder), into, "webp"), into
+        with turn(folder.place, "report") as mine:
+            return pictures(folder, shares(folder), mine, "webp"), folder.root / mine.pictures
 
     return make
 

@@ -129,7 +129,7 @@ def test_the_page_says_what_taught_each_label(filled, plan, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_card.json").write_text(json.dumps(card))
     moved = plan.model_copy(update={"model_location": str(tmp_path / "model")})
-    filled.plan.write_text(moved.model_dump_json())
+    (filled.root / "plan.json").write_text(moved.model_dump_json())
     text = write_report(filled.root).read_text()
     row = next(line for line in text.splitlines() if '<th scope="row">is_rvo' in line)
     assert "unproven on photographs" in row
@@ -158,6 +158,7 @@ import os, signal, sys
 from pathlib import Path
 from engine.publish import gallery
 from engine.store import turn
+from engine.store.place import Disk
 from engine.publish.report import write_report
 
 def stop(*_):
@@ -175,7 +176,7 @@ def stopping(place, name, before):
     setattr(place, name, wrapped)
 
 where, = {"pictures": (gallery, "_picture", True), "look": (turn.Turn, "check", True),
-          "name": (turn, "replace", True)}[sys.argv[2]],
+          "name": (Disk, "overwrite", True)}[sys.argv[2]],
 stopping(*where)
 write_report(Path(sys.argv[1]), most=3)
 """

@@ -76,8 +76,8 @@ def stage(tmp_path):
     plan = plan_for(folder, tmp_path / "out")
 
     def make(captioner, **options):
-        file = check_listing(tmp_path / "out", plan.images_sha256)
-        return Caption(plan, file, folder, captioner, **options)
+        listing = check_listing(tmp_path / "out", plan.images_sha256)
+        return Caption(plan, listing, folder, captioner, **options)
 
     return make
 

@@ -17,8 +17,8 @@ from engine.stages.crash import DEATHS, HOPELESS, Ledger, survive
 from engine.stages.draw import Draw, DrawActor
 from engine.stages.limits import PartLimits
 from engine.store.commits import Folder, leftovers, take_attempt
-from engine.store.files import StaleAttempt
 from engine.store.parts import read_dead
+from engine.store.place import StaleAttempt
 from engine.store.verify import verify
 
 POISON = 5
@@ -77,10 +77,10 @@ def test_one_row_is_given_up_and_its_neighbours_are_made(folder, tmp_path):
 
 def test_one_death_over_a_chunk_changes_nothing(folder, tmp_path):
     assert not in_a_process(folder.root, range(3, 4), tmp_path / "made")
-    marks = [path.name for path in leftovers(folder)]
-    assert [name.startswith(".rows-0-12.000001-") for name in marks] == [True]
+    marks = list(leftovers(folder))
+    assert [name.startswith("attempts/.rows-0-12.000001-") for name in marks] == [True]
     assert in_a_process(folder.root, range(0), tmp_path / "made")
-    assert [path.name for path in leftovers(folder)] == marks, "only its own mark is taken away"
+    assert list(leftovers(folder)) == marks, "only its own mark is taken away"
     # A new run sweeps it, and knows nothing of it.
     take_attempt(folder, 12)
     with Ledger(folder.root, 2).under_way("rows-0-12") as deaths:

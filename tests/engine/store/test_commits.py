@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,11 +13,14 @@ from engine.publish.card import write_card
 from engine.schema import UserError
 from engine.store import commits as protocol
 from engine.store.commits import (
+    CARD,
+    CROISSANT,
     Commit,
     Folder,
     add_commit,
     check_fence,
     close_attempt,
+    end_attempt,
     fenced,
     leftovers,
     orphans,
@@ -28,8 +30,19 @@ from engine.store.commits import (
     sweep,
     take_attempt,
 )
-from engine.store.files import StaleAttempt, publish, replace, temporary, write_durably
-from engine.store.turn import turn
+from engine.store.place import Disk, StaleAttempt, create, read
+from tests.memory import Memory
+
+ON_DISK = pytest.mark.parametrize("folder", [Disk], indirect=True)
+
+
+@pytest.fixture(params=[Disk, Memory])
+def folder(request, tmp_path, plan) -> Folder:
+    root = tmp_path / "o"
+    made = Folder(root, request.param(root))
+    made.make()
+    create(made.place, "plan.json", plan.model_dump_json().encode())
+    return made
 
 
 def commit(attempt: int, name: str = "a") -> Commit:
@@ -55,31 +68,24 @@ def test_attempts_count_up_and_the_count_only_grows(folder):
     with pytest.raises(UserError, match="expected 30 or more"):
         take_attempt(folder, 29)
     assert planned_rows(folder) == 30
-    assert not list(folder.attempts.glob(".*"))
+    assert folder.place.names("attempts") == [f"attempts/00000{n}.json" for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("number", [999_999, 1_000_000])
 def test_a_run_that_no_number_is_left_for_is_refused(folder, number):
     planted = take_attempt(folder, 10).model_copy(update={"number": number})
-    file = folder.attempts / f"{number}.json"
-    file.write_text(planted.model_dump_json())
+    file = f"attempts/{number}.json"
+    create(folder.place, file, planted.model_dump_json().encode())
     with pytest.raises(UserError, match=f"{number}.json.*move this file away"):
         take_attempt(folder, 10)
-    assert {path.name for path in folder.attempts.iterdir()} == {"000001.json", file.name}
-    file.unlink()
+    assert set(folder.place.names("attempts")) == {"attempts/000001.json", file}
+    folder.place.delete(file)
     assert take_attempt(folder, 10).number == 2
-
-
-def test_a_report_that_no_number_is_left_for_is_refused(tmp_path):
-    (tmp_path / ".999999.turn").touch()
-    with pytest.raises(UserError, match=r"\.999999\.turn.*move this file away"), turn(tmp_path):
-        pass
-    assert [path.name for path in tmp_path.iterdir()] == [".999999.turn"]
 
 
 def test_a_damaged_attempt_is_told_by_name(folder):
     take_attempt(folder, 10)
-    (folder.attempts / "000001.json").write_text("{")
+    put(folder, 1, "attempts/000001.json", "{")
     with pytest.raises(UserError, match=r"000001\.json"):
         planned_rows(folder)
 
@@ -95,8 +101,9 @@ def test_a_record_under_a_name_that_is_not_its_own_is_damaged(folder):
     number = take_attempt(folder, 10).number
     add_commit(folder, commit(number))
     record = folder.record_of(commit(number))
-    moved = record.with_name(record.name.replace("a", "b"))
-    os.rename(record, moved)
+    moved = record.replace("aaaa", "bbbb")
+    create(folder.place, moved, read(folder.place, record))
+    folder.place.delete(record)
     assert read_commits(folder) == ([], [moved])
 
 
@@ -108,47 +115,46 @@ def test_an_older_attempt_is_fenced_off(folder):
         add_commit(folder, commit(first))
     with pytest.raises(StaleAttempt):
         sweep(folder, first)
-    assert not list(folder.commits.iterdir())
+    assert not folder.place.names("commits")
 
 
 def test_a_writer_that_passed_the_fence_still_fails_if_it_was_swept(folder):
     first = take_attempt(folder, 10).number
     final = folder.record_of(commit(first))
-    written = temporary(final, first)
-    write_durably(written, b"{}")
-    check_fence(folder, first)
+    with fenced(folder, final, first) as late:
+        late.file.write(b"{}")
 
     sweep(folder, take_attempt(folder, 10).number)
 
     with pytest.raises(StaleAttempt):
-        publish(written, final)
-    assert not final.exists()
+        folder.place.publish(late)
+    assert not folder.place.names("commits")
 
 
 def test_a_card_that_passed_the_fence_still_fails_if_it_was_swept(folder):
     first = take_attempt(folder, 10).number
-    with fenced(folder, folder.card, first) as late:
-        write_durably(late, b"# the older run's card")
+    with fenced(folder, CARD, first) as late:
+        late.file.write(b"# the older run's card")
     second = take_attempt(folder, 10).number
     sweep(folder, second)
-    put(folder, second, folder.card, "# the newer run's")
+    put(folder, second, CARD, "# the newer run's")
     close_attempt(folder, second)
     with pytest.raises(StaleAttempt, match="swept"):
-        replace(late, folder.card)
+        folder.place.overwrite(late)
     with pytest.raises(StaleAttempt, match="newer"):
-        put(folder, first, folder.card, "# the older run's")
-    assert folder.card.read_text() == "# the newer run's"
-    assert not list(folder.root.glob(".*"))
+        put(folder, first, CARD, "# the older run's")
+    assert read(folder.place, CARD) == b"# the newer run's"
+    assert not list(leftovers(folder))
 
 
 def test_what_a_late_process_has_just_begun_to_write_is_no_orphan(folder):
     first = take_attempt(folder, 10).number
-    for final in (folder.parts / "x.parquet", folder.commits / "x.json", folder.card):
-        write_durably(temporary(final, first), b"half")
+    for final in ("parts/x.parquet", "commits/x.json", CARD):
+        folder.place.draft(final, first)
     assert len(list(orphans(folder))) == 3
     second = take_attempt(folder, 10).number
     assert not list(orphans(folder))
-    write_durably(temporary(folder.dead / "x.parquet", second), b"half")
+    folder.place.draft("dead/x.parquet", second)
     assert len(list(orphans(folder))) == 1
     close_attempt(folder, second)
     assert not list(orphans(folder))
@@ -157,34 +163,29 @@ def test_what_a_late_process_has_just_begun_to_write_is_no_orphan(folder):
 
 def test_sweep_takes_older_leftovers_and_leaves_commits_and_newer_writers(folder):
     first = take_attempt(folder, 10).number
-    (folder.parts / commit(first).part).write_bytes(b"x")
+    create(folder.place, folder.part_of(commit(first)), b"x")
     add_commit(folder, commit(first))
-    (folder.parts / commit(first, "b").part).write_bytes(b"orphan")
-    old = temporary(folder.parts / "x.parquet", first)
-    old.write_bytes(b"half")
+    create(folder.place, folder.part_of(commit(first, "b")), b"orphan")
+    folder.place.draft("parts/x.parquet", first)
     second = take_attempt(folder, 10).number
-    newer = temporary(folder.parts / "x.parquet", second + 1)
-    newer.write_bytes(b"half")
+    newer = folder.place.draft("parts/x.parquet", second + 1)
 
     assert len(list(leftovers(folder))) == 3
     assert sweep(folder, second) == 2
-    assert list(leftovers(folder)) == [newer]
-    assert (folder.parts / commit(first).part).exists()
+    assert list(leftovers(folder)) == [newer.name]
+    assert folder.place.holds(folder.part_of(commit(first)))
 
 
 def test_half_written_cards_of_a_killed_run_are_swept_and_the_card_is_written_whole(folder, plan):
     first = take_attempt(folder, 10).number
-    folder.private.mkdir()
-    finals = (folder.private / "x.parquet", folder.card, folder.croissant)
-    halves = [temporary(final, first) for final in finals]
-    for half in halves:
-        half.write_text("# 1")
-    assert list(leftovers(folder)) == halves
+    folder.place.make("private")
+    halves = [folder.place.draft(each, first) for each in ("private/x.parquet", CARD, CROISSANT)]
+    assert list(leftovers(folder)) == [half.name for half in halves]
     second = take_attempt(folder, 10).number
     assert sweep(folder, second) == 3
     write_card(folder, second, plan, planned=10, committed=8, dead=2)
-    assert "8 of 10 planned" in folder.card.read_text()
-    assert not list(folder.root.glob(".*"))
+    assert b"8 of 10 planned" in read(folder.place, CARD)
+    assert not list(leftovers(folder))
 
 
 def test_the_late_tasks_of_a_run_that_ended_are_fenced_too(folder):
@@ -193,6 +194,27 @@ def test_the_late_tasks_of_a_run_that_ended_are_fenced_too(folder):
     with pytest.raises(StaleAttempt, match="ended"):
         add_commit(folder, commit(number))
     assert take_attempt(folder, 10).number == number + 1
+
+
+def test_a_commit_that_lands_while_its_run_is_being_ended_keeps_its_part(folder, monkeypatch):
+    """Its writer passed the fence just before the end, and names it just before the end's sweep
+    comes by."""
+    number = take_attempt(folder, 10).number
+    create(folder.place, folder.part_of(commit(number)), b"x")
+    with fenced(folder, folder.record_of(commit(number)), number) as late:
+        late.file.write(commit(number).model_dump_json().encode())
+    kind, landing = type(folder.place), [late]
+    delete = kind.delete
+
+    def landing_first(place: object, name: str) -> None:
+        if landing:
+            assert place.publish(landing.pop())
+        delete(place, name)
+
+    monkeypatch.setattr(kind, "delete", landing_first)
+    end_attempt(folder, number)
+    assert read_commits(folder) == ([commit(number)], [])
+    assert folder.place.names("parts") == [folder.part_of(commit(number))]
 
 
 LATE_WRITER = """
@@ -232,6 +254,7 @@ parts.write_outcomes(Folder(root), 1, plan.fingerprint, table)
 STOPS = ("before the part", "before the record", "before the fence", "after the fence")
 
 
+@ON_DISK
 @pytest.mark.parametrize("where", STOPS)
 def test_a_task_of_a_killed_driver_that_finishes_late_commits_nothing(folder, where):
     """A real process is stopped inside the protocol while the next run takes over, then goes on."""
@@ -249,22 +272,19 @@ def test_a_task_of_a_killed_driver_that_finishes_late_commits_nothing(folder, wh
     finally:
         late.kill()
     assert "StaleAttempt" in errors
-    assert not list(folder.commits.iterdir())
-    assert not list(folder.parts.iterdir())
+    assert not folder.place.names("commits")
+    assert not folder.place.names("parts")
 
 
 def test_numbers_have_no_holes_so_the_fence_needs_one_look(folder):
     for count in range(1, 6):
         take_attempt(folder, count)
     assert [each.number for each in protocol.attempts(folder)] == [1, 2, 3, 4, 5]
-    assert Folder(folder.root) == folder
 
 
-def test_a_run_whose_record_was_lost_keeps_its_number(tmp_path):
-    folder = Folder(tmp_path)
-    folder.make()
+def test_a_run_whose_record_was_lost_keeps_its_number(folder):
     close_attempt(folder, take_attempt(folder, 4).number)
-    (folder.attempts / "000001.json").unlink()
+    folder.place.delete("attempts/000001.json")
     later = take_attempt(folder, 4)
     assert later.number == 2
     check_fence(folder, later.number)

@@ -10,8 +10,6 @@ from engine.store.listing import (
     Listed,
     check_listing,
     listing_of,
-    pick,
-    read_listing,
     write_listing,
 )
 from engine.store.plan import read_any_plan
@@ -26,10 +24,10 @@ def some(count):
 def test_rows_are_found_across_groups(tmp_path):
     count = 2 * GROUP + 3
     digest = write_listing(tmp_path, some(count))
-    file = check_listing(tmp_path, digest)
+    listing = check_listing(tmp_path, digest)
     wanted = [0, GROUP - 1, GROUP, 2 * GROUP + 2]
-    assert list(pick(file, wanted)) == [list(some(count))[index] for index in wanted]
-    assert list(read_listing(file)) == list(some(count))
+    assert list(listing.pick(wanted)) == [list(some(count))[index] for index in wanted]
+    assert list(listing.read()) == list(some(count))
 
 
 def test_equal_lists_are_one_file_and_others_are_cleared_away(tmp_path):
@@ -41,10 +39,11 @@ def test_equal_lists_are_one_file_and_others_are_cleared_away(tmp_path):
 
 def test_a_list_that_was_changed_or_lost_is_refused(tmp_path):
     digest = write_listing(tmp_path, some(5))
-    listing_of(tmp_path, digest).write_bytes(b"PAR1")
+    (tmp_path / listing_of(tmp_path, digest).name).write_bytes(b"PAR1")
     with pytest.raises(UserError, match="was changed"):
         check_listing(tmp_path, digest)
-    listing_of(tmp_path, digest).unlink()
+    (tmp_path / listing_of(tmp_path, digest).name).unlink()
+    assert not listing_of(tmp_path, digest).is_there()
     with pytest.raises(UserError, match="is gone"):
         check_listing(tmp_path, digest)
 

@@ -23,10 +23,10 @@ from engine.store.parts import (
     dead_rejects,
     part_name,
     read_dead,
-    sha256_of,
     write_outcomes,
 )
 from engine.store.verify import done_rows, missing_rows
+from tests.blocks import sha256_of
 
 
 def write(folder, attempt, plan, table):
@@ -35,7 +35,7 @@ def write(folder, attempt, plan, table):
 
 def test_a_part_and_its_record_agree(folder, attempt, plan, block):
     commit = write(folder, attempt, plan, block(3, 9))
-    part = folder.part_of(commit)
+    part = folder.root / folder.part_of(commit)
     assert commit.indices == [(3, 9)]
     assert (commit.rows, commit.bytes, commit.sha256) == (6, part.stat().st_size, sha256_of(part))
     table = pq.read_table(part)
@@ -47,7 +47,7 @@ def test_a_part_and_its_record_agree(folder, attempt, plan, block):
 
 
 def test_images_are_stored_as_they_are_and_in_small_row_groups(folder, attempt, plan, block):
-    file = pq.ParquetFile(folder.part_of(write(folder, attempt, plan, block(0, 300))))
+    file = pq.ParquetFile(folder.root / folder.part_of(write(folder, attempt, plan, block(0, 300))))
     assert file.metadata.num_row_groups == -(-300 // ROW_GROUP)
     group = file.metadata.row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
@@ -62,7 +62,7 @@ def test_writing_the_same_rows_twice_commits_once(folder, attempt, plan, block):
     first = write(folder, attempt, plan, block(0, 5))
     again = write(folder, attempt, plan, block(0, 5))
     assert again.name == first.name
-    assert len(read_commits(folder)[0]) == len(list(folder.parts.iterdir())) == 1
+    assert len(read_commits(folder)[0]) == len(folder.place.names("parts")) == 1
 
 
 def test_rejects_are_counted_and_neighbours_stay_in_private(folder, attempt, plan):
@@ -85,18 +85,18 @@ def test_rejects_are_counted_and_neighbours_stay_in_private(folder, attempt, pla
     assert dead_rejects(folder, [(2, 3)]) == {}
     assert refused(folder) == {"copy": 2, "blurred": 1, "dark": 1}
     assert standing(folder).rejects == refused(folder)
-    (kept,) = folder.private.glob("*.parquet")
+    (kept,) = (folder.root / "private").glob("*.parquet")
     rows = pq.read_table(kept).to_pylist()
     assert [(row["index"], row["seed"], row["neighbour"]) for row in rows] == [
         (0, 11, "k7"),
         (2, 13, "k7"),
     ]
     assert rows[0]["distance"] == pytest.approx(0.01)
-    assert folder.private.stat().st_mode & 0o077 == 0
-    for path in (*folder.parts.iterdir(), *folder.dead.iterdir(), *folder.commits.iterdir()):
-        assert b"k7" not in path.read_bytes()
+    assert (folder.root / "private").stat().st_mode & 0o077 == 0
+    for below in ("parts", "dead", "commits"):
+        assert not any(b"k7" in path.read_bytes() for path in (folder.root / below).iterdir())
     write(folder, attempt, plan, table)
-    assert list(folder.private.iterdir()) == [kept]
+    assert list((folder.root / "private").iterdir()) == [kept]
 
 
 def test_a_redriven_rows_rejects_are_neither_lost_nor_counted_twice(folder, attempt, plan):
@@ -113,7 +113,7 @@ def test_a_redriven_rows_rejects_are_neither_lost_nor_counted_twice(folder, atte
 
 def test_letters_from_before_rejects_were_kept_with_them_still_count(folder, attempt, plan, block):
     write(folder, attempt, plan, block(0, 3, dead=True))
-    (file,) = dead_files(folder)[0]
+    (file,) = (folder.root / name for name in dead_files(folder)[0])
     pq.write_table(pq.read_table(file).drop_columns(["rejects"]), file)
     (table,), damaged = read_dead(folder)
     assert (table.num_rows, damaged) == (3, [])
@@ -123,7 +123,7 @@ def test_letters_from_before_rejects_were_kept_with_them_still_count(folder, att
 
 def test_where_nothing_is_rejected_there_is_no_private_folder(folder, attempt, plan, block):
     assert write(folder, attempt, plan, block(0, 5)).rejects == {}
-    assert not folder.private.exists()
+    assert not (folder.root / "private").exists()
 
 
 def test_the_name_follows_rows_and_attempt_not_their_order():
@@ -154,8 +154,8 @@ def killed_between(folder, attempt):
     """A writer process was killed after its part got its name and before its record did."""
     run = subprocess.run([sys.executable, "-c", KILLED_BETWEEN, str(folder.root)], check=False)
     assert run.returncode == -9
-    assert [path.suffix for path in folder.parts.iterdir()] == [".parquet"]
-    assert not list(folder.commits.iterdir())
+    assert [path.suffix for path in (folder.root / "parts").iterdir()] == [".parquet"]
+    assert not folder.place.names("commits")
     return folder
 
 
@@ -164,15 +164,15 @@ def test_a_retry_in_the_same_run_adopts_the_part_left_without_a_record(
 ):
     folder = killed_between
     commit = write(folder, attempt, plan, block(0, 5))
-    assert commit.sha256 == sha256_of(folder.part_of(commit))
-    assert len(list(folder.parts.iterdir())) == 1
+    assert commit.sha256 == sha256_of(folder.root / folder.part_of(commit))
+    assert len(folder.place.names("parts")) == 1
     assert done_rows(folder) == [(0, 5)]
 
 
 def test_the_next_run_sweeps_a_part_left_without_a_record(killed_between):
     folder = killed_between
     sweep(folder, take_attempt(folder, 100).number)
-    assert not list(folder.parts.iterdir())
+    assert not folder.place.names("parts")
     assert missing_rows(folder, 100) == [(0, 100)]
 
 
@@ -182,13 +182,12 @@ def test_a_fenced_writer_leaves_nothing(folder, attempt, plan, block):
         write(folder, attempt, plan, block(0, 5))
     with pytest.raises(StaleAttempt):
         write(folder, attempt, plan, block(0, 5, dead=True))
-    left = [*folder.parts.iterdir(), *folder.commits.iterdir(), *folder.dead.iterdir()]
-    assert left == []
+    assert not any(folder.place.names(below) for below in ("parts", "commits", "dead"))
 
 
 def test_dead_letters_name_stage_reason_and_spec_and_count_as_done(folder, attempt, plan, block):
     assert write(folder, attempt, plan, block(5, 8, dead=True)) is None
-    (file,) = dead_files(folder)[0]
+    (file,) = (folder.root / name for name in dead_files(folder)[0])
     (row, *_) = pq.read_table(file).to_pylist()
     assert (row["index"], row["stage"], row["attempts"]) == (5, "draw", 3)
     assert row["reason"] == "ValueError: bad row"
@@ -230,6 +229,6 @@ def test_a_disk_that_refuses_leaves_no_half_part(folder, attempt, plan, block):
 
     run = subprocess.run([sys.executable, "-c", DISK_FULL, str(folder.root)], check=False)
     assert run.returncode == errno.EFBIG
-    assert list(folder.parts.iterdir()) == []
+    assert folder.place.names("parts") == []
     assert write(folder, attempt, plan, block(0, 200)).rows == 200
-    assert os.listdir(folder.commits)
+    assert os.listdir(folder.root / "commits")

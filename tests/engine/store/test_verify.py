@@ -13,9 +13,13 @@ import pytest
 from engine.jobs.run import is_whole
 from engine.publish.card import write_card
 from engine.seeds import row_id, row_seed
+from engine.store import ranges
+from engine.store import verify as recount
 from engine.store.commits import close_attempt, read_commits, take_attempt
-from engine.store.parts import dead_files, sha256_of, write_outcomes
+from engine.store.parts import dead_files, write_outcomes
+from engine.store.place import StaleAttempt
 from engine.store.verify import mend, missing_rows, unsound, verify
+from tests.blocks import sha256_of
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def counts(folder, **expected):
 
 def first_part(folder):
     commits, _ = read_commits(folder)
-    return folder.part_of(next(c for c in commits if c.indices[0][0] == 0))
+    return folder.root / folder.part_of(next(c for c in commits if c.indices[0][0] == 0))
 
 
 def test_a_whole_folder(filled):
@@ -58,36 +62,39 @@ def test_a_card_that_was_made_from_other_rows_is_found(filled, plan):
     cards = {}
     for planned in (60, 100):  # 60: what a run of before had found here.
         write_card(filled, 1, plan, planned, planned, 0)
-        cards[planned] = filled.card.read_text(), filled.croissant.read_text()
+        cards[planned] = (
+            (filled.root / "README.md").read_text(),
+            (filled.root / "croissant.json").read_text(),
+        )
     close_attempt(filled, 1)
     assert counts(filled) == 0
     assert is_whole(filled, 100)
 
-    filled.croissant.write_text(cards[60][1])
+    (filled.root / "croissant.json").write_text(cards[60][1])
     assert counts(filled, corrupt=1) == 1
     assert "croissant.json was not made from what is here" in verify(filled.root).note
     assert not is_whole(filled, 100)
-    filled.croissant.write_text(cards[100][1])
+    (filled.root / "croissant.json").write_text(cards[100][1])
     assert is_whole(filled, 100)
 
-    filled.commits.joinpath("hidden").mkdir()
-    one = next(filled.commits.glob("*.json"))
-    one.rename(filled.commits / "hidden" / one.name)
+    (filled.root / "commits").joinpath("hidden").mkdir()
+    one = next((filled.root / "commits").glob("*.json"))
+    one.rename(filled.root / "commits" / "hidden" / one.name)
     assert counts(filled, committed=80, missing=20, corrupt=1, orphan=1) == 1
-    (filled.commits / "hidden" / one.name).rename(one)
+    (filled.root / "commits" / "hidden" / one.name).rename(one)
 
     # A user's own words before the last line are the user's.
-    filled.card.write_text("# Ours\n" + cards[100][0])
+    (filled.root / "README.md").write_text("# Ours\n" + cards[100][0])
     assert is_whole(filled, 100)
 
 
 def test_a_card_of_before_seals_is_sound_and_made_anew_by_the_next_run(filled, plan):
     write_card(filled, 1, plan, 100, 100, 0)
     close_attempt(filled, 1)
-    filled.card.write_text(filled.card.read_text().split("<!--")[0])
+    (filled.root / "README.md").write_text((filled.root / "README.md").read_text().split("<!--")[0])
     assert counts(filled) == 0
     assert not is_whole(filled, 100)
-    filled.card.unlink()
+    (filled.root / "README.md").unlink()
     assert counts(filled) == 0
     assert not is_whole(filled, 100)
 
@@ -105,7 +112,9 @@ def test_licence_and_rejects_that_were_changed_after_the_card_are_found(filled, 
     claim(filled, first, rejects={"blurred": 2})
     assert counts(filled) == 0
 
-    filled.plan.write_text(plan.model_copy(update={"license": "other"}).model_dump_json())
+    (filled.root / "plan.json").write_text(
+        plan.model_copy(update={"license": "other"}).model_dump_json()
+    )
     assert counts(filled, corrupt=1) == 1
     assert not is_whole(filled, 100)
 
@@ -114,13 +123,13 @@ def test_a_card_that_was_sealed_without_licence_and_rejects_stays_sound(filled, 
     write_card(filled, 1, plan, 100, 100, 0)
     close_attempt(filled, 1)
     whole = [[each.part, each.sha256] for each in read_commits(filled)[0]]
-    record = hashlib.sha256(filled.croissant.read_bytes()).hexdigest()
+    record = hashlib.sha256((filled.root / "croissant.json").read_bytes()).hexdigest()
     older = hashlib.sha256(json.dumps([100, whole, [], record]).encode()).hexdigest()
-    words = filled.card.read_text().split("<!--")[0]
-    filled.card.write_text(f"{words}<!-- made from {older} -->\n")
+    words = (filled.root / "README.md").read_text().split("<!--")[0]
+    (filled.root / "README.md").write_text(f"{words}<!-- made from {older} -->\n")
     assert counts(filled) == 0
     assert is_whole(filled, 100)
-    filled.card.write_text(f"{words}<!-- made from 2:{older} -->\n")
+    (filled.root / "README.md").write_text(f"{words}<!-- made from 2:{older} -->\n")
     assert counts(filled, corrupt=1) == 1
 
 
@@ -129,8 +138,10 @@ def test_a_card_of_a_run_under_way_says_that_rows_are_missing_and_has_no_seal(
 ):
     write_outcomes(folder, attempt.number, plan.fingerprint, block(0, 20))
     write_card(folder, attempt.number, plan, 100, 20, 0)
-    assert "Not whole: 80 of 100 planned rows were missing" in folder.card.read_text()
-    assert "<!--" not in folder.card.read_text()
+    assert (
+        "Not whole: 80 of 100 planned rows were missing" in (folder.root / "README.md").read_text()
+    )
+    assert "<!--" not in (folder.root / "README.md").read_text()
 
 
 def test_one_changed_byte_is_found_and_mended_though_size_and_time_are_kept(filled, plan):
@@ -152,7 +163,7 @@ def test_one_changed_byte_is_found_and_mended_though_size_and_time_are_kept(fill
 def claim(folder, commit, **changes):
     """Rewrite a commit's record by hand, its own hash and size left true."""
     changed = commit.model_copy(update=changes)
-    folder.record_of(commit).write_text(changed.model_dump_json())
+    (folder.root / folder.record_of(commit)).write_text(changed.model_dump_json())
 
 
 def test_a_record_that_names_rows_its_part_does_not_hold_is_corrupt_and_mended(filled):
@@ -182,7 +193,7 @@ def test_the_parts_of_another_plan_are_corrupt_here(folder, attempt, plan, block
 def altered(folder, name, values):
     """Other values in a part's column, and a record that is true of the changed file."""
     commit = next(c for c in read_commits(folder)[0] if c.indices[0][0] == 0)
-    path = folder.part_of(commit)
+    path = folder.root / folder.part_of(commit)
     table = pq.read_table(path)
     at = table.schema.get_field_index(name)
     column = pa.array(values(table[name].to_pylist()), table.schema.field(at).type)
@@ -220,7 +231,7 @@ def test_a_row_that_says_what_its_plan_does_not_is_corrupt_though_its_hash_is_tr
 def test_a_part_that_lacks_what_its_plan_says_is_corrupt(filled):
     altered(filled, "model", lambda values: values)
     commit = next(c for c in read_commits(filled)[0] if c.indices[0][0] == 0)
-    path = filled.part_of(commit)
+    path = filled.root / filled.part_of(commit)
     pq.write_table(pq.read_table(path).drop_columns(["seed"]), path)
     claim(filled, commit, sha256=sha256_of(path), bytes=path.stat().st_size)
     assert counts(filled, committed=80, missing=20, corrupt=1) == 1
@@ -235,7 +246,7 @@ def test_a_row_that_was_drawn_again_has_the_seed_of_its_last_try(filled, plan):
 
 
 def test_a_copied_folder_with_new_times_is_still_sound(filled):
-    for part in filled.parts.iterdir():
+    for part in (filled.root / "parts").iterdir():
         os.utime(part)
     commits, _ = read_commits(filled)
     assert not unsound(filled, commits)
@@ -243,8 +254,8 @@ def test_a_copied_folder_with_new_times_is_still_sound(filled):
 
 def test_a_lost_part_and_a_damaged_record(filled):
     commits, _ = read_commits(filled)
-    filled.part_of(commits[0]).unlink()
-    filled.record_of(commits[1]).write_text("{")
+    (filled.root / filled.part_of(commits[0])).unlink()
+    (filled.root / filled.record_of(commits[1])).write_text("{")
     assert counts(filled, committed=60, missing=40, corrupt=2, orphan=0) == 1
     assert mend(filled, take_attempt(filled, 100).number).damaged_parts == 2
     assert counts(filled, committed=60, missing=40) == 1
@@ -270,9 +281,32 @@ def test_a_part_that_shares_some_rows_is_rewritten_without_them(folder, attempt,
     assert sorted(c.rows for c in read_commits(folder)[0]) == [40, 60]
 
 
+@pytest.mark.xfail(strict=True, reason="the one gap of the fence: see docs/decisions.md")
+def test_a_run_that_wakes_late_drops_no_doubled_part_that_a_newer_run_kept(
+    folder, attempt, plan, block, monkeypatch
+):
+    for start, stop in ((0, 60), (40, 100)):
+        write_outcomes(folder, attempt.number, plan.fingerprint, block(start, stop))
+    lower, upper = read_commits(folder)[0]
+    drop = recount._drop
+
+    def woken(folder, commit):
+        """Just before the first drop the run was paused; a newer one found the other part bad."""
+        monkeypatch.setattr(recount, "_drop", drop)
+        (folder.root / folder.part_of(lower)).write_bytes(b"rot")
+        mend(folder, take_attempt(folder, 100).number)
+        assert missing_rows(folder, 100) == ranges.minus([(0, 100)], upper.indices)
+        drop(folder, commit)
+
+    monkeypatch.setattr(recount, "_drop", woken)
+    with pytest.raises(StaleAttempt):
+        mend(folder, attempt.number)
+    assert missing_rows(folder, 100) == ranges.minus([(0, 100)], upper.indices)
+
+
 def test_orphans_and_leftovers_are_counted(filled):
-    (filled.parts / ("000001-" + "f" * 20 + ".parquet")).write_bytes(b"x")
-    (filled.parts / (".x.parquet.000001-" + "0" * 32 + ".tmp")).write_bytes(b"x")
+    (filled.root / "parts" / ("000001-" + "f" * 20 + ".parquet")).write_bytes(b"x")
+    (filled.root / "parts" / (".x.parquet.000001-" + "0" * 32 + ".tmp")).write_bytes(b"x")
     assert counts(filled, orphan=2) == 1
 
 
@@ -304,14 +338,14 @@ def test_a_damaged_file_of_dead_letters_is_corrupt_and_its_rows_missing(
     for start, stop, dead in ((0, 90, False), (90, 95, True), (95, 100, True)):
         write_outcomes(folder, attempt.number, plan.fingerprint, block(start, stop, dead))
     close_attempt(folder, attempt.number)
-    file, other = dead_files(folder)[0]
+    file, other = (folder.root / name for name in dead_files(folder)[0])
     lost = pq.read_table(file)["index"].to_pylist()
     file.write_bytes(file.read_bytes()[:-20])
     assert counts(folder, committed=90, dead=5, missing=5, corrupt=1) == 1
     assert not is_whole(folder, 100)
 
     assert mend(folder, take_attempt(folder, 100).number).damaged_parts == 1
-    assert dead_files(folder)[0] == [other]
+    assert dead_files(folder)[0] == [f"dead/{other.name}"]
     assert missing_rows(folder, 100) == [(lost[0], lost[-1] + 1)]
     other.rename(file)
     assert counts(folder, committed=90, missing=10, corrupt=1) == 1
