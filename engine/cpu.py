@@ -97,8 +97,9 @@ def check(name: str, file: Path | None = None) -> None:
         raise UserError(
             f"{name!r}: {reason}",
             file=file,
-            field=f"versions.{NAME}" if file else "--cpu",
-            expected=f"a machine that can, or another --out ({here} here)" if file else here,
+            field=f"versions.{NAME}" if file else None,
+            asked=None if file else "cpu",
+            expected=f"a machine that can, or another ⟨out⟩ ({here} here)" if file else here,
         )
 
 

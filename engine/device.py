@@ -33,9 +33,7 @@ WORKER_MEMORY = 2 << 30
 def choose_device(wanted: str | None) -> str:
     """`cpu` or `cuda`: what was asked for, or CUDA where this machine has it. Raises UserError."""
     if wanted is not None and wanted not in DEVICES:
-        raise UserError(
-            f"unknown device {wanted!r}", field="--device", expected=" or ".join(DEVICES)
-        )
+        raise UserError(f"unknown device {wanted!r}", asked="device", expected=" or ".join(DEVICES))
     if wanted == "cpu":
         return "cpu"
     import torch
@@ -43,7 +41,7 @@ def choose_device(wanted: str | None) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if wanted == "cuda":
-        raise UserError("this machine has no CUDA device", field="--device", expected="cpu")
+        raise UserError("this machine has no CUDA device", asked="device", expected="cpu")
     return "cpu"
 
 
@@ -56,7 +54,7 @@ def choose_dtype(wanted: str | None, device: str) -> str:
         return offered[0]
     if wanted not in offered:
         raise UserError(
-            f"{wanted!r} is not offered on {device}", field="--dtype", expected=" or ".join(offered)
+            f"{wanted!r} is not offered on {device}", asked="dtype", expected=" or ".join(offered)
         )
     return wanted
 

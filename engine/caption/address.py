@@ -48,8 +48,8 @@ def target(address: Address, allow_plain: bool) -> str:
     if away:
         raise UserError(
             f"{address.host} is {away[0]}: photographs would leave this machine unencrypted",
-            field="--backend",
-            expected="a loopback address, tritons:// for TLS, or --allow-plain",
+            asked="backend",
+            expected="a loopback address, tritons:// for TLS, or ⟨allow_plain⟩",
         )
     # Servers listen on the older of the two where they are told "localhost".
     nearest = min(found, key=lambda each: each.version)
@@ -67,7 +67,7 @@ def _addresses(address: Address) -> set[IP]:
         return addresses(address.host, address.port)
     except (OSError, UnicodeError) as error:
         raise UserError(
-            f"no host of that name: {address.host}", field="--backend", expected=_FORM
+            f"no host of that name: {address.host}", asked="backend", expected=_FORM
         ) from error
 
 
@@ -80,4 +80,4 @@ def _has_more(parts: SplitResult) -> bool:
 
 
 def _wrong(text: str) -> UserError:
-    return UserError(f"{text!r}", field="--backend", expected=_FORM)
+    return UserError(f"{text!r}", asked="backend", expected=_FORM)

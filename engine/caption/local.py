@@ -128,5 +128,5 @@ def _config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     raise UserError(
-        "no captioner here", file=folder, field="--backend", expected="a folder of one, or local"
+        "no captioner here", file=folder, asked="backend", expected="a folder of one, or local"
     )

@@ -175,7 +175,7 @@ class TritonCaptioner:
             told = ", ".join(f"{name} {kind}" for name, kind in tensors)
             raise UserError(
                 f"the model {address.model} takes and gives {told}",
-                field="--backend",
+                asked="backend",
                 expected=f"{INPUT} BYTES and {OUTPUT} BYTES, as deploy/triton has them",
             )
         self._shape = [1 for _ in found.inputs[0].shape]
@@ -193,7 +193,7 @@ class TritonCaptioner:
             names = []
         return UserError(
             f"the server has no model {address.model}",
-            field="--backend",
+            asked="backend",
             expected=" or ".join(sorted(names)) or "a model that it serves",
         )
 
@@ -202,7 +202,7 @@ def no_server(address: Address, why: str) -> UserError:
     """What to say where nobody answers."""
     return UserError(
         f"no Triton server answers at {address.host}:{address.port}: {why}",
-        field="--backend",
+        asked="backend",
         expected="one that is up, such as `make triton-serve` starts",
     )
 
@@ -217,8 +217,8 @@ async def _connect(backend: TritonBackend) -> tuple[Any, Any]:
     except ImportError as error:
         raise UserError(
             "the backend triton needs the Python package tritonclient",
-            field="--backend",
-            expected="the extra `captions` (pip install -e '.[captions]'), or --backend local",
+            asked="backend",
+            expected="the extra `captions` (pip install -e '.[captions]'), or ⟨backend⟩ local",
         ) from error
     options = [
         ("grpc.max_send_message_length", -1),
@@ -234,9 +234,7 @@ async def _connect(backend: TritonBackend) -> tuple[Any, Any]:
             where, ssl=backend.address.tls, root_certificates=backend.ca, channel_args=options
         )
     except OSError as error:
-        raise UserError(
-            f"cannot be read: {error.strerror}", file=backend.ca, field="--ca"
-        ) from error
+        raise UserError(f"cannot be read: {error.strerror}", file=backend.ca, asked="ca") from error
     return client, InferenceServerException
 
 

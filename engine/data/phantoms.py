@@ -50,7 +50,7 @@ def phantom_examples(text: str) -> list[PhantomExample]:
     """
     _, _, count = text.partition(":")
     if text not in (NAME, f"{NAME}:{count}") or (count and not count.isdecimal()) or count == "0":
-        raise UserError(f"{text!r}", field="--data", expected="phantom or phantom:COUNT")
+        raise UserError(f"{text!r}", asked="data", expected="phantom or phantom:COUNT")
     return [_example(index) for index in range(int(count or COUNT))]
 
 

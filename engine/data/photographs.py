@@ -77,12 +77,12 @@ def find(images: str) -> Found:
     Raises UserError where there is none that can be listed, and for a folder that cannot be read.
     """
     if not images.strip():
-        raise UserError("is empty", field="--images", expected=_EXPECTED)
+        raise UserError("is empty", asked="images", expected=_EXPECTED)
     try:
         return _find(images)
     except OSError as error:
         where, problem = str(error.filename or images)[:_SHOWN], f"cannot be read: {error.strerror}"
-        raise UserError(problem, file=where, field="--images", expected=_EXPECTED) from error
+        raise UserError(problem, file=where, asked="images", expected=_EXPECTED) from error
 
 
 def _find(images: str) -> Found:
@@ -98,7 +98,7 @@ def _find(images: str) -> Found:
     if not files:
         there = what_is_there(path)
         raise UserError(
-            f"no such photographs{there}", file=images, field="--images", expected=_EXPECTED
+            f"no such photographs{there}", file=images, asked="images", expected=_EXPECTED
         )
     files, nameless = _named(files)
     root = Path(os.path.commonpath([file.parent for file in files]))
@@ -107,7 +107,7 @@ def _find(images: str) -> Found:
         return _some(Found(root, listed, nameless=nameless), images)
     if path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS:
         problem = f"is no image by its name (one ends in {', '.join(IMAGE_ENDINGS)})"
-        raise UserError(problem, file=images, field="--images", expected=_EXPECTED)
+        raise UserError(problem, file=images, asked="images", expected=_EXPECTED)
     chosen = files if path.is_file() else [file for file in files if is_image(file)]
     listed = sorted((_listed(root, file) for file in chosen), key=_place)
     return _some(Found(root, listed, len(files) - len(chosen), nameless=nameless), images)
@@ -229,7 +229,7 @@ def _some(found: Found, images: str) -> Found:
     if not found.listed:
         told = f"; {found.dicom}" if found.dicom else ""
         raise UserError(
-            f"no photographs here{told}", file=images, field="--images", expected=_EXPECTED
+            f"no photographs here{told}", file=images, asked="images", expected=_EXPECTED
         )
     _named([found.root])
     return found

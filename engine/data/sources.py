@@ -44,7 +44,7 @@ def read_examples(data: list[str]) -> list[Example]:
     """
     examples = recognised([example for source in data for example in _read_source(source)])
     if not examples:
-        raise UserError("no photographs", field="--data", expected="a CSV or a folder of images")
+        raise UserError("no photographs", asked="data", expected="a CSV or a folder of images")
     _tell_slips(examples)
     return examples
 
@@ -76,14 +76,14 @@ def _tell_slips(examples: Sequence[Example]) -> None:
 def _read_source(source: str) -> list[Example]:
     """UserError for what may not be looked at, wherever it lies."""
     if not source.strip():
-        raise UserError("is empty", field="--data", expected="a CSV or a folder of images")
+        raise UserError("is empty", asked="data", expected="a CSV or a folder of images")
     path = Path(source)
     try:
         return list(_examples_of(source, path))
     except OSError as error:
         where = str(error.filename or path)[:_SHOWN]
         problem = f"cannot be read: {error.strerror or error}"
-        raise UserError(problem, file=where, field="--data") from error
+        raise UserError(problem, file=where, asked="data") from error
 
 
 def _examples_of(source: str, path: Path) -> Iterator[Example]:
@@ -91,7 +91,7 @@ def _examples_of(source: str, path: Path) -> Iterator[Example]:
         yield from phantom_examples(source)
     elif not path.exists():
         there = what_is_there(path)
-        raise UserError(f"no such file or folder{there}", file=path, field="--data")
+        raise UserError(f"no such file or folder{there}", file=path, asked="data")
     elif path.is_file() and path.suffix.lower() == ".parquet":
         yield from _read_parquet(path)
     elif path.is_file():
@@ -141,7 +141,7 @@ def _read_parquet(path: Path) -> Iterator[Example]:
     root = path.absolute().parent.parent
     if path.absolute().parent == root / PARTS and (root / PLAN).is_file():
         problem = "is a part of a data set folder"
-        raise UserError(problem, file=path, field="--data", expected=f"the folder {root}")
+        raise UserError(problem, file=path, asked="data", expected=f"the folder {root}")
     photographs = 0
     for row, (image, told) in enumerate(described_rows(path)):
         maker = maker_of(io.BytesIO(image)) if image else None
@@ -159,10 +159,10 @@ def _read_folder(path: Path) -> list[Example]:
     images = [file for file in files if is_image(file)]
     problems = [problem for image in images if (problem := problem_of(image)) is not None]
     if problems:
-        wrong = [UserError(problem, file=path, field="--data") for problem in problems]
+        wrong = [UserError(problem, file=path, asked="data") for problem in problems]
         raise first_of(wrong, "files cannot be read")
     if not images and (told := dicom_among(files)):
-        raise UserError(f"no photographs: {told}", file=path, field="--data")
+        raise UserError(f"no photographs: {told}", file=path, asked="data")
     return [Example(path=image, annotation=Annotation()) for image in images]
 
 

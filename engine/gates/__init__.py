@@ -67,7 +67,7 @@ def _reference(model_folder: Path | None, reference: Path | None) -> Path:
     if model_folder is None and reference is None:
         raise UserError(
             "this model learned from no photographs: there is nothing to compare with",
-            field="--gates",
+            asked="gates",
             expected="gates without privacy",
         )
     if reference is not None:
@@ -78,7 +78,7 @@ def _reference(model_folder: Path | None, reference: Path | None) -> Path:
         raise UserError(
             "the privacy gate of this model is not calibrated",
             file=file,
-            expected="`retinaforge calibrate`, or --gates without privacy",
+            expected="`retinaforge calibrate`, or ⟨gates⟩ without privacy",
         )
     return file
 
@@ -95,19 +95,17 @@ def _refuse_strangers(reference: Path, model_folder: Path | None) -> None:
             made_for = (stored.metadata() or {}).get("model")
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"cannot be read: {error}", file=reference, field="--reference", expected=expected
+            f"cannot be read: {error}", file=reference, asked="reference", expected=expected
         ) from error
     if model_folder is None or made_for != hash_folder(model_folder):
         raise UserError(
-            "made for another model", file=reference, field="--reference", expected=expected
+            "made for another model", file=reference, asked="reference", expected=expected
         )
 
 
 def _check(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in NAMES:
-            raise UserError(
-                f"no gate {name!r}", field="--gates", expected="quality, privacy or none"
-            )
+            raise UserError(f"no gate {name!r}", asked="gates", expected="quality, privacy or none")
     if names and not (SHIPPED / "limits.json").is_file():
         raise UserError("this checkout holds no gate network", file=SHIPPED, expected="its weights")

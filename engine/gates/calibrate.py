@@ -67,9 +67,9 @@ class Doubts:
         if doubt is None or doubt in self.forced:
             return
         if not self._force:
-            wanted = f"{expected}, or --force"
-            field = None if file else "--data"
-            raise UserError(doubt, file=file, field=field, expected=wanted)
+            wanted = f"{expected}, or ⟨force⟩"
+            asked = None if file else "data"
+            raise UserError(doubt, file=file, asked=asked, expected=wanted)
         self._say(f"forced, though: {doubt}")
         self.forced.append(doubt)
 
@@ -104,7 +104,7 @@ def calibrate(
     taught = _look(teaching, observer, key, say)
     unseen = _look(apart, observer, key, say)
     if not taught:
-        raise UserError("no readable training photograph", field="--data")
+        raise UserError("no readable training photograph", asked="data")
     doubts.raise_or_tell(lacking(card, key, [(t.id, t.source) for t in taught]), trained)
     pixels = replace(_reference(taught), model=weights)
     strangers = _strangers(pixels, unseen, say)
@@ -139,13 +139,13 @@ def _check_places(folder: Path, reference: Path | None) -> None:
     place = reference.absolute().parent
     if reference.is_dir() or not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise UserError(
-            "cannot be written", file=reference, field="--reference", expected="a file's path"
+            "cannot be written", file=reference, asked="reference", expected="a file's path"
         )
     if reference.resolve().is_relative_to(folder.resolve()):
         raise UserError(
             "the reference stays in the house, a model folder is passed on",
             file=reference,
-            field="--reference",
+            asked="reference",
             expected="a place outside of the model folder",
         )
     if reference.is_file():
@@ -161,11 +161,11 @@ def _sides(
     may = set(teaching)
     teaching += _taught_before([e for e in photographs if e not in may], card, key)
     if not teaching:
-        raise UserError("no training photograph", field="--data")
+        raise UserError("no training photograph", asked="data")
     if held_out:
         others = splits.drawn_apart(read_examples(held_out))[1]
         if not others:
-            raise UserError("no photographs", field="--held-out", expected="a CSV or a folder")
+            raise UserError("no photographs", asked="held_out", expected="a CSV or a folder")
     else:
         others = splits.held_out(photographs)
     both = recognised([*teaching, *others])
@@ -245,7 +245,7 @@ def _limited(reference: Reference, taught: Sequence[Taught], unseen: Sequence[Se
         for eye in sorted({t.eye for t in taught}):
             own = np.array([t.eye == eye for t in taught])
             if own.all():
-                raise UserError("photographs of one eye only", field="--data", expected="two eyes")
+                raise UserError("photographs of one eye only", asked="data", expected="two eyes")
             gate = Privacy(reference.without(own))
             nearest += [gate.nearest(t.seen) for t in taught if t.eye == eye]
     limit = float(np.quantile([n.distance for n in nearest], FALSE_ALARM))

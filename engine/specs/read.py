@@ -40,12 +40,12 @@ def recipe_from(
     prompt is worded from the annotation. Where a prompt states other labels than were given with
     it, those given stand, and standard error says so once. UserError for every mistake.
     """
-    given = {"--spec": spec_file, "--prompts": prompts, "--labels": labels}
-    named = [flag for flag, file in given.items() if file is not None]
+    given = {"⟨spec⟩": spec_file, "⟨prompts⟩": prompts, "⟨labels⟩": labels}
+    named = [name for name, file in given.items() if file is not None]
     if len(named) > 1:
         raise UserError(f"{' and '.join(named)} exclude each other", expected="one of them")
     if size < 1:
-        raise UserError(f"{size} is too small", field="--size", expected="at least 1")
+        raise UserError(f"{size} is too small", asked="size", expected="at least 1")
     if spec_file is not None:
         return Recipe.of_mix(read_mix(Path(spec_file)), seed, size)
     if prompts is not None:

@@ -141,5 +141,5 @@ class Recipe(BaseModel):
             raise UserError(
                 f"the prompts were planned with wording {self.wording}, here it is {WORDING}",
                 field="recipe.wording",
-                expected="the version of RetinaForge that wrote the plan, or a new --out",
+                expected="the version of RetinaForge that wrote the plan, or a new ⟨out⟩",
             )

@@ -15,7 +15,7 @@ def plan_here(root: Path) -> AnyPlan:
     """
     plan = read_any_plan(root)
     if plan is None:
-        raise FatalError(f"this node does not see {root}: --out must lie on shared storage")
+        raise FatalError(f"this node does not see {root}: ⟨out⟩ must lie on shared storage")
     libraries = {k: v for k, v in plan.versions.items() if k != cpu.NAME}
     here = library_versions(tuple(name for name in libraries if name != "drawing"))
     other = [f"{k} {here[k]} (plan: {v})" for k, v in libraries.items() if here[k] != v]

@@ -324,7 +324,7 @@ def refuse_differences(existing: AnyPlan, wanted: AnyPlan, file: Path | None = N
     raise UserError(
         f"this folder's plan differs: {shown}{more}",
         file=file,
-        expected="the same settings, or another --out",
+        expected="the same settings, or another ⟨out⟩",
     )
 
 

@@ -50,7 +50,7 @@ def test_a_plan_of_other_instructions_is_refused_in_words(name, tmp_path):
     out = planned(tmp_path / "o", cpu=name)
     with pytest.raises(UserError, match=rf"plan.json: versions.cpu: '{name}'.*a machine that can"):
         plan_into(out, DrawAsk(), 1)
-    with pytest.raises(UserError, match=rf"--cpu: '{name}'"):
+    with pytest.raises(UserError, match=rf"⟨cpu⟩: '{name}'"):
         plan_drawing(DrawAsk(model="phantom", cpu=name))
     with pytest.raises(FatalError, match=f"the plan computes with {name}"):
         plan_here(out)

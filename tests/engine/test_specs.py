@@ -255,9 +255,9 @@ def test_a_missing_file_is_named(tmp_path, flag):
 
 
 def test_two_files_at_once_and_no_size_are_refused(tmp_path):
-    with pytest.raises(UserError, match="--spec and --labels exclude each other"):
+    with pytest.raises(UserError, match="⟨spec⟩ and ⟨labels⟩ exclude each other"):
         recipe_from(0, 64, spec_file=tmp_path, labels=tmp_path)
-    with pytest.raises(UserError, match="--size"):
+    with pytest.raises(UserError, match="⟨size⟩"):
         recipe_from(0, 0)
 
 

@@ -25,7 +25,7 @@ WRONG = [
 
 @pytest.mark.parametrize("text", WRONG)
 def test_an_address_that_is_none_is_refused(text):
-    with pytest.raises(UserError, match="--backend"):
+    with pytest.raises(UserError, match="⟨backend⟩"):
         read_address(text)
 
 
@@ -46,7 +46,7 @@ def test_loopback_needs_no_permission_and_is_pinned_to_an_address(host):
 @pytest.mark.parametrize("host", ["192.0.2.7", "[2001:db8::1]", "[::ffff:192.0.2.7]", "0.0.0.0"])
 def test_every_other_address_needs_it(host):
     address = read_address(f"triton://{host}:8001/captioner")
-    with pytest.raises(UserError, match=r"unencrypted.*tritons://.*--allow-plain"):
+    with pytest.raises(UserError, match=r"unencrypted.*tritons://.*⟨allow_plain⟩"):
         target(address, allow_plain=False)
     assert target(address, allow_plain=True) == f"{host}:8001"
     assert target(read_address(f"tritons://{host}:8001/x"), False) == f"{host}:8001"

@@ -173,25 +173,25 @@ def test_missing_data_is_the_users_error(tmp_path, missing):
 @pytest.mark.parametrize("data", ["", " "])
 def test_no_name_is_not_the_folder_that_one_stands_in(folder, monkeypatch, data):
     monkeypatch.chdir(folder)
-    with pytest.raises(UserError, match="--data: is empty"):
+    with pytest.raises(UserError, match="⟨data⟩: is empty"):
         read_examples([data])
 
 
 def test_a_name_that_is_too_long_is_the_users_error():
-    with pytest.raises(UserError, match="--data: cannot be read: File name too long") as error:
+    with pytest.raises(UserError, match="⟨data⟩: cannot be read: File name too long") as error:
         read_examples(["n" * 5000])
     assert len(str(error.value)) < 400
 
 
 def test_what_a_folder_holds_and_nobody_may_read_is_told(folder, monkeypatch):
     (folder / "gone.jpg").symlink_to(folder / "nowhere")
-    with pytest.raises(UserError, match=r"--data: no such file: .*gone\.jpg"):
+    with pytest.raises(UserError, match=r"⟨data⟩: no such file: .*gone\.jpg"):
         read_examples([str(folder)])
     (folder / "gone.jpg").unlink()
     # The locks are made up, since nothing is locked for root.
     with monkeypatch.context() as locked:
         locked.setattr("os.access", lambda path, mode: Path(path).name != "2.png")
-        with pytest.raises(UserError, match=r"--data: may not be read: .*2\.png"):
+        with pytest.raises(UserError, match=r"⟨data⟩: may not be read: .*2\.png"):
             read_examples([str(folder)])
     scandir, stat = os.scandir, Path.stat
     (folder / "inner").mkdir()
@@ -208,7 +208,7 @@ def test_what_a_folder_holds_and_nobody_may_read_is_told(folder, monkeypatch):
 
     for owner, name, lock, where in (
         (os, "scandir", no_list, r"inner: "),
-        (Path, "stat", no_look, r"plan\.json: --data: "),
+        (Path, "stat", no_look, r"plan\.json: ⟨data⟩: "),
     ):
         with monkeypatch.context() as locked:
             locked.setattr(owner, name, lock)

@@ -200,7 +200,7 @@ def test_captioned_photographs_are_known_as_the_files_that_they_were(folder, cap
 def test_captions_whose_listing_is_gone_are_told(folder, captioned, capsys):
     (part,) = (captioned / "parts").glob("*.parquet")
     with pytest.raises(
-        UserError, match=r"--data: is a part of .* \(expected the folder .*captioned"
+        UserError, match=r"⟨data⟩: is a part of .* \(expected the folder .*captioned"
     ):
         read_examples([str(part)])
     shutil.copy(part, folder / "alone.parquet")

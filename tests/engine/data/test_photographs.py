@@ -122,7 +122,7 @@ def test_a_pattern_takes_the_images_that_it_matches(tmp_path):
 
 @pytest.mark.parametrize("images", ["nowhere", "nowhere/*.jpg", ""])
 def test_nothing_is_told(tmp_path, images):
-    with pytest.raises(UserError, match=r"--images|no such"):
+    with pytest.raises(UserError, match=r"⟨images⟩|no such"):
         find(str(tmp_path / images) if images else str(tmp_path))
 
 
@@ -130,18 +130,18 @@ def test_nothing_is_told(tmp_path, images):
 def test_no_name_is_not_the_folder_that_one_stands_in(tmp_path, monkeypatch, images):
     save(tmp_path / "x.png")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="--images: is empty"):
+    with pytest.raises(UserError, match="⟨images⟩: is empty"):
         find(images)
 
 
 def test_a_table_is_no_image(tmp_path):
     (tmp_path / "eyes.csv").write_text("file\na.png\n")
-    with pytest.raises(UserError, match=r"eyes\.csv: --images: is no image by its name"):
+    with pytest.raises(UserError, match=r"eyes\.csv: ⟨images⟩: is no image by its name"):
         find(str(tmp_path / "eyes.csv"))
 
 
 def test_a_name_that_is_too_long_is_told():
-    with pytest.raises(UserError, match="--images: cannot be read: File name too long") as error:
+    with pytest.raises(UserError, match="⟨images⟩: cannot be read: File name too long") as error:
         find("n" * 5000)
     assert len(str(error.value)) < 400
 

@@ -109,7 +109,7 @@ def test_a_reference_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "reference")
     with pytest.raises(UserError, match="is a pipe"):
         Reference.read(tmp_path / "reference")
-    with pytest.raises(UserError, match=r"--reference: cannot be read.*is a pipe"):
+    with pytest.raises(UserError, match=r"⟨reference⟩: cannot be read.*is a pipe"):
         gates.load(("privacy",), registry.WEIGHTS / "tiny", tmp_path / "reference")
 
 
@@ -157,7 +157,7 @@ def test_a_reference_of_another_model_is_refused(model, tmp_path):
     strange = tmp_path / "strange.safetensors"
     replace(Reference.read(reference), model="0" * 64).write(strange)
     for ask in (gates.load, gates.digest):
-        with pytest.raises(UserError, match=r"strange\.safetensors: --reference: made for another"):
+        with pytest.raises(UserError, match=r"strange\.safetensors: ⟨reference⟩: made for another"):
             ask(("privacy",), folder, strange)
         with pytest.raises(UserError, match="cannot be read"):
             ask(("privacy",), folder, folder / "model_card.json")

@@ -154,7 +154,7 @@ def test_an_actor_checks_libraries_list_and_weights_before_it_works(tmp_path):
         job = Captioning(plan, folder, backend, Manner())
         with pytest.raises((FatalError, UserError), match=why):
             CaptionActor(*job.arguments(out, 1, None, PartLimits()))
-    with pytest.raises(FatalError, match=r"does not see .*nowhere: --out"):
+    with pytest.raises(FatalError, match=r"does not see .*nowhere: ⟨out⟩"):
         CaptionActor(*job.arguments(tmp_path / "nowhere", 1, None, PartLimits()))
     plan = plan_for(folder, tmp_path / "o")
     write_plan(tmp_path / "o", plan)
