@@ -11,7 +11,6 @@ from engine import registry
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_into
 from engine.models.card import read_card, write_card
-from serve.progress import duration, line
 
 BAD_FLAGS = [
     (("--count", 0), "--count"),
@@ -223,15 +222,3 @@ def test_doctor_speaks_json_and_knows_the_clashing_package(retinaforge):
     found = {each["what"]: each["state"] for each in json.loads(out)}
     assert found["torch"] == found["ray"] == "ok"
     assert (found["package kernels"] == "clash") == (code == 1)
-
-
-def test_progress_lines_say_rows_pace_time_left_and_dead_letters():
-    from dataclasses import replace
-
-    from engine.stages.watch import Progress
-
-    state = Progress(planned=2000, committed=500, dead=100, drawn=500, images_per_s=10.0)
-    picky = replace(state, rejects={"blurred": 7, "dark": 2})
-    assert "left, refused: blurred 7, dark 2, 100 dead" in line(picky)
-    assert line(state) == "500 of 2,000 rows, 10.0 images/s, 0:02:20 left, 100 dead letters"
-    assert duration(3725) == "1:02:05"
