@@ -109,7 +109,7 @@ def _no_cache(folder: str | Path, error: Exception) -> UserError:
         f"{getattr(error, 'strerror', None) or error}",
         file=folder,
         field="data.cache",
-        expected="a folder with room, as ⟨data.cache⟩=DIR",
+        expected="a folder with room, as --set data.cache=DIR",
     )
 
 

@@ -71,7 +71,9 @@ def test_fewer_images_than_rows_are_an_error_of_the_call(specs):
 def test_pixels_of_another_shape_or_type_are_not_stored(specs):
     class Wide(NullSampler):
         def draw(self, specs):
-            return [Drawn(np.zeros((spec.size, 2 * spec.size, 3), np.uint8)) for spec in specs]
+            return [
+                Drawn(image=np.zeros((spec.size, 2 * spec.size, 3), np.uint8)) for spec in specs
+            ]
 
     (lost,) = Caller(Wide(0)).draw(specs[:1])
     assert lost.reason.startswith("ValueError: the model gave uint8 (8, 16, 3) for 8 px")
