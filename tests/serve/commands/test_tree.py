@@ -34,7 +34,7 @@ def test_help_lists_one_unbroken_line_each(retinaforge, monkeypatch, group):
         assert [each.strip() for each in listed] == " ".join(NAMES).split()
 
 
-@pytest.mark.parametrize("words", leaves(), ids=" ".join)
+@pytest.mark.parametrize("words", [*leaves()], ids=" ".join)
 def test_every_command_shows_an_example_of_itself(retinaforge, words):
     code, out, _ = retinaforge(*words, "--help")
     assert code == 0
