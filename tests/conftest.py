@@ -33,10 +33,12 @@ def plan_of() -> Callable[..., Plan]:
     """plan_of("null", size=8, settings={…}, **fields): a plan of a model in this checkout."""
     # The models' libraries are looked up here, after the environment above is set.
     from engine import registry
+    from engine.call import CallSettings
     from engine.specs import recipe_from
-    from engine.store.plan import Plan, Settings, library_versions
+    from engine.store.plan import Plan
+    from engine.store.versions import library_versions
 
-    usual = Settings(
+    usual = CallSettings(
         solver="none",
         steps=0,
         guidance=0.0,

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from engine import seeds
+from engine import seeds, shipped
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage
 from engine.data.identity import eyes
@@ -44,7 +44,7 @@ from engine.schema import DISEASES, LABELS, Annotation, UserError
 from train import pictures
 from train.autoencoder import generator_at
 from train.census import census, enough, told
-from train.frozen import EMBEDDED, folder_of, load_segmenter, loaded
+from train.frozen import folder_of, load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
 
@@ -94,7 +94,12 @@ class CaptionerRecipe:
         self.settings = settings
         preset, name = settings.model["preset"], settings.model["segmenter"]
         require(preset in captioner.PRESETS, "model.preset", preset, " or ".join(captioner.PRESETS))
-        require((EMBEDDED / name).is_dir(), "model.segmenter", name, "a segmenter in this checkout")
+        require(
+            (shipped.WEIGHTS / name).is_dir(),
+            "model.segmenter",
+            name,
+            "a segmenter in this checkout",
+        )
         least, drawn = settings.data["enough"], settings.data["pictures"]
         require(least >= 2, "data.enough", least, "2 or more")
         require(drawn >= 1, "data.pictures", drawn, "1 or more")

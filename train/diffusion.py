@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from engine import seeds
+from engine import seeds, shipped
 from engine.data import splits
 from engine.data.example import Example
 from engine.data.latents import Encoded, LatentSettings, encode_examples, writable_cache
@@ -42,7 +42,6 @@ from train.census import census, enough, image_hashes, told
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, new
 from train.frozen import (
-    EMBEDDED,
     folder_of,
     latent_spread,
     load_segmenter,
@@ -118,7 +117,7 @@ class DiffusionRecipe:
             some, refused = load_squares(teaching[:32], self.settings.data["size"])
             enough(some, self.counts, refused)
             principal_components.start_from_components(self._vae, torch.stack(some))
-            tokenizer = load_component(EMBEDDED / "tiny/tokenizer")
+            tokenizer = load_component(shipped.WEIGHTS / "tiny/tokenizer")
             torch.manual_seed(self.settings.seed)
             text = text_encoder.build(self.settings.model["preset"], len(tokenizer))
             self._text = PretrainedText(text, tokenizer)

@@ -30,7 +30,7 @@ from uuid import uuid4
 from PIL import Image
 
 from engine.files import read_regular
-from engine.models.card import CARD, MOST_TEXT, verified_card
+from engine.models.card import CARD, MOST_TEXT, finished_card
 from engine.schema import UserError
 from train.checkpoint import Checkpoint, Found, Read, find, remove, sync, write, write_json
 from train.settings import FREE, Settings
@@ -222,7 +222,7 @@ class RunFolder:
         temporary = self.root / f".rehearsal.{self.claim}.tmp"
         with self._drafted(temporary):
             write(temporary)
-            verified_card(temporary)
+            finished_card(temporary)
             if sheet is not None:
                 sheet.save(temporary / "sheet.png")
 
@@ -238,7 +238,7 @@ class RunFolder:
     def finished(self) -> dict[str, Any] | None:
         """The model card of the finished model, or None while there is none; UserError where the
         model is not as it was written."""
-        return verified_card(self.model) if self.model.exists() else None
+        return finished_card(self.model).facts if self.model.exists() else None
 
 
 def settings_sha256(settings: Settings, data: list[str]) -> str:
@@ -252,7 +252,7 @@ def finished_model(folder: str | Path) -> Path:
     or it is not as it was written."""
     for candidate in (Path(folder), Path(folder) / "model"):
         if (candidate / CARD).exists():
-            verified_card(candidate)
+            finished_card(candidate)
             return candidate.resolve()
     raise UserError("no finished model here", file=folder, expected="a folder with model_card.json")
 

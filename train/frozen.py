@@ -11,25 +11,25 @@ import torch
 from diffusers import ModelMixin
 from safetensors import SafetensorError
 
-from engine.models.card import CARD, files_of, verified_card
+from engine import shipped
+from engine.models.card import CARD, files_of, finished_card
 from engine.models.classes import load_component
 from engine.models.segmenter import Segmenter
 from engine.models.text_encoder import PretrainedText
 from engine.schema import UserError
 
 T = TypeVar("T")
-EMBEDDED = Path(__file__).parent.parent / "engine" / "weights"
 
 
 def folder_of(base: str) -> Path:
     """The folder of an embedded model's name, or of a path; UserError where there is none, or it is
     not what its card says."""
-    folder = EMBEDDED / base if (EMBEDDED / base).is_dir() else Path(base)
+    folder = shipped.folder_of(base)
     if not folder.is_dir():
         raise UserError(f"no such model: {base!r}", expected="an embedded model or a folder")
     files_of(folder)
     if (folder / CARD).exists():
-        verified_card(folder)
+        finished_card(folder)
     return folder
 
 

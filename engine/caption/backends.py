@@ -6,8 +6,8 @@ from pathlib import Path
 
 from engine.caption import Backend
 from engine.schema import UserError
+from engine.shipped import CAPTIONER
 
-SHIPPED = Path(__file__).parents[1] / "weights" / "captioner"
 FORMS = "local, local:DIR, triton://HOST:PORT/MODEL or tritons://HOST:PORT/MODEL (TLS)"
 
 
@@ -25,7 +25,7 @@ def resolve(text: str, allow_plain: bool = False, ca: str | None = None) -> Back
         # Names must be read at once, and this module's neighbour brings the libraries of images.
         from engine.caption.local import LocalBackend
 
-        folder = Path(rest).expanduser() if rest else SHIPPED
+        folder = Path(rest).expanduser() if rest else CAPTIONER
         inner = folder / "model"
         return LocalBackend(text, inner if (inner / "config.json").is_file() else folder)
     raise UserError(f"unknown backend {text!r}", asked="backend", expected=FORMS)

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from engine import cpu, device
+from engine import cpu, device, shipped
 from engine.caption import Manner, Refused, StoredPhotograph, Words
 from engine.data.transforms import crop_to_field
 from engine.files import read_regular
-from engine.models.card import MOST_TEXT, hash_folder, read_card
+from engine.models.card import MOST_TEXT, hash_folder, verified_card
 from engine.schema import UserError
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 CLASS = "Captioner"
 LIBRARIES = ("torch", "diffusers", "monai", "opencv-python-headless")
 """Those whose versions may change a word."""
@@ -99,7 +98,7 @@ def weights_sha256(folder: Path) -> str:
 
 def segmenter_of(folder: Path) -> Path:
     """The folder of the segmenter that a captioner looks through."""
-    return WEIGHTS / str(_config(folder)["segmenter"])
+    return shipped.folder_of(str(_config(folder)["segmenter"]))
 
 
 def check(folder: Path) -> None:
@@ -107,8 +106,7 @@ def check(folder: Path) -> None:
     that its card and its configuration name.
     """
     outlines = segmenter_of(folder)
-    if read_card(folder).get("weights_sha256") not in (None, hash_folder(folder)):
-        raise UserError("the weights are not those that its card names", file=folder)
+    verified_card(folder)
     if hash_folder(outlines) != _config(folder)["segmenter_sha256"]:
         raise UserError(
             "the captioner learned with another segmenter than the one here",

@@ -9,14 +9,11 @@ from engine.files import require_regular
 from engine.gates.verdict import REASONS, Gates, Open, Verdict
 from engine.models.card import PRIVACY, hash_folder
 from engine.schema import UserError
+from engine.shipped import GATE, SEGMENTER
 
 __all__ = ["NAMES", "REASONS", "Gates", "Verdict", "digest", "load"]
 
 NAMES: tuple[str, ...] = ("quality", "privacy")
-SHIPPED = Path(__file__).parent.parent / "weights" / "gate"
-"""The gate network with its limits."""
-OUTLINES = SHIPPED.parent / "segmenter"
-"""The network that outlines discs for the quality gate."""
 RULES = "3"
 """The version of our own code that judges: raised when the same image would be judged otherwise."""
 
@@ -37,11 +34,11 @@ def load(names: tuple[str, ...], model_folder: Path | None, reference: Path | No
     from engine.gates.privacy import Privacy
     from engine.gates.quality import Limits
 
-    limits = Limits.read(SHIPPED) if "quality" in names else None
+    limits = Limits.read(GATE) if "quality" in names else None
     privacy = None
     if "privacy" in names:
-        privacy = Privacy.load(_reference(model_folder, reference), SHIPPED)
-    observer = Observer(SHIPPED, OUTLINES if limits else None)
+        privacy = Privacy.load(_reference(model_folder, reference), GATE)
+    observer = Observer(GATE, SEGMENTER if limits else None)
     return Judge(observer, limits, privacy)
 
 
@@ -54,9 +51,9 @@ def digest(names: tuple[str, ...], model_folder: Path | None, reference: Path | 
     _check(names)
     if not names:
         return ""
-    parts = [RULES, ",".join(sorted(names)), hash_folder(SHIPPED)]
+    parts = [RULES, ",".join(sorted(names)), hash_folder(GATE)]
     if "quality" in names:
-        parts.append(hash_folder(OUTLINES))
+        parts.append(hash_folder(SEGMENTER))
     if "privacy" in names:
         file = _reference(model_folder, reference)
         parts.append(hashlib.sha256(file.read_bytes()).hexdigest())
@@ -107,5 +104,5 @@ def _check(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in NAMES:
             raise UserError(f"no gate {name!r}", asked="gates", expected="quality, privacy or none")
-    if names and not (SHIPPED / "limits.json").is_file():
-        raise UserError("this checkout holds no gate network", file=SHIPPED, expected="its weights")
+    if names and not (GATE / "limits.json").is_file():
+        raise UserError("this checkout holds no gate network", file=GATE, expected="its weights")

@@ -19,13 +19,13 @@ from engine.data.identity import eyes, recognised
 from engine.data.planted import copy_of
 from engine.data.sources import read_examples
 from engine.features import Observer, Seen
-from engine.gates import SHIPPED
 from engine.gates.privacy import Privacy, Reference
 from engine.gates.registered import thumbnail
 from engine.gates.taught import Key, ids_of, lacking, losing
 from engine.models.card import PRIVACY, hash_folder, read_card, write_card
 from engine.models.folder import examine, examine_gan, is_gan
 from engine.schema import UserError
+from engine.shipped import GATE
 
 FALSE_ALARM = 0.01
 """Share of real photographs of other eyes that the gate may call copies."""
@@ -100,7 +100,7 @@ def calibrate(
     trained = "all that it was trained on"
     # Before the photographs are looked at, which takes minutes, and again for those left.
     doubts.raise_or_tell(lacking(card, key, ids_of(teaching, key)), trained)
-    observer = Observer(SHIPPED)
+    observer = Observer(GATE)
     taught = _look(teaching, observer, key, say)
     unseen = _look(apart, observer, key, say)
     if not taught:
@@ -231,7 +231,7 @@ def _reference(taught: Sequence[Taught]) -> Reference:
         features=np.stack([t.seen.features for t in taught]).astype(np.float16),
         ids=tuple(t.id for t in taught),
         thumbnails=np.stack([thumbnail(t.seen.square) for t in taught]),
-        network=hash_folder(SHIPPED),
+        network=hash_folder(GATE),
     )
 
 

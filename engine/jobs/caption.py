@@ -21,13 +21,8 @@ from engine.stages.caption import CaptionActor
 from engine.stages.limits import PartLimits
 from engine.store.commits import PLAN
 from engine.store.listing import check_listing, write_listing
-from engine.store.plan import (
-    CaptionPlan,
-    library_versions,
-    read_any_plan,
-    refuse_differences,
-    with_cpu,
-)
+from engine.store.plan import CaptionPlan, read_any_plan, refuse_differences
+from engine.store.versions import library_versions, with_cpu
 
 USUAL_BACKEND = "local"
 LICENCE = "other"
@@ -160,7 +155,7 @@ def who_words(backend: Backend, existing: CaptionPlan | None = None) -> dict[str
         "ca": backend.ca,
         "weights_sha256": backend.weights_sha256(),
         "captioner": backend.captioner(),
-        "versions": with_cpu(versions, existing),
+        "versions": with_cpu(versions, existing.versions if existing else None),
     }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import cpu, device, gates, registry
+from engine import cpu, device, gates, registry, shipped
+from engine.call import CallSettings
 from engine.jobs.asks import DrawAsk, check_count, check_licence, check_out, check_within
 from engine.jobs.gating import gates_of, reference_of, weights_of
 from engine.registry import ModelRef
@@ -20,14 +21,8 @@ from engine.stages.draw import DrawActor
 from engine.stages.limits import PartLimits
 from engine.stages.retry import GATE_LIBRARIES
 from engine.store.commits import PLAN
-from engine.store.plan import (
-    Plan,
-    Settings,
-    library_versions,
-    read_plan,
-    refuse_differences,
-    with_cpu,
-)
+from engine.store.plan import Plan, read_plan, refuse_differences
+from engine.store.versions import library_versions, with_cpu
 
 FORMAT = "webp"
 LICENCE = "cc-by-4.0"
@@ -115,10 +110,10 @@ def plan_again(out: Path, existing: Plan, address: str | None) -> Drawing:
     return plan_drawing(DrawAsk(address=address), existing, out / PLAN)
 
 
-def usual_settings(ask: DrawAsk, ref: ModelRef) -> Settings:
+def usual_settings(ask: DrawAsk, ref: ModelRef) -> CallSettings:
     """How the model is called where nothing else is asked for."""
     where = _device(ask, ref)
-    return Settings(
+    return CallSettings(
         solver=ref.solver,
         steps=ref.steps,
         guidance=ref.guidance,
@@ -139,7 +134,7 @@ def usual_settings(ask: DrawAsk, ref: ModelRef) -> Settings:
 def _model(ask: DrawAsk, existing: Plan | None) -> ModelRef:
     if ask.model is not None:
         return registry.resolve(ask.model)
-    return registry.resolve(existing.model_location if existing else registry.DEFAULT_MODEL)
+    return registry.resolve(existing.model_location if existing else shipped.DEFAULT)
 
 
 def _recipe(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
@@ -171,7 +166,7 @@ def _as_read(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
     )
 
 
-def _settings(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Settings:
+def _settings(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> CallSettings:
     base = existing.settings if existing else usual_settings(ask, ref)
     given = {
         "steps": ask.steps,
@@ -222,7 +217,7 @@ def _versions(
     """Of the libraries that decide pixels, and the processor's instructions."""
     if existing is not None and ask.elsewhere:
         return existing.versions
-    found = with_cpu(library_versions(libraries), existing, ask.cpu)
+    found = with_cpu(library_versions(libraries), existing.versions if existing else None, ask.cpu)
     if cpu.NAME not in found:
         if ask.cpu is not None:
             raise UserError(f"{model} computes nothing", asked="cpu", expected="no such flag")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,35 +98,53 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     (folder / CARD).write_text(text + "\n")
 
 
-def verified_card(folder: Path) -> dict[str, Any]:
-    """The card of a finished model; UserError where it cannot be read, or what lies beside it is
-    not what it was written with."""
-    path = folder / CARD
-    card, digest = _parsed(path), hash_folder(folder)
-    promised = card.get("weights_sha256") if isinstance(card, dict) else None
-    if promised != digest:
+@dataclass(frozen=True)
+class ModelCard:
+    """What a card says (`facts`, empty where a folder has none), and the hash of what lies beside
+    it."""
+
+    facts: dict[str, Any]
+    sha256: str
+
+
+def verified_card(folder: Path) -> ModelCard:
+    """The card of a model folder. Raises UserError where it or a file beside it cannot be read, and
+    where it names other files than these; a card that names none proves nothing and is taken."""
+    facts, digest = read_card(folder), hash_folder(folder)
+    promised = facts.get("weights_sha256")
+    if promised not in (None, digest):
         raise UserError(
-            "a file beside this card was changed, cut or removed",
-            file=path,
+            f"the weights are not those that the model card names: the files have {digest}",
+            file=folder / CARD,
             field="weights_sha256",
-            expected=f"files whose hash is {promised}; theirs is {digest}",
+            expected=f"{promised}, as the card promises",
         )
+    return ModelCard(facts, digest)
+
+
+def finished_card(folder: Path) -> ModelCard:
+    """Likewise of a model that a run has finished, whose card names its files."""
+    card = verified_card(folder)
+    if card.facts.get("weights_sha256") is None:
+        raise UserError("this card names no weights", file=folder / CARD, expected="their hash")
     return card
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a model folder; empty where it has none."""
+    """The card of a model folder as it stands there, for whoever writes it anew; empty where it has
+    none."""
     path = folder / CARD
-    return _parsed(path) if path.exists() else {}
-
-
-def _parsed(path: Path) -> Any:
+    if not path.exists():
+        return {}
     try:
-        return json.loads(read_regular(path, MOST_TEXT))
+        facts = json.loads(read_regular(path, MOST_TEXT))
     except OSError as error:
         raise _unreadable(error, path) from error
     except (ValueError, RecursionError) as error:
-        raise UserError("was cut or changed", file=path, expected="a model card") from error
+        raise _no_card(path) from error
+    if not isinstance(facts, dict):
+        raise _no_card(path)
+    return facts
 
 
 def card_naming(folder: Path, weights_sha256: str) -> dict[str, Any]:
@@ -133,3 +152,7 @@ def card_naming(folder: Path, weights_sha256: str) -> dict[str, Any]:
     these weights."""
     card = read_card(folder)
     return card if card.get("weights_sha256") == weights_sha256 else {}
+
+
+def _no_card(path: Path) -> UserError:
+    return UserError("was cut or changed", file=path, expected="a model card")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from engine.files import read_regular
-from engine.models.card import CARD, MOST_TEXT, files_of, hash_folder
+from engine.models.card import CARD, MOST_TEXT, files_of, verified_card
 from engine.models.classes import INDEX, ConfigFile, Denoiser, read_components, read_config
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 
@@ -163,15 +163,7 @@ def examine_gan(folder: Path) -> ModelFolder:
 def _promised(folder: Path) -> tuple[_Card, str]:
     """The card, and the hash of the weights that it promises. Raises UserError for others."""
     card = read_config(folder / CARD, _Card) if (folder / CARD).exists() else _Card()
-    digest = hash_folder(folder)
-    if card.weights_sha256 not in (None, digest):
-        raise UserError(
-            f"the weights are not those that the model card names: the files have {digest}",
-            file=folder / CARD,
-            field="weights_sha256",
-            expected=f"{card.weights_sha256}, as the card promises",
-        )
-    return card, digest
+    return card, verified_card(folder).sha256
 
 
 def _refuse_strangers(folder: Path) -> None:

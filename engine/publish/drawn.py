@@ -9,7 +9,8 @@ from engine.models.card import card_naming
 from engine.pixels.mark import COMPUTED, TRAINED
 from engine.publish import evidence
 from engine.publish.portrait import Guard, Portrait, Proof, shared_facts
-from engine.store.plan import PHANTOM, Plan, weights_folder
+from engine.shipped import PHANTOM, folder_of
+from engine.store.plan import Plan
 
 UNGUARDED = (
     "NO PRIVACY GATE: nothing compares these images with the photographs that the model learned "
@@ -108,7 +109,7 @@ def _warning(plan: Plan) -> str | None:
 
 
 def _proof(plan: Plan) -> Proof:
-    folder = weights_folder(plan.model_location)
+    folder = folder_of(plan.model_location)
     return evidence.proof_of(
         card_naming(folder, plan.weights_sha256),
         more=ON_PHANTOMS if plan.settings.geometry else "",
@@ -132,4 +133,4 @@ def _guard(plan: Plan) -> Guard | None:
     if "privacy" not in plan.gates:
         return None
     reference = Path(plan.gates_reference) if plan.gates_reference else None
-    return Guard(plan.gates, weights_folder(plan.model_location), reference, plan.gates_sha256)
+    return Guard(plan.gates, folder_of(plan.model_location), reference, plan.gates_sha256)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine import device
+from engine import device, shipped
+from engine.call import CallSettings
 from engine.models.classes import INDEX
 from engine.models.folder import is_gan
 from engine.registry import diffusion, gan, null, phantom
@@ -18,13 +19,11 @@ from engine.registry.null import NullSampler
 from engine.registry.phantom import PhantomSampler
 from engine.registry.refs import CUDA_ROWS_PER_CALL, Drawn, ModelRef, Sampler
 from engine.schema import UserError
-from engine.store.plan import WEIGHTS, Settings, weights_folder
+from engine.shipped import DEFAULT, WEIGHTS
 
 __all__ = [
     "CUDA_ROWS_PER_CALL",
-    "DEFAULT_MODEL",
     "SOLVERS",
-    "WEIGHTS",
     "Drawn",
     "GanSampler",
     "ModelRef",
@@ -39,13 +38,11 @@ __all__ = [
     "resolve",
 ]
 
-DEFAULT_MODEL = "tiny"
-
 
 def embedded() -> list[str]:
     """The models that lie in this checkout, the default first."""
     found = sorted(folder.name for folder in WEIGHTS.glob("*/") if _is_model(folder))
-    return sorted(found, key=lambda name: name != DEFAULT_MODEL)
+    return sorted(found, key=lambda name: name != DEFAULT)
 
 
 def names() -> list[str]:
@@ -63,12 +60,12 @@ def resolve(name: str) -> ModelRef:
         return phantom.resolve()
     try:
         found = _find(name)
-        kind = gan if found and is_gan(found[1]) else diffusion
+        examine = gan.resolve if found and is_gan(found[1]) else diffusion.resolve
     except (OSError, RuntimeError) as error:
         # A name longer than the disk allows, or the home of a user who does not exist.
         raise UserError(f"{name[:80]!r}: {error}", field="--model") from error
     if found is not None:
-        return kind.resolve(*found)
+        return examine(*found)
     raise UserError(
         f"no model of that name, and no such folder: {name!r}",
         field="--model",
@@ -95,7 +92,7 @@ def _is_model(folder: Path) -> bool:
     return (folder / INDEX).is_file() or is_gan(folder)
 
 
-def load(ref: ModelRef, settings: Settings) -> Sampler:
+def load(ref: ModelRef, settings: CallSettings) -> Sampler:
     """Bring a model into this process. Raises UserError for a folder that its library does not
     take, and whatever the device raises that has no room for it or is lost.
     """
@@ -116,4 +113,4 @@ def load(ref: ModelRef, settings: Settings) -> Sampler:
 
 def folder_of(ref: ModelRef) -> Path:
     """The folder that holds a model's weights."""
-    return weights_folder(ref.location)
+    return shipped.folder_of(ref.location)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import device
+from engine.call import CallSettings
 from engine.models.card import CARD
 from engine.models.folder import examine
 from engine.models.grounds import GeometrySource, Ground, NoGeometry, PhantomGeometry, stacked
 from engine.registry.refs import Drawn, ModelRef, drawn_on
 from engine.schema import UserError
 from engine.specs import Spec
-from engine.store.plan import Settings
 
 if TYPE_CHECKING:
     from engine.diffusion import pipeline
@@ -59,7 +59,7 @@ def resolve(name: str, folder: Path, location: str) -> ModelRef:
 class PipelineSampler:
     """`RetinaForgePipeline` behind the door: fixed call shape, fixed threads, padding."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: CallSettings) -> None:
         import torch
 
         from engine.diffusion.pipeline import RetinaForgePipeline
@@ -84,7 +84,7 @@ class PipelineSampler:
 
     def truncated(self, prompt: str) -> bool:
         """Whether the prompt has more tokens than the plan's context."""
-        return self._pipeline.is_truncated(prompt, self._settings.context_tokens)
+        return bool(self._pipeline.is_truncated(prompt, self._settings.context_tokens))
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
         from kernels import backends

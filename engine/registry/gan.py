@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from engine import device
+from engine.call import CallSettings
 from engine.models.folder import examine_gan
 from engine.models.grounds import PhantomGeometry
 from engine.registry.refs import Drawn, ModelRef, drawn_on
 from engine.specs import Spec
-from engine.store.plan import Settings
 
 
 def resolve(name: str, folder: Path, location: str) -> ModelRef:
@@ -41,7 +41,7 @@ def resolve(name: str, folder: Path, location: str) -> ModelRef:
 class GanSampler:
     """`GeometryGan` behind the door: fixed call shape, fixed threads, padding."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: CallSettings) -> None:
         import torch
 
         from engine.models.gan import GeometryGan

@@ -11,8 +11,8 @@ from engine.phantom import VERSION
 from engine.prose.template import WORDING, caption
 from engine.registry.refs import PHANTOM_LIBRARIES, Drawn, ModelRef
 from engine.seeds import row_random
+from engine.shipped import PHANTOM
 from engine.specs import Spec
-from engine.store.plan import PHANTOM
 
 NAME = PHANTOM
 SIZE = 512

@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from engine import cpu
+from engine.call import CallSettings
 from engine.models.grounds import Ground, Truth
 from engine.schema import UserError
 from engine.seeds import row_random
 from engine.specs import Spec
 from engine.specs.read import line_of_source
-from engine.store.plan import Settings
 
 CUDA_ROWS_PER_CALL = 16
 
@@ -67,7 +67,7 @@ class ModelRef:
         """Whether the model has weights, and so a device, a precision and steps."""
         return self.kind not in ("null", "phantom")
 
-    def pixel_libraries(self, settings: Settings) -> tuple[str, ...]:
+    def pixel_libraries(self, settings: CallSettings) -> tuple[str, ...]:
         """The libraries whose versions decide pixels under these settings, and the processor's
         instructions where there is anything to compute."""
         on_phantoms = settings.geometry or settings.t0 > 0
@@ -146,7 +146,7 @@ class ModelRef:
                     expected=" or ".join([*known, "none"]),
                 )
 
-    def expected_seconds(self, settings: Settings, size: int) -> float:
+    def expected_seconds(self, settings: CallSettings, size: int) -> float:
         """A guess at the seconds of one row on one worker."""
         area = (size / self.size) ** 2
         if not self.learned:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from engine import cpu
 from engine.stages.call import FatalError
-from engine.store.plan import AnyPlan, library_versions, read_any_plan
+from engine.store.plan import AnyPlan, read_any_plan
+from engine.store.versions import library_versions
 
 
 def plan_here(root: Path) -> AnyPlan:

@@ -11,15 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from engine import cpu
+from engine import shipped
+from engine.call import CallSettings
 from engine.files import NotAFile
-from engine.phantom import VERSION
 from engine.pixels.mark import COMPUTED, TRAINED
 from engine.schema import UserError
 from engine.seeds import row_id, row_seed
@@ -27,50 +26,11 @@ from engine.specs import Recipe
 from engine.store.commits import LISTING, PLAN, Folder
 from engine.store.place import base, create, read
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
-"""The models that lie in this checkout."""
-PHANTOM = "phantom"
-"""Where the model lies that is a program and has no weights: nobody's folder, whatever its name."""
-NULL = "null"
-"""Likewise the one that draws plain squares: `null` or `null:MS`."""
 FORMAT = 1
-DRAWING = "2"
-"""The version of our own code that turns a plan into pixels: raised when the same plan would draw
-other rows, and only then, so that an update of the project does not close existing folders."""
 SINCE: dict[str, Any] = {"gates": (), "gates_sha256": ""}
-SETTINGS_SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0}
 """Fields that came later, with what they are where they change nothing: then they are left out of
 the fingerprint, so that folders from before them stay open."""
-CAPTIONING = "3"
-"""The same of the code that turns photographs into words."""
-OWN_VERSIONS = {"drawing": DRAWING, "phantom": VERSION, "captioning": CAPTIONING}
 DIFFERENCES_SHOWN = 8
-
-
-class Settings(BaseModel):
-    """How a model is called. Together with the weights and a spec it decides a row's pixels.
-
-    `rows_per_call` and `context_tokens` are the fixed shape of every model call; `threads` are
-    those of one worker. With `geometry` the model draws on the structures of a phantom of the row's
-    annotation; it starts from that phantom's photograph at time `t0` of the flow, 0 being noise
-    alone.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    solver: str
-    steps: int
-    guidance: float
-    guidance_interval: tuple[float, float]
-    shift: float
-    dtype: str
-    attention: str
-    device: str
-    rows_per_call: int
-    context_tokens: int
-    threads: int
-    geometry: bool = False
-    t0: float = 0.0
 
 
 class Sealed(BaseModel):
@@ -121,7 +81,7 @@ class Plan(Sealed):
     model: str
     model_location: str
     weights_sha256: str
-    settings: Settings
+    settings: CallSettings
     gates: tuple[str, ...] = ()
     gates_sha256: str = ""
     gates_reference: str | None = None
@@ -130,8 +90,7 @@ class Plan(Sealed):
     @property
     def source_type(self) -> str:
         """What kind of synthetic media the images are: `TRAINED` or `COMPUTED`."""
-        program = self.model_location.partition(":")[0] in (PHANTOM, NULL)
-        return COMPUTED if program else TRAINED
+        return COMPUTED if shipped.is_program(self.model_location) else TRAINED
 
     def common(self) -> dict[str, Any]:
         """See `Sealed`."""
@@ -157,12 +116,12 @@ class Plan(Sealed):
 
     def identity(self) -> dict[str, Any]:
         """See `Sealed`; what came later and changes nothing is left out."""
-        whole = super().identity()
-        for name in _unchanged(self, SINCE):
-            del whole[name]
-        for name in _unchanged(self.settings, SETTINGS_SINCE):
-            del whole["settings"][name]
-        return whole
+        whole = {**super().identity(), "settings": self.settings.identity()}
+        return {
+            name: value
+            for name, value in whole.items()
+            if name not in SINCE or getattr(self, name) != SINCE[name]
+        }
 
 
 class CaptionPlan(Sealed):
@@ -192,47 +151,6 @@ class CaptionPlan(Sealed):
 
 
 AnyPlan = Plan | CaptionPlan
-
-
-def weights_folder(location: str) -> Path:
-    """The folder of a model's `model_location`: that of a shipped model's name, else a path."""
-    shipped = WEIGHTS / location
-    return shipped if "/" not in location and shipped.is_dir() else Path(location)
-
-
-def _unchanged(values: BaseModel, since: dict[str, Any]) -> set[str]:
-    return {name for name, usual in since.items() if getattr(values, name) == usual}
-
-
-def library_versions(names: tuple[str, ...]) -> dict[str, str]:
-    """The installed versions of the libraries that a model's pixels depend on, without importing
-    them; `phantom` among the names is the version of our own phantom, `cpu` this machine's usual
-    set of instructions.
-    """
-    found = {"drawing": DRAWING}
-    for name in ("pillow", "numpy", *names):
-        if name == cpu.NAME:
-            found[name] = cpu.usual()
-            continue
-        try:
-            found[name] = OWN_VERSIONS.get(name) or version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
-def with_cpu(
-    found: dict[str, str], existing: Sealed | None = None, wanted: str | None = None
-) -> dict[str, str]:
-    """Versions found here, with the set of instructions that was asked for, else the folder's own
-    (none where it was planned before plans named one).
-    """
-    if cpu.NAME not in found:
-        return found
-    planned = existing.versions.get(cpu.NAME) if existing else found[cpu.NAME]
-    rest = {name: each for name, each in found.items() if name != cpu.NAME}
-    chosen = wanted or planned
-    return {**rest, cpu.NAME: chosen} if chosen else rest
 
 
 def read_plan(root: Path) -> Plan | None:

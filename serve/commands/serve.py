@@ -65,7 +65,7 @@ def serve(
 
     Without --open a token is needed: yours, or one that is made and shown once.
     """
-    from engine.registry import DEFAULT_MODEL
+    from engine.shipped import DEFAULT
     from engine.stages.cluster import check
     from serve.http import auth, foreground
 
@@ -78,7 +78,7 @@ def serve(
         raise UserError(f"{error.name} is missing", expected="pip install -e '.[serve]'") from error
 
     setting = Setting(
-        model=model or DEFAULT_MODEL,
+        model=model or DEFAULT,
         device=device,
         gates=gates,
         reference=reference,

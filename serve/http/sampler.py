@@ -16,6 +16,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict
 
 from engine import registry
+from engine.call import CallSettings
 from engine.registry import ModelRef, Sampler
 from engine.schema import Annotation, UserError
 from engine.specs import Recipe, Row, Spec
@@ -23,7 +24,7 @@ from engine.stages.call import FatalError
 from engine.stages.draw import Imprint, draw_rows, judge_of, model_of
 from engine.stages.outcome import Outcome
 from engine.stages.retry import Judged
-from engine.store.plan import Plan, Settings
+from engine.store.plan import Plan
 from serve.http.batching import Batcher
 
 LOADED = 2
@@ -91,7 +92,7 @@ class Painter:
         """
         self._plan, self._ref, self._load = plan, ref, load
         self._judge = judge_of(plan, ref)
-        self._samplers: OrderedDict[Settings, Sampler] = OrderedDict()
+        self._samplers: OrderedDict[CallSettings, Sampler] = OrderedDict()
         self._sampler(plan.settings)
 
     def draw(self, items: Sequence[Item]) -> list[Painted]:
@@ -104,7 +105,7 @@ class Painter:
         outcomes = {each.spec.index: each for each in draw_rows([rows], judged, imprint)}
         return [_painted(outcomes[row]) for row in range(len(items))]
 
-    def _sampler(self, settings: Settings) -> Sampler:
+    def _sampler(self, settings: CallSettings) -> Sampler:
         """The model under these settings, read again where they are not among the last used."""
         if settings not in self._samplers:
             usual = self._plan.settings

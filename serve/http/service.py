@@ -26,7 +26,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from engine import cpu, registry
+from engine import cpu, registry, shipped
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import Drawing, plan_drawing
 from engine.schema import UserError
@@ -53,7 +53,7 @@ class Setting(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = registry.DEFAULT_MODEL
+    model: str = shipped.DEFAULT
     device: str | None = None
     gates: str | None = None
     reference: Path | None = None

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from engine import registry
+from engine.call import CallSettings
 from engine.diffusion import solvers
 from engine.models.card import hash_folder, read_card, write_card
 from engine.models.folder import COMPONENTS
@@ -20,7 +21,6 @@ from engine.phantom import render
 from engine.prose.parse import parse
 from engine.schema import MASKS, Annotation, UserError
 from engine.specs import recipe_from
-from engine.store.plan import Settings
 
 PARTLY_KNOWN = Annotation(dr_grade=3, is_gc=1, source="hrf")
 
@@ -51,7 +51,7 @@ def settings(rows_per_call=1, **given):
         "context_tokens": 64,
         "threads": 1,
     }
-    return Settings(rows_per_call=rows_per_call, **{**usual, **given})
+    return CallSettings(rows_per_call=rows_per_call, **{**usual, **given})
 
 
 def specs(count, size=64):

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from engine import registry
+from engine import shipped
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_into
 from engine.models.card import read_card, write_card
@@ -148,7 +148,7 @@ def test_an_unknown_preset_is_refused(retinaforge, tmp_path):
 @pytest.fixture
 def taught(tmp_path):
     """The debug model with a card by which phantoms alone taught it is_gc and is_rvo."""
-    folder = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "taught")
+    folder = shutil.copytree(shipped.WEIGHTS / "debug", tmp_path / "taught")
     photographs = {"dr_grade": 9, "is_gc": 0, "is_rvo": 0}
     evidence = [{"label": name, "real": count} for name, count in photographs.items()]
     write_card(folder, {**read_card(folder), "label_evidence": evidence})

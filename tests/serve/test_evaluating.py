@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 
-from engine import registry
+from engine import registry, shipped
 from engine.models.card import read_card, verified_card
 from engine.specs import recipe_from
 from serve.evaluating import add_to_card, drawer
@@ -22,7 +22,7 @@ def test_samples_are_drawn_of_specs_in_their_order():
 
 
 def test_a_table_in_a_card_leaves_the_rest_and_the_seal(tmp_path):
-    folder = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "mine")
+    folder = shutil.copytree(shipped.WEIGHTS / "debug", tmp_path / "mine")
     before = read_card(folder)
     add_to_card(folder, label_evidence=[{"label": "is_gc"}])
     add_to_card(folder, statements=[])

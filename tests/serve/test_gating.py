@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from engine import registry
+from engine import registry, shipped
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.models.card import PRIVACY
@@ -13,7 +13,7 @@ from serve.gating import unguarded, why_off
 
 
 def test_a_model_of_the_house_without_a_privacy_gate_is_spoken_of_loudly(tmp_path):
-    folder = shutil.copytree(registry.WEIGHTS / "tiny", tmp_path / "a model")
+    folder = shutil.copytree(shipped.WEIGHTS / "tiny", tmp_path / "a model")
     drawing = plan_drawing(DrawAsk(model=str(folder)))
     assert unguarded(drawing.plan, drawing.ref) is describe(drawing.plan).warning is None
     (folder / PRIVACY).unlink()

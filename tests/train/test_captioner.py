@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from engine.caption.backends import SHIPPED
 from engine.caption.local import LocalCaptioner, check, weights_sha256
 from engine.data import splits
 from engine.data.sources import read_examples
@@ -23,6 +22,7 @@ from engine.models.limits import FILE, SpeechLimits
 from engine.prose.parse import parse
 from engine.prose.statements import FUNDUS, GRADE, RETINA, calls_unlike, read
 from engine.schema import DISEASES, LABEL_NAMES, UserError
+from engine.shipped import CAPTIONER
 from tests.eyes import ROOT, eye, write_eyes
 from train import pictures
 from train.captioner import build
@@ -155,7 +155,7 @@ def test_a_finished_folder_words_photographs_and_is_bound_to_its_segmenter(model
     config = json.loads((model / "config.json").read_text())
     before = (model / "config.json").read_text()
     (model / "config.json").write_text(json.dumps({**config, "segmenter_sha256": "0" * 64}))
-    with pytest.raises(UserError, match="not those that its card names"):
+    with pytest.raises(UserError, match="not those that the model card names"):
         check(model)
     write_card(model, {key: value for key, value in card.items() if key != "weights_sha256"})
     with pytest.raises(UserError, match="another segmenter"):
@@ -177,11 +177,11 @@ def test_a_folder_without_limits_is_no_captioner_to_ask(model, tmp_path):
 
 def test_the_shipped_captioner_says_nothing_of_disease_of_what_it_does_not_know():
     """Phantoms are of no camera that taught; nor is a page of text."""
-    shipped = SpeechLimits.read(SHIPPED)
+    shipped = SpeechLimits.read(CAPTIONER)
     assert not [each for each in shipped.said if each.camera is None and each.label in ILL]
     assert {each.label for each in shipped.said} <= {GRADE, "is_dme", FUNDUS, RETINA}
     assert all(each.low >= 0.9 for each in shipped.said)
-    captioner = LocalCaptioner(SHIPPED)
+    captioner = LocalCaptioner(CAPTIONER)
     rng = np.random.default_rng(9)
     seen = [eye(number, 256) for number in range(4)]
     seen += [pictures.picture(kind, rng) for kind in ("stripes", "page", "ball")]
@@ -193,7 +193,7 @@ def test_the_shipped_captioner_says_nothing_of_disease_of_what_it_does_not_know(
 @pytest.mark.skipif(not LABELS.is_file(), reason="no shared/data beside the checkout")
 def test_the_shipped_captioner_tells_nothing_of_disease_of_cameras_that_did_not_teach():
     """Nor does it take an eye for something else, or know its own camera by no eye."""
-    captioner = LocalCaptioner(SHIPPED)
+    captioner = LocalCaptioner(CAPTIONER)
     found: dict[str | None, list[str]] = {}
     for example in splits.held_out(read_examples([str(LABELS)])):
         told = found.setdefault(example.annotation.source, [])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.models.card import verified_card
+from engine.models.card import finished_card
 from engine.schema import UserError
 from train.launch import run_training
 
@@ -87,7 +87,7 @@ def ended(tmp_path, capsys, recipe, odd, **settings):
         assert not run.exists()
         return str(error)
     assert "this time, the training goes on" not in capsys.readouterr().out
-    return verified_card(model)
+    return finished_card(model).facts
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pickle
 import pytest
 
 from engine.caption import Manner
-from engine.caption.backends import SHIPPED, resolve
+from engine.caption.backends import resolve
 from engine.models.card import read_card
 from engine.schema import UserError
+from engine.shipped import CAPTIONER
 
 WRONG = ["", "hf:some/model", "vllm:some/model", "local:", "lokal", "http://localhost:1/x"]
 
@@ -22,10 +23,10 @@ def test_an_unknown_backend_is_refused_and_those_that_there_are_named(text):
 
 def test_the_shipped_captioner_says_who_it_is():
     backend = resolve("local", allow_plain=True, ca="ca.pem")
-    assert (backend.text, backend.folder) == ("local", SHIPPED)
+    assert (backend.text, backend.folder) == ("local", CAPTIONER)
     assert (backend.allow_plain, backend.ca) == (False, None)
     assert backend.captioner() == "captioner"
-    assert backend.weights_sha256() == read_card(SHIPPED)["weights_sha256"]
+    assert backend.weights_sha256() == read_card(CAPTIONER)["weights_sha256"]
     assert backend.calls(Manner(in_flight=9)) == 1
     assert {"cpu", "torch"} <= {*backend.libraries}
 

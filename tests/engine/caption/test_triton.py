@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 from engine.caption import CaptionerLost, Manner, Refused, StoredPhotograph, Words
-from engine.caption.backends import SHIPPED, resolve
+from engine.caption.backends import resolve
 from engine.caption.local import LocalCaptioner
 from engine.caption.triton import TritonCaptioner
 from engine.data.example import decode
 from engine.pixels.encode import encode_photograph
 from engine.schema import UserError
+from engine.shipped import CAPTIONER
 from tests.engine.caption.triton_server import Server, is_installed
 from tests.eyes import ROOT, eye, rows_of, write_eyes
 
@@ -79,7 +80,7 @@ def test_the_test_photographs_have_the_same_words_through_a_server_that_is_kille
     rows = rows_of(out)
     assert [row["image"]["path"] for row in rows] == [path.name for path in photographs]
     assert {row["caption_source"] for row in rows} == {"triton:captioner@1"}
-    captioner = LocalCaptioner(SHIPPED)
+    captioner = LocalCaptioner(CAPTIONER)
     words = [captioner.words(decode(path.read_bytes(), path.name)) for path in photographs]
     assert [row["caption"] for row in rows] == words
     assert len(set(words)) > 3
@@ -112,7 +113,7 @@ def test_calls_are_bounded_and_a_row_is_told_its_own_reason(server):
     good = pictures(6)
     broken = StoredPhotograph(good[0].image, b"no image at all")
     words = client.caption([*good[:3], broken, *good[3:]])
-    captioner = LocalCaptioner(SHIPPED)
+    captioner = LocalCaptioner(CAPTIONER)
     assert words[:3] + words[4:] == [Words(captioner.words(each.image)) for each in good]
     assert isinstance(words[3], Refused)
     assert words[3].reason == "the server said: IMAGE: not an image"
@@ -173,7 +174,7 @@ def test_an_encrypted_server_is_proven_by_its_authority(tmp_path):
         client = resolve(address, ca=str(cert)).load(Manner())
         assert client.meet() == "1"
         (words,) = client.caption(pictures(1))
-        assert words == Words(LocalCaptioner(SHIPPED).words(eye(0)))
+        assert words == Words(LocalCaptioner(CAPTIONER).words(eye(0)))
         for stranger in (resolve(address), resolve(server.url("captioner"))):
             with pytest.raises(UserError, match="no Triton server answers"):
                 TritonCaptioner(stranger, Manner()).meet()
@@ -191,4 +192,4 @@ def test_photographs_are_sent_without_what_their_cameras_wrote(server, tmp_path)
     file = encode_photograph(photograph.image, "webp", photograph.mark)
     assert b"Secret" not in file
     (words,) = connected(server).caption([StoredPhotograph(Image.new("RGB", (1, 1)), file)])
-    assert words == Words(LocalCaptioner(SHIPPED).words(photograph.image))
+    assert words == Words(LocalCaptioner(CAPTIONER).words(photograph.image))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import registry
+from engine import shipped
 from engine.data import identity, splits
 from engine.data.example import Example
 from engine.data.known_eyes import SAME_EYE
@@ -170,7 +170,7 @@ def test_cards_name_the_test_eyes_that_taught(model):
     eye = {e.path.name: number for number, e in zip(identity.eyes(examples), examples)}
     split = {e.path.name: e.split for e in examples}
     teaching = {e.path.name for e in splits.teaching(examples)}
-    told = read_card(registry.WEIGHTS / model)["test_eyes"]
+    told = read_card(shipped.WEIGHTS / model)["test_eyes"]
     assert told["photographs"] == len(told["taught"]) > 0
     for taught, held_out in told["taught"].items():
         assert (eye[taught], split[held_out]) == (eye[held_out], "test")

@@ -12,7 +12,7 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from engine import registry
+from engine import registry, shipped
 from engine.diffusion import pipeline as module
 from engine.diffusion.pipeline import LOADER
 from engine.jobs.asks import DrawAsk
@@ -35,7 +35,7 @@ def opened(folder: Path) -> DiffusionPipeline:
 
 @pytest.fixture(scope="module")
 def debug() -> DiffusionPipeline:
-    return opened(registry.WEIGHTS / "debug")
+    return opened(shipped.WEIGHTS / "debug")
 
 
 def seeded(seed: int = 5) -> torch.Generator:
@@ -56,7 +56,7 @@ def drawn(model: str, steps: int, seed: int = 5) -> np.ndarray:
 
 @pytest.mark.parametrize("model", ["debug", "tiny"])
 def test_a_new_generators_first_image_is_the_row_of_its_seed(model):
-    pipe = opened(registry.WEIGHTS / model)
+    pipe = opened(shipped.WEIGHTS / model)
     image = pipe(PROMPT, num_inference_steps=2, generator=seeded()).images[0]
     assert isinstance(image, Image.Image)
     assert np.array_equal(np.asarray(image), drawn(model, 2))
@@ -66,7 +66,7 @@ def test_every_shipped_and_every_saved_folder_carries_the_file_and_its_weights_h
     pipeline, tmp_path
 ):
     for name in ("debug", "tiny"):
-        assert (registry.WEIGHTS / name / LOADER).read_bytes() == SOURCE
+        assert (shipped.WEIGHTS / name / LOADER).read_bytes() == SOURCE
         # Resolving compares the files with the hash that the card has had from the first.
         assert registry.resolve(name).weights_sha256
     pipeline.save_pretrained(tmp_path)

@@ -11,7 +11,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from engine import registry
+from engine import shipped
 from engine.gates.calibrate import calibrate
 from engine.gates.privacy import Reference
 from engine.models.card import PRIVACY, read_card, write_card
@@ -50,7 +50,7 @@ def table(tmp_path):
 def model(tmp_path):
     """The smallest model, as if it had learned from `EYES` photographs of one source."""
     folder = tmp_path / "model"
-    shutil.copytree(registry.WEIGHTS / "debug", folder)
+    shutil.copytree(shipped.WEIGHTS / "debug", folder)
     write_card(folder, {"data": {"photographs": EYES, "sources": {"idrid": EYES}}})
     return folder
 
@@ -70,7 +70,7 @@ def refused(folder, data, match, **flags):
 def test_a_passed_on_model_is_not_calibrated_on_other_data(tmp_path, photographs, table):
     """It carries no key, so the hashes in its card tell their number alone."""
     folder = tmp_path / "passed on"
-    shutil.copytree(registry.WEIGHTS / "debug", folder)
+    shutil.copytree(shipped.WEIGHTS / "debug", folder)
     refused(folder, table(photographs), "20 photographs in the data, but 446 taught this model")
     assert not (folder / "private").exists()
 
@@ -87,7 +87,7 @@ def test_counts_of_sources_are_compared(model, photographs, table):
 def test_a_gate_that_knows_more_stays(tmp_path, photographs, table):
     """Even where the card counts nothing."""
     folder = tmp_path / "dualgan"
-    shutil.copytree(registry.WEIGHTS / "dualgan-tiny", folder)
+    shutil.copytree(shipped.WEIGHTS / "dualgan-tiny", folder)
     card = read_card(folder)
     for name in ("data", "image_hashes", "privacy"):
         card.pop(name, None)

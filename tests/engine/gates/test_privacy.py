@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from engine import gates, registry
+from engine import gates, shipped
 from engine.features import orientations
 from engine.gates.calibrate import calibrate
 from engine.gates.privacy import Reference, pack, unpack
@@ -43,7 +43,7 @@ def table(tmp_path_factory, teaching_eyes, held_out_eyes):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, table):
     folder = tmp_path_factory.mktemp("model") / "model"
-    shutil.copytree(registry.WEIGHTS / "debug", folder)
+    shutil.copytree(shipped.WEIGHTS / "debug", folder)
     write_card(folder, {"preset": "none"})
     before = hash_folder(folder)
     reference = folder.parent / "reference.safetensors"
@@ -81,7 +81,7 @@ def test_copies_are_found_whichever_way_they_lie(model, teaching_eyes, squares, 
 
 @pytest.mark.parametrize("name", ["tiny", "dualgan-tiny"])
 def test_the_shipped_gates_find_disguised_copies(name, teaching_eyes, held_out_eyes, squares):
-    gate = gates.load(("privacy",), registry.WEIGHTS / name)
+    gate = gates.load(("privacy",), shipped.WEIGHTS / name)
     rng = np.random.default_rng(11)
     copies = [copy(square, rng) for square in squares(teaching_eyes[:COPIES])]
     turned = [orientations(image)[2 + i % 2].copy() for i, image in enumerate(copies)]
@@ -110,11 +110,11 @@ def test_a_reference_that_is_a_pipe_is_not_waited_for(tmp_path):
     with pytest.raises(UserError, match="is a pipe"):
         Reference.read(tmp_path / "reference")
     with pytest.raises(UserError, match=r"⟨reference⟩: cannot be read.*is a pipe"):
-        gates.load(("privacy",), registry.WEIGHTS / "tiny", tmp_path / "reference")
+        gates.load(("privacy",), shipped.WEIGHTS / "tiny", tmp_path / "reference")
 
 
 def test_a_photograph_lies_at_no_distance_from_itself(teaching_eyes, squares):
-    gate = gates.load(("privacy",), registry.WEIGHTS / "tiny")
+    gate = gates.load(("privacy",), shipped.WEIGHTS / "tiny")
     verdicts = gate.judge(squares(teaching_eyes[:4]), [SPEC] * 4)
     assert all(0 <= v.nearest_distance < 0.05 for v in verdicts)
 
@@ -168,7 +168,7 @@ def test_without_held_out_eyes_training_eyes_are_held_out(tmp_path, table):
     few = tmp_path / "few.csv"
     few.write_text("\n".join([lines[0], *lines[1:13]]) + "\n")
     folder = tmp_path / "model"
-    shutil.copytree(registry.WEIGHTS / "debug", folder)
+    shutil.copytree(shipped.WEIGHTS / "debug", folder)
     write_card(folder, {})
     facts = calibrate(folder, [str(few)], thumbnails=True)
     assert facts["set_by"] == "training eyes held out one by one"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.caption import Manner
-from engine.caption.backends import SHIPPED, resolve
+from engine.caption.backends import resolve
 from engine.jobs.caption import (
     CaptionAsk,
     describe_with,
@@ -19,6 +19,7 @@ from engine.jobs.caption import (
 )
 from engine.models.card import read_card
 from engine.schema import UserError
+from engine.shipped import CAPTIONER
 from engine.stages.caption import CaptionActor
 from engine.stages.limits import PartLimits
 from engine.store.listing import listing_of
@@ -70,7 +71,7 @@ def planned(out: Path, ask: CaptionAsk):
 def test_a_backend_says_itself_who_captions():
     local = who_words(resolve("local"))
     assert local["captioner"] == "captioner"
-    assert local["weights_sha256"] == read_card(SHIPPED)["weights_sha256"]
+    assert local["weights_sha256"] == read_card(CAPTIONER)["weights_sha256"]
     assert {"captioning", "torch", "cpu"} <= {*local["versions"]}
     served = who_words(Served())
     assert (served["captioner"], served["weights_sha256"]) == ("triton:words@1", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import registry
+from engine import registry, shipped
 from engine.gates import NAMES
 from engine.jobs.asks import DrawAsk
 from engine.jobs.gating import gates_of, reference_of, weights_of
@@ -22,7 +22,7 @@ def tiny():
 
 def test_by_default_a_model_is_judged_with_all_that_it_carries(tiny, tmp_path):
     assert gates_of(DrawAsk(), None, tiny, None) == NAMES
-    folder = shutil.copytree(registry.WEIGHTS / "tiny", tmp_path / "m")
+    folder = shutil.copytree(shipped.WEIGHTS / "tiny", tmp_path / "m")
     (folder / PRIVACY).unlink()
     bare = registry.resolve(str(folder))
     assert gates_of(DrawAsk(), None, bare, None) == ("quality",)

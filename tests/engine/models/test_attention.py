@@ -11,12 +11,12 @@ import pytest
 import torch
 from diffusers.models.attention_processor import LuminaAttnProcessor2_0
 
+from engine.call import CallSettings
 from engine.models import transformer
 from engine.models.attention import KernelProcessor, use_kernels
 from engine.models.conditioner import Context
 from engine.registry import PipelineSampler, folder_of, resolve
 from engine.specs import recipe_from
-from engine.store.plan import Settings
 from kernels import backends
 from kernels.backends import BackendError, override
 
@@ -109,7 +109,7 @@ def test_a_model_keeps_its_weights_and_their_names():
 
 def settings(attention):
     ref = resolve("debug")
-    return Settings(
+    return CallSettings(
         solver="euler", steps=2, guidance=2.0, guidance_interval=(0.0, 1.0), shift=1.0,
         dtype="float32", attention=attention, device="cpu", rows_per_call=1,
         context_tokens=ref.context_tokens, threads=1,

@@ -26,13 +26,7 @@ from engine.stages.caption import CaptionOutcome, to_table
 from engine.store.commits import Folder, read_commits, take_attempt
 from engine.store.listing import Listed, write_listing
 from engine.store.parts import write_outcomes
-from engine.store.plan import (
-    CaptionPlan,
-    read_any_plan,
-    read_plan,
-    refuse_differences,
-    write_plan,
-)
+from engine.store.plan import CaptionPlan, read_any_plan, read_plan, refuse_differences, write_plan
 from engine.store.verify import Gaps, verify
 from tests.blocks import sha256_of
 from tests.eyes import eye, write_eyes

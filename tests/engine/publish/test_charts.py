@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine import gates, registry
+from engine import gates, shipped
 from engine.gates.privacy import Reference
 from engine.models.card import PRIVACY, hash_folder
 from engine.publish.charts import BINS, CHART_HEIGHT, CHART_WIDTH, charts_of, copy_limit, histogram
@@ -56,7 +56,7 @@ def test_the_limit_is_marked_where_it_is_known(folder, attempt, plan, block):
 @pytest.fixture
 def judged(tmp_path, plan_of):
     """A model folder with a privacy gate, and make(reference): the guard of a plan it judges."""
-    model = shutil.copytree(registry.WEIGHTS / "dualgan-tiny", tmp_path / "gan")
+    model = shutil.copytree(shipped.WEIGHTS / "dualgan-tiny", tmp_path / "gan")
 
     def make(reference=None, names=("quality", "privacy")):
         plan = plan_of(str(model), 256).model_copy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine import registry
+from engine import shipped
 from engine.publish.drawn import LEARNED, PHANTOM_BY, UNGUARDED, describe
 from engine.publish.evidence import HEAD
 from engine.schema import LABELS
@@ -63,5 +63,5 @@ def test_a_model_without_a_privacy_gate_is_warned_of_and_one_behind_it_is_not(pl
     )
     told = describe(behind)
     assert (told.warning, told.kept) == (None, "No image was refused.")
-    assert told.guard.model == registry.WEIGHTS / "tiny"
+    assert told.guard.model == shipped.WEIGHTS / "tiny"
     assert (str(told.guard.reference), told.guard.sha256) == ("/r/own", "ab")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import registry
+from engine import shipped
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.models.card import read_card, write_card
@@ -43,7 +43,7 @@ def test_the_page_gets_its_picture_marked_as_synthetic(tmp_path):
 
 
 def test_a_model_that_was_trained_on_draws_no_eye_for_a_folder_of_before(tmp_path):
-    model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "phantom")
+    model = shutil.copytree(shipped.WEIGHTS / "debug", tmp_path / "phantom")
     plan = plan_drawing(DrawAsk(model=str(model), steps=1, gates="none")).plan
     assert draw_for_report(plan)
     index = json.loads((model / "model_index.json").read_text())
@@ -56,6 +56,6 @@ def test_a_model_that_was_trained_on_draws_no_eye_for_a_folder_of_before(tmp_pat
 def test_only_the_null_model_draws_no_eye_whatever_a_folder_is_called(tmp_path):
     plan = plan_drawing(DrawAsk(model="null")).plan
     assert draw_for_report(plan) is None
-    model = shutil.copytree(registry.WEIGHTS / "debug", tmp_path / "null_model")
+    model = shutil.copytree(shipped.WEIGHTS / "debug", tmp_path / "null_model")
     plan = plan_drawing(DrawAsk(model=str(model), steps=1, gates="none")).plan
     assert draw_for_report(plan)

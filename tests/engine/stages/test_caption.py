@@ -21,7 +21,8 @@ from engine.stages.caption import Caption, CaptionActor
 from engine.stages.limits import PartLimits
 from engine.store.listing import check_listing, write_listing
 from engine.store.parts import outcome_schema
-from engine.store.plan import CaptionPlan, library_versions
+from engine.store.plan import CaptionPlan
+from engine.store.versions import library_versions
 from tests.eyes import eye, write_eyes
 
 

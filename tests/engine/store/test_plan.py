@@ -6,17 +6,10 @@ import json
 
 import pytest
 
+from engine import call
 from engine.schema import UserError
 from engine.seeds import row_id
-from engine.store.plan import (
-    SETTINGS_SINCE,
-    SINCE,
-    Plan,
-    differences,
-    read_plan,
-    refuse_differences,
-    write_plan,
-)
+from engine.store.plan import SINCE, Plan, differences, read_plan, refuse_differences, write_plan
 
 
 def changed(plan: Plan, **settings: object) -> Plan:
@@ -45,7 +38,7 @@ def test_gates_count_and_a_plan_from_before_them_keeps_its_fingerprint(plan):
     assert len({each.fingerprint for each in (plan, judged, other, placed, started)}) == 5
     assert not SINCE.keys() & plan.identity().keys()
     old = {k: v for k, v in plan.model_dump(mode="json").items() if k not in {*SINCE, "license"}}
-    for name in SETTINGS_SINCE:
+    for name in call.SINCE:
         del old["settings"][name]
     assert Plan.model_validate_json(json.dumps(old)).sealed().fingerprint == plan.fingerprint
 

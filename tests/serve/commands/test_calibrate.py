@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from engine import cpu, registry
+from engine import cpu, shipped
 from engine.gates.privacy import Reference
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_into
@@ -37,7 +37,7 @@ def photographs(tmp_path_factory):
 @pytest.fixture
 def model(tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(registry.WEIGHTS / "debug", folder)
+    shutil.copytree(shipped.WEIGHTS / "debug", folder)
     write_card(folder, {})
     return folder
 
@@ -69,7 +69,7 @@ def test_calibrate_on_other_data_exits_with_2_and_changes_nothing(
     tmp_path, photographs, retinaforge
 ):
     folder = tmp_path / "mod"
-    shutil.copytree(registry.WEIGHTS / "dualgan-tiny", folder)
+    shutil.copytree(shipped.WEIGHTS / "dualgan-tiny", folder)
     before = {f.name: f.read_bytes() for f in folder.iterdir()}
     for data in ("phantom:30", photographs):
         code, out, err = retinaforge("calibrate", folder, "--data", data, "--thumbnails")

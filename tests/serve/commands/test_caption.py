@@ -18,10 +18,10 @@ import ray
 from PIL import Image
 
 from engine.caption import Manner
-from engine.caption.backends import SHIPPED
 from engine.caption.local import LocalCaptioner
 from engine.jobs.caption import CaptionAsk, plan_into
 from engine.models.card import read_card
+from engine.shipped import CAPTIONER
 from engine.store.plan import CaptionPlan, read_any_plan
 from serve.captioning import Announcer
 from tests.eyes import ROOT, eye, rows_of, write_eyes
@@ -60,8 +60,8 @@ def test_the_whole_story(cluster, retinaforge, tmp_path):
     plan = read_any_plan(out)
     assert isinstance(plan, CaptionPlan)
     assert (plan.captioner, plan.images) == ("captioner", 5)
-    assert plan.weights_sha256 == read_card(SHIPPED)["weights_sha256"]
-    captioner, rows = LocalCaptioner(SHIPPED), rows_of(out)
+    assert plan.weights_sha256 == read_card(CAPTIONER)["weights_sha256"]
+    captioner, rows = LocalCaptioner(CAPTIONER), rows_of(out)
     for row in rows:
         with Image.open(photographs / row["image"]["path"]) as source:
             pixels = np.asarray(source)

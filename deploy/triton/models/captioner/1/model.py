@@ -21,11 +21,11 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the captioner; what this raises the server tells in its log, and does not serve."""
         sys.path.insert(0, str(CHECKOUT))
-        from engine.caption.backends import SHIPPED
         from engine.caption.local import LocalCaptioner
+        from engine.shipped import CAPTIONER
 
         folder = json.loads(args["model_config"])["parameters"]["folder"]["string_value"]
-        self._captioner = LocalCaptioner(Path(folder) if folder else SHIPPED)
+        self._captioner = LocalCaptioner(Path(folder) if folder else CAPTIONER)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """A response for each request: (rows, 1) encoded images to as many captions."""
