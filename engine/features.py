@@ -40,11 +40,11 @@ class Seen:
     ways: np.ndarray
     readable: dict[str, float]
     discs: tuple[float, ...]
-    outlined: Outlined | None = None
+    outlined: OutlinedDiscs | None = None
 
 
 @dataclass(frozen=True)
-class Outlined:
+class OutlinedDiscs:
     """Discs as the segmenter outlines them: their areas as shares of the square, largest first,
     and how much brighter green is in the largest than round it (1 is no brighter)."""
 
@@ -88,20 +88,20 @@ def orientations(image: np.ndarray) -> np.ndarray:
     return np.stack([image, image[:, ::-1], image[::-1], image[::-1, ::-1]])
 
 
-def outline(square: np.ndarray, segmenter: Segmenter) -> Outlined:
+def outline(square: np.ndarray, segmenter: Segmenter) -> OutlinedDiscs:
     """What the segmenter finds of discs in a field's square (SQUARE, SQUARE, 3) uint8."""
     found = segmenter.masks(square)["disc"].astype(np.uint8)
     _, groups, facts, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
     order = 1 + np.argsort(-facts[1:, cv2.CC_STAT_AREA])
     if not len(order):
-        return Outlined((), 0.0)
+        return OutlinedDiscs((), 0.0)
     disc = (groups == order[0]).astype(np.uint8)
     near, far = (cv2.dilate(disc, np.ones((k, k), np.uint8)) for k in _RING)
     green = cv2.GaussianBlur(square[..., 1].astype(np.float32), (0, 0), 1)
     around = green[(far > near) & (square.max(2) > 20)]
     beside = float(np.quantile(around, _BRIGHT)) if len(around) else 0.0
     contrast = float(np.quantile(green[disc > 0], _BRIGHT)) / (beside + 1)
-    return Outlined(tuple((facts[order, cv2.CC_STAT_AREA] / found.size).tolist()), contrast)
+    return OutlinedDiscs(tuple((facts[order, cv2.CC_STAT_AREA] / found.size).tolist()), contrast)
 
 
 def _peaks(chances: np.ndarray) -> tuple[float, ...]:

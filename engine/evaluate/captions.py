@@ -69,7 +69,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedExample:
     """An example and its caption."""
 
     example: Example
@@ -81,7 +81,7 @@ def caption_all(
     examples: Sequence[Example],
     whole: Sequence[str],
     tell: Callable[[str], None],
-) -> list[Captioned]:
+) -> list[CaptionedExample]:
     """Captions of the phantoms and the test split's photographs; of the sources in `whole`, which
     taught nothing, of every photograph."""
     drawn, photographs = splits.drawn_apart(examples)
@@ -94,15 +94,15 @@ def caption_all(
             tell(f"captioned {done} of {len(asked)}")
             last = time.monotonic()
         try:
-            found.append(Captioned(example, describe(example.read())))
+            found.append(CaptionedExample(example, describe(example.read())))
         except UnreadableImage as error:
             tell(f"left out: {error}")
     return found
 
 
-def tallies(captioned: Sequence[Captioned]) -> list[Tally]:
+def tallies(captioned: Sequence[CaptionedExample]) -> list[Tally]:
     """Every statement that was made, by source; and how many were called unlike."""
-    groups: dict[str, list[Captioned]] = {}
+    groups: dict[str, list[CaptionedExample]] = {}
     for each in captioned:
         groups.setdefault(_group(each.example), []).append(each)
     found = []
@@ -123,7 +123,7 @@ def tallies(captioned: Sequence[Captioned]) -> list[Tally]:
     return found
 
 
-def readings(captioned: Sequence[Captioned], examples: Sequence[Example]) -> list[Reading]:
+def readings(captioned: Sequence[CaptionedExample], examples: Sequence[Example]) -> list[Reading]:
     """A reading of every label that is known of the captioned photographs, and of the phantoms.
 
     The most frequent value is that of the `examples` that may teach; of phantoms, their own.

@@ -32,9 +32,9 @@ def load(names: tuple[str, ...], model_folder: Path | None, reference: Path | No
     from engine.features import Observer
     from engine.gates.judge import Judge
     from engine.gates.privacy import Privacy
-    from engine.gates.quality import Limits
+    from engine.gates.quality import QualityLimits
 
-    limits = Limits.read(GATE) if "quality" in names else None
+    limits = QualityLimits.read(GATE) if "quality" in names else None
     privacy = None
     if "privacy" in names:
         privacy = Privacy.load(_reference(model_folder, reference), GATE)

@@ -17,7 +17,7 @@ class Judge:
     """The quality gate where there are limits, the privacy gate where there is a reference."""
 
     def __init__(
-        self, observer: Observer, limits: quality.Limits | None, privacy: Privacy | None
+        self, observer: Observer, limits: quality.QualityLimits | None, privacy: Privacy | None
     ) -> None:
         self._observer = observer
         self._limits = limits

@@ -45,7 +45,7 @@ class Measures:
 
 
 @dataclass(frozen=True)
-class Limits:
+class QualityLimits:
     """Least field, light, sharpness, disc chance and readability chances; most light, glare and
     chance of a second disc; least contrast of an outlined disc and most area of a second one.
     `sharp` is the median sharpness of real photographs."""
@@ -63,7 +63,7 @@ class Limits:
     readable: dict[str, float]
 
     @classmethod
-    def read(cls, folder: Path) -> Limits:
+    def read(cls, folder: Path) -> QualityLimits:
         """The limits that lie beside the gate network."""
         return cls(**json.loads((folder / LIMITS).read_text()))
 
@@ -86,7 +86,7 @@ def measure(square: np.ndarray) -> Measures:
     return Measures(float(lit.mean()), light, glare, contrast / (light + 0.02))
 
 
-def judge(seen: Seen, asked: Annotation, limits: Limits) -> tuple[tuple[str, ...], float]:
+def judge(seen: Seen, asked: Annotation, limits: QualityLimits) -> tuple[tuple[str, ...], float]:
     """Reasons to refuse (none: it passed), and the quality score 0..1.
 
     The score is the geometric mean of the four readability chances and of sharpness over the median
@@ -110,7 +110,7 @@ def judge(seen: Seen, asked: Annotation, limits: Limits) -> tuple[tuple[str, ...
     return tuple(reasons), score
 
 
-def _light(measures: Measures, limits: Limits) -> list[str]:
+def _light(measures: Measures, limits: QualityLimits) -> list[str]:
     found = {
         "no field": measures.field < limits.field,
         "dark": measures.light < limits.dark,
@@ -120,7 +120,7 @@ def _light(measures: Measures, limits: Limits) -> list[str]:
     return [reason for reason, holds in found.items() if holds]
 
 
-def _discs(seen: Seen, asked: Annotation, limits: Limits) -> list[str]:
+def _discs(seen: Seen, asked: Annotation, limits: QualityLimits) -> list[str]:
     if asked.is_optic_disc_readable == 0:
         return []
     first, second = _two(seen.discs)
@@ -138,7 +138,7 @@ def _two(values: tuple[float, ...]) -> tuple[float, float]:
     return first, second
 
 
-def measure_limits(seen: Sequence[Seen], share: float = 0.005) -> Limits:
+def measure_limits(seen: Sequence[Seen], share: float = 0.005) -> QualityLimits:
     """The limits that all but a `share` of good photographs keep, each with a little room."""
     measures = [measure(s.square) for s in seen]
 
@@ -156,7 +156,7 @@ def measure_limits(seen: Sequence[Seen], share: float = 0.005) -> Limits:
         label.name: min(_MOST_OF_A_HEAD, least([s.readable[label.name] for s in seen]))
         for label in READABILITY
     }
-    return Limits(
+    return QualityLimits(
         field=least([m.field for m in measures]),
         dark=least([m.light for m in measures]),
         bright=most([m.light for m in measures]),

@@ -11,7 +11,7 @@ from PIL import Image
 from engine.data.discs import find_disc
 from engine.data.planted import FAULTS, Shown, copy_of, disguise, move, spoil
 from engine.features import Observer
-from engine.gates.quality import Limits, judge
+from engine.gates.quality import QualityLimits, judge
 from engine.phantom.render import draw
 from engine.schema import Annotation, UserError
 from train.gate import build, nt_xent
@@ -118,7 +118,7 @@ def test_photographs_labelled_unreadable_set_no_limit(data, tmp_path):
         torch.manual_seed(0)
         recipe = build(PRESETS["gate-debug"].settings, [str(folder / "eyes.csv")])
         recipe.export(folder / "model", {})
-        limits.append(Limits.read(folder / "model"))
+        limits.append(QualityLimits.read(folder / "model"))
     assert limits[0] == limits[1]
     assert limits[0].dark > 0.02
 
@@ -137,5 +137,5 @@ def test_a_finished_folder_judges(recipe, tmp_path, phantom):
     recipe.export(tmp_path, {"preset": "gate-debug"})
     seen = Observer(tmp_path).look(phantom.image)
     assert np.linalg.norm(seen.features) == pytest.approx(1, abs=1e-3)
-    _, score = judge(seen, Annotation(), Limits.read(tmp_path))
+    _, score = judge(seen, Annotation(), QualityLimits.read(tmp_path))
     assert 0 < score <= 1
