@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -53,12 +52,11 @@ class OutlinedDiscs:
 
 
 class Observer:
-    """The gate network, the segmenter in `outlines` where it is given, and all that is needed to
-    show them an image."""
+    """The gate network, a segmenter where discs are to be outlined, and all that is needed to show
+    them an image."""
 
-    def __init__(self, folder: Path, outlines: Path | None = None) -> None:
-        self._segmenter = Segmenter.from_pretrained(outlines).float().eval() if outlines else None
-        network = GateNetwork.from_pretrained(folder).float().eval()
+    def __init__(self, network: GateNetwork, segmenter: Segmenter | None = None) -> None:
+        self._segmenter = segmenter
         self._network = network.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from engine import device, registry
+from engine.registry import SamplerRef
 
 LIBRARIES: tuple[tuple[str, str, bool], ...] = (
     ("ray", "runs generate and train", True),
@@ -99,9 +100,9 @@ def _attention() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
-    for name in registry.embedded():
+    for name in registry.shipped_names(SamplerRef):
         try:
-            found = registry.resolve(name)
+            found = registry.find(SamplerRef, name)
         except ValueError as error:
             yield Finding(f"model {name}", "broken", str(error))
         else:

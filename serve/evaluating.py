@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from engine import registry
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import usual_settings
 from engine.models.card import read_card, write_card
-from engine.registry import ModelRef
+from engine.registry import SamplerRef
 from engine.specs import Spec
 
 
-def drawer(ref: ModelRef) -> Callable[[Sequence[Spec]], list[np.ndarray]]:
+def drawer(ref: SamplerRef) -> Callable[[Sequence[Spec]], list[np.ndarray]]:
     """Specs to photographs, drawn as the model is usually called."""
-    sampler = registry.load(ref, usual_settings(DrawAsk(), ref))
+    sampler = ref.load(usual_settings(DrawAsk(), ref))
     return lambda specs: [drawn.image for drawn in sampler.draw(specs)]
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 
-from engine import registry
 from engine.publish.drawn import UNGUARDED
-from engine.registry import ModelRef
+from engine.registry import SamplerRef
 from engine.store.plan import Plan
 
 
-def unguarded(plan: Plan, ref: ModelRef) -> str | None:
+def unguarded(plan: Plan, ref: SamplerRef) -> str | None:
     """What to say loudly where a model that learned from photographs is drawn without a privacy
     gate; None where there is one, or nothing to guard."""
     if not ref.learned or "privacy" in plan.gates:
@@ -18,12 +17,12 @@ def unguarded(plan: Plan, ref: ModelRef) -> str | None:
     rule = "!" * 78
     return (
         f"{rule}\n{UNGUARDED}\nThis sets the gate of {ref.name}, for a new --out:\n"
-        f"  retinaforge calibrate {shlex.quote(str(registry.folder_of(ref)))} "
+        f"  retinaforge calibrate {shlex.quote(str(ref.folder))} "
         f"--data WHAT-IT-LEARNED-FROM.csv\n{rule}"
     )
 
 
-def why_off(ref: ModelRef) -> str:
+def why_off(ref: SamplerRef) -> str:
     """Why the gates that are off by default are off."""
     if not ref.learned:
         return f"{ref.name} has learned from nobody"

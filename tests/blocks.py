@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from engine import registry
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.stages.outcome import Outcome, to_table
 from engine.store.commits import Attempt, Folder, take_attempt
@@ -41,7 +41,7 @@ def block(plan) -> Callable[..., pa.Table]:
 
     def make(start: int, stop: int, dead: bool = False) -> pa.Table:
         if not dead:
-            return Draw(plan, registry.NullSampler(0)).table([(start, stop)])
+            return Draw(plan, NullSampler(0)).table([(start, stop)])
         specs = [plan.recipe.spec(index, plan.fingerprint) for index in range(start, stop)]
         reason = "ValueError: bad row"
         return to_table(

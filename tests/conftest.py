@@ -34,6 +34,7 @@ def plan_of() -> Callable[..., Plan]:
     # The models' libraries are looked up here, after the environment above is set.
     from engine import registry
     from engine.call import CallSettings
+    from engine.registry import SamplerRef
     from engine.specs import recipe_from
     from engine.store.plan import Plan
     from engine.store.versions import library_versions
@@ -55,7 +56,7 @@ def plan_of() -> Callable[..., Plan]:
     def make(
         model: str = "null", size: int = 8, settings: dict[str, Any] | None = None, **fields: Any
     ) -> Plan:
-        ref = registry.resolve(model)
+        ref = registry.find(SamplerRef, model)
         own = {
             "recipe": recipe_from(seed=0, size=size),
             "model": ref.name,

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from engine import seeds, shipped
+from engine import registry, seeds, shipped
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage
 from engine.data.identity import eyes
@@ -37,14 +37,15 @@ from engine.evaluate.calibrate import (
 )
 from engine.models import captioner
 from engine.models.captioner import SIDE, VALUES, Captioner, Viewed, look, worded
-from engine.models.card import hash_folder, read_card, write_card
+from engine.models.card import write_card
 from engine.models.limits import SpeechLimits
 from engine.prose.statements import FUNDUS, RETINA, read
+from engine.registry.segmenter import SegmenterRef
 from engine.schema import DISEASES, LABELS, Annotation, UserError
 from train import pictures
 from train.autoencoder import generator_at
 from train.census import census, enough, told
-from train.frozen import folder_of, load_segmenter, loaded
+from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
 
@@ -133,7 +134,7 @@ class CaptionerRecipe:
             **captioner.PRESETS[self.settings.model["preset"]],
             cameras=self.cameras,
             segmenter=name,
-            segmenter_sha256=hash_folder(folder_of(name)),
+            segmenter_sha256=registry.find(SegmenterRef, name).weights_sha256,
         )
         return Heads(network)
 
@@ -327,7 +328,8 @@ def known_cameras(examples: Sequence[Example], least: int, segmenter: str) -> tu
 
 def _outlined(found: Sequence[tuple[int, Example]], segmenter: str) -> set[int]:
     """Eyes with masks, of sources that taught the segmenter: what it finds in them it was told."""
-    taught = read_card(folder_of(segmenter)).get("data_licence", {})
+    card = registry.find(SegmenterRef, segmenter).describe().card
+    taught = card.get("data_licence", {})
     return {eye for eye, example in found if example.masks and camera_of(example) in taught}
 
 

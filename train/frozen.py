@@ -11,11 +11,12 @@ import torch
 from diffusers import ModelMixin
 from safetensors import SafetensorError
 
-from engine import shipped
+from engine import registry, shipped
 from engine.models.card import CARD, files_of, finished_card
 from engine.models.classes import load_component
 from engine.models.segmenter import Segmenter
 from engine.models.text_encoder import PretrainedText
+from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ def load_segmenter(name: str, seed: int) -> Segmenter:
     """The segmenter of this name or folder; a small untrained one where the name is empty, which
     is enough to test with."""
     if name:
-        return loaded(Segmenter.from_pretrained, folder_of(name)).float().eval()
+        return registry.find(SegmenterRef, name).load()
     torch.manual_seed(seed)
     return Segmenter(features=(8, 8, 8, 8, 8, 8)).eval()
 

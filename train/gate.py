@@ -40,7 +40,7 @@ from engine.specs.mix import default_mix
 from engine.specs.recipe import Recipe
 from train.autoencoder import generator_at
 from train.census import told
-from train.frozen import folder_of, loaded
+from train.frozen import load_segmenter, loaded
 from train.settings import Settings, require
 
 SIZE = 144
@@ -207,7 +207,9 @@ class GateRecipe:
         network.load_state_dict(self.module.network.state_dict())
         network.half().save_pretrained(folder)
         outlines, most = self.settings.model["segmenter"], 1 if few else None
-        observer = Observer(folder, folder_of(outlines) if outlines else None)
+        segmenter = load_segmenter(outlines, 0) if outlines else None
+        # Limits hold for the weights as they were written, rounded.
+        observer = Observer(network.float().eval(), segmenter)
         good = [observer.look(np.asarray(p)) for p in islice(_good(self._teaching), most)]
         measure_limits(good).write(folder)
         phantoms = self.settings.data["phantoms"]

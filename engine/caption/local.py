@@ -4,25 +4,17 @@ photograph has the same words in every process and beside any neighbours.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from engine import cpu, device, shipped
+from engine import cpu, device, registry
 from engine.caption import Manner, Refused, StoredPhotograph, Words
 from engine.data.transforms import crop_to_field
-from engine.files import read_regular
-from engine.models.card import MOST_TEXT, hash_folder, verified_card
-from engine.schema import UserError
-
-CLASS = "Captioner"
-LIBRARIES = ("torch", "diffusers", "monai", "opencv-python-headless")
-"""Those whose versions may change a word."""
+from engine.registry.captioner import CaptionerRef
 
 
 @dataclass(frozen=True)
@@ -33,13 +25,13 @@ class LocalBackend:
     folder: Path
     allow_plain: bool = False
     ca: str | None = None
-    libraries: tuple[str, ...] = (cpu.NAME, *LIBRARIES)
+    libraries: tuple[str, ...] = (cpu.NAME, *CaptionerRef.libraries)
 
     def captioner(self) -> str:
         return self.folder.resolve().name
 
     def weights_sha256(self) -> str:
-        return weights_sha256(self.folder)
+        return registry.find(CaptionerRef, self.folder).weights_sha256
 
     def calls(self, manner: Manner) -> int:
         return 1
@@ -49,25 +41,15 @@ class LocalBackend:
 
 
 class LocalCaptioner:
-    """A captioner of `models.captioner` with its limits and the segmenter that it learned with.
-
-    Raises UserError for a folder that holds another thing, or whose files are not those that the
-    captioner was trained with.
+    """A captioner of `engine.registry` at work. Raises UserError for a folder that holds another
+    thing, or whose files are not those that the captioner was trained with.
     """
 
     at_once = 1
 
     def __init__(self, folder: Path) -> None:
-        from engine.models.captioner import Captioner
-        from engine.models.limits import SpeechLimits
-        from engine.models.segmenter import Segmenter
-
-        check(folder)
         device.use_threads(device.THREADS)
-        self._limits = SpeechLimits.read(folder)
-        self._captioner = Captioner.from_pretrained(folder).float().eval()
-        outlines = segmenter_of(folder)
-        self._segmenter = Segmenter.from_pretrained(outlines).float().eval()
+        self._captioner, self._limits, self._segmenter = registry.find(CaptionerRef, folder).load()
 
     def caption(self, pictures: Sequence[StoredPhotograph]) -> list[Words | Refused]:
         """See `engine.caption.LoadedCaptioner`."""
@@ -86,45 +68,3 @@ class LocalCaptioner:
         except Exception as error:
             return Refused(f"{type(error).__name__}: {error}"[:500])
         return Words(words) if words else Refused("the captioner said nothing")
-
-
-def weights_sha256(folder: Path) -> str:
-    """SHA-256 over all that decides the words: the captioner's folder, which names the hash of its
-    segmenter. Raises UserError as `check` does.
-    """
-    check(folder)
-    return hash_folder(folder)
-
-
-def segmenter_of(folder: Path) -> Path:
-    """The folder of the segmenter that a captioner looks through."""
-    return shipped.folder_of(str(_config(folder)["segmenter"]))
-
-
-def check(folder: Path) -> None:
-    """Raise UserError unless the folder holds a captioner whose weights and segmenter are those
-    that its card and its configuration name.
-    """
-    outlines = segmenter_of(folder)
-    verified_card(folder)
-    if hash_folder(outlines) != _config(folder)["segmenter_sha256"]:
-        raise UserError(
-            "the captioner learned with another segmenter than the one here",
-            file=outlines,
-            expected="the segmenter that it learned with, or a captioner trained anew",
-        )
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    """The configuration of a captioner, read without its libraries: planning must answer at once.
-    Raises UserError for a folder of another thing.
-    """
-    try:
-        config = json.loads(read_regular(folder / "config.json", MOST_TEXT))
-        if config["_class_name"] == CLASS:
-            return config
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise UserError(
-        "no captioner here", file=folder, asked="backend", expected="a folder of one, or local"
-    )

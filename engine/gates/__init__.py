@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from engine import registry
 from engine.files import require_regular
 from engine.gates.verdict import REASONS, Gates, Open, Verdict
 from engine.models.card import PRIVACY, hash_folder
+from engine.registry.gate import GateRef
+from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 from engine.shipped import GATE, SEGMENTER
 
@@ -34,12 +37,13 @@ def load(names: tuple[str, ...], model_folder: Path | None, reference: Path | No
     from engine.gates.privacy import Privacy
     from engine.gates.quality import QualityLimits
 
+    gate = registry.find(GateRef, GATE)
     limits = QualityLimits.read(GATE) if "quality" in names else None
     privacy = None
     if "privacy" in names:
-        privacy = Privacy.load(_reference(model_folder, reference), GATE)
-    observer = Observer(GATE, SEGMENTER if limits else None)
-    return Judge(observer, limits, privacy)
+        privacy = Privacy.load(_reference(model_folder, reference), gate.weights_sha256)
+    segmenter = registry.find(SegmenterRef, SEGMENTER).load() if limits else None
+    return Judge(Observer(gate.load(), segmenter), limits, privacy)
 
 
 def digest(names: tuple[str, ...], model_folder: Path | None, reference: Path | None = None) -> str:
@@ -51,9 +55,9 @@ def digest(names: tuple[str, ...], model_folder: Path | None, reference: Path | 
     _check(names)
     if not names:
         return ""
-    parts = [RULES, ",".join(sorted(names)), hash_folder(GATE)]
+    parts = [RULES, ",".join(sorted(names)), registry.find(GateRef, GATE).weights_sha256]
     if "quality" in names:
-        parts.append(hash_folder(SEGMENTER))
+        parts.append(registry.find(SegmenterRef, SEGMENTER).weights_sha256)
     if "privacy" in names:
         file = _reference(model_folder, reference)
         parts.append(hashlib.sha256(file.read_bytes()).hexdigest())
@@ -104,5 +108,3 @@ def _check(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in NAMES:
             raise UserError(f"no gate {name!r}", asked="gates", expected="quality, privacy or none")
-    if names and not (GATE / "limits.json").is_file():
-        raise UserError("this checkout holds no gate network", file=GATE, expected="its weights")

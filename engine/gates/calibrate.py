@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
+from engine import registry
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage, decode
 from engine.data.identity import eyes, recognised
@@ -22,8 +23,9 @@ from engine.features import Observer, Seen
 from engine.gates.privacy import Privacy, Reference
 from engine.gates.registered import thumbnail
 from engine.gates.taught import Key, ids_of, lacking, losing
-from engine.models.card import PRIVACY, hash_folder, read_card, write_card
-from engine.models.folder import examine, examine_gan, is_gan
+from engine.models.card import PRIVACY, read_card, write_card
+from engine.registry.gate import GateRef
+from engine.registry.sampler import SamplerRef
 from engine.schema import UserError
 from engine.shipped import GATE
 
@@ -94,19 +96,20 @@ def calibrate(
     last two unless `force`.
     """
     _check_places(folder, reference)
-    weights = (examine_gan if is_gan(folder) else examine)(folder).weights_sha256
+    weights = registry.examine(SamplerRef, folder).weights_sha256
+    gate = registry.find(GateRef, GATE)
     card, key, doubts = read_card(folder), Key.of(folder), Doubts(force, say)
     teaching, apart = _sides(data, held_out, card, key)
     trained = "all that it was trained on"
     # Before the photographs are looked at, which takes minutes, and again for those left.
     doubts.raise_or_tell(lacking(card, key, ids_of(teaching, key)), trained)
-    observer = Observer(GATE)
+    observer = Observer(gate.load())
     taught = _look(teaching, observer, key, say)
     unseen = _look(apart, observer, key, say)
     if not taught:
         raise UserError("no readable training photograph", asked="data")
     doubts.raise_or_tell(lacking(card, key, [(t.id, t.source) for t in taught]), trained)
-    pixels = replace(_reference(taught), model=weights)
+    pixels = replace(_reference(taught, gate.weights_sha256), model=weights)
     strangers = _strangers(pixels, unseen, say)
     whole = _limited(pixels, taught, strangers)
     bare = _limited(replace(whole, thumbnails=None), taught, strangers)
@@ -226,12 +229,12 @@ def _strangers(
     return strangers
 
 
-def _reference(taught: Sequence[Taught]) -> Reference:
+def _reference(taught: Sequence[Taught], network: str) -> Reference:
     return Reference(
         features=np.stack([t.seen.features for t in taught]).astype(np.float16),
         ids=tuple(t.id for t in taught),
         thumbnails=np.stack([thumbnail(t.seen.square) for t in taught]),
-        network=hash_folder(GATE),
+        network=network,
     )
 
 

@@ -20,7 +20,6 @@ from safetensors.numpy import save
 from engine.features import Seen, orientations
 from engine.files import require_regular
 from engine.gates.registered import correlation, thumbnail
-from engine.models.card import hash_folder
 from engine.schema import UserError
 
 CANDIDATES = 6
@@ -130,10 +129,11 @@ class Privacy:
         self._index.add(features)
 
     @classmethod
-    def load(cls, file: Path, network_folder: Path) -> Privacy:
-        """The gate of a `privacy.safetensors`. UserError where another gate network made it."""
+    def load(cls, file: Path, network: str) -> Privacy:
+        """The gate of a `privacy.safetensors`. UserError where another gate network than the one
+        with this hash made it."""
         reference = Reference.read(file)
-        if reference.network != hash_folder(network_folder):
+        if reference.network != network:
             raise UserError(
                 "calibrated with another gate network than this version's",
                 file=file,

@@ -11,8 +11,8 @@ from typing import Any
 from engine import cpu, device, gates, registry, shipped
 from engine.call import CallSettings
 from engine.jobs.asks import DrawAsk, check_count, check_licence, check_out, check_within
-from engine.jobs.gating import gates_of, reference_of, weights_of
-from engine.registry import ModelRef
+from engine.jobs.gating import gates_of, reference_of
+from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.specs import Recipe, recipe_from
 from engine.specs.read import line_of_source
@@ -34,7 +34,7 @@ class Drawing:
     """Rows drawn by a model; a `Work`."""
 
     plan: Plan
-    ref: ModelRef
+    ref: SamplerRef
     actor: type = DrawActor
 
     @property
@@ -82,7 +82,7 @@ def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None =
         settings=settings,
         image_format=ask.image_format or (existing.image_format if existing else FORMAT),
         gates=names,
-        gates_sha256=gates.digest(names, weights_of(ref), reference),
+        gates_sha256=gates.digest(names, ref.folder, reference),
         gates_reference=str(reference) if reference else None,
         versions=_versions(ask, existing, file, ref.name, libraries),
         license=_licence(ask, existing, file),
@@ -110,34 +110,21 @@ def plan_again(out: Path, existing: Plan, address: str | None) -> Drawing:
     return plan_drawing(DrawAsk(address=address), existing, out / PLAN)
 
 
-def usual_settings(ask: DrawAsk, ref: ModelRef) -> CallSettings:
+def usual_settings(ask: DrawAsk, ref: SamplerRef) -> CallSettings:
     """How the model is called where nothing else is asked for."""
     where = _device(ask, ref)
-    return CallSettings(
-        solver=ref.solver,
-        steps=ref.steps,
-        guidance=ref.guidance,
-        guidance_interval=ref.guidance_interval,
-        shift=ref.shift,
-        dtype=device.choose_dtype(ask.dtype, where),
-        attention="sdpa" if ref.learned else "none",
-        device=where,
-        rows_per_call=registry.CUDA_ROWS_PER_CALL if where == "cuda" else 1,
-        context_tokens=ref.context_tokens,
-        threads=device.THREADS,
-        geometry=ref.takes_geometry,
-        # Without geometry only words and labels are to speak, and not the phantom's photograph.
-        t0=0.0 if ask.geometry is False else ref.t0,
-    )
+    usual = ref.usual_call(where, device.choose_dtype(ask.dtype, where))
+    # Without geometry only words and labels are to speak, and not the phantom's photograph.
+    return usual.model_copy(update={"t0": 0.0}) if ask.geometry is False else usual
 
 
-def _model(ask: DrawAsk, existing: Plan | None) -> ModelRef:
+def _model(ask: DrawAsk, existing: Plan | None) -> SamplerRef:
     if ask.model is not None:
-        return registry.resolve(ask.model)
-    return registry.resolve(existing.model_location if existing else shipped.DEFAULT)
+        return registry.find(SamplerRef, ask.model)
+    return registry.find(SamplerRef, existing.model_location if existing else shipped.DEFAULT)
 
 
-def _recipe(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
+def _recipe(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> Recipe:
     recipe = _as_read(ask, existing, ref)
     if ask.source is None:
         return recipe
@@ -154,7 +141,7 @@ def _recipe(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
     return recipe.of_source(ask.source)
 
 
-def _as_read(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
+def _as_read(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> Recipe:
     size = ask.size or (existing.recipe.size if existing else ref.size)
     ref.check_size(size)
     usual = existing.recipe.seed if existing else 0
@@ -166,7 +153,7 @@ def _as_read(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> Recipe:
     )
 
 
-def _settings(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> CallSettings:
+def _settings(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> CallSettings:
     base = existing.settings if existing else usual_settings(ask, ref)
     given = {
         "steps": ask.steps,
@@ -188,7 +175,7 @@ def _settings(ask: DrawAsk, existing: Plan | None, ref: ModelRef) -> CallSetting
     return settings
 
 
-def _device(ask: DrawAsk, ref: ModelRef) -> str:
+def _device(ask: DrawAsk, ref: SamplerRef) -> str:
     """CUDA where the machines that will draw have it: this one, or the cluster's."""
     if not ref.learned:
         return "cpu"

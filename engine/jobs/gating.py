@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine import gates, registry
+from engine import gates
 from engine.jobs.asks import DrawAsk
-from engine.registry import ModelRef
+from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.store.plan import Plan
 
@@ -37,7 +37,7 @@ def reference_of(ask: DrawAsk, existing: Plan | None, file: Path | None) -> Path
 
 
 def gates_of(
-    ask: DrawAsk, existing: Plan | None, ref: ModelRef, reference: Path | None
+    ask: DrawAsk, existing: Plan | None, ref: SamplerRef, reference: Path | None
 ) -> tuple[str, ...]:
     """The gates that were asked for, those of the plan, or all that the model carries. A reference
     that no gate reads is a mistake."""
@@ -50,7 +50,7 @@ def gates_of(
 
 
 def _named(
-    ask: DrawAsk, existing: Plan | None, ref: ModelRef, reference: Path | None
+    ask: DrawAsk, existing: Plan | None, ref: SamplerRef, reference: Path | None
 ) -> tuple[str, ...]:
     if ask.gates is None:
         if existing is not None:
@@ -69,14 +69,9 @@ def _named(
     return tuple(name for name in gates.NAMES if name in named)
 
 
-def _carries(ref: ModelRef, name: str) -> bool:
+def _carries(ref: SamplerRef, name: str) -> bool:
     try:
-        gates.digest((name,), weights_of(ref))
+        gates.digest((name,), ref.folder)
     except UserError:
         return False
     return True
-
-
-def weights_of(ref: ModelRef) -> Path | None:
-    """The folder whose photographs a privacy gate compares with; None for what learned nothing."""
-    return registry.folder_of(ref) if ref.learned else None

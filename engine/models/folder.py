@@ -31,8 +31,11 @@ class _Config(ConfigFile):
     model_config = ConfigDict(extra="allow")
 
 
-class _Gan(ConfigFile):
+class _Network(ConfigFile):
     class_name: str = Field(alias="_class_name")
+
+
+class _Gan(_Network):
     size: int = Field(ge=1)
     sources: tuple[str, ...]
 
@@ -99,7 +102,7 @@ def examine(folder: Path) -> ModelFolder:
     a component without whole safetensors, for broken configs, and for weights that the card does
     not name.
     """
-    _refuse_strangers(folder)
+    refuse_strangers(folder)
     found = read_components(folder)
     denoiser, index = found.denoiser, read_config(folder / INDEX, _Index)
     if index.latent_spread is not None and len(index.latent_spread) != denoiser.in_channels:
@@ -111,7 +114,7 @@ def examine(folder: Path) -> ModelFolder:
         )
     for component in (*COMPONENTS, *(["geometry_encoder"] if found.takes_geometry else [])):
         _check_weights(folder / component)
-    card, digest = _promised(folder)
+    card, digest = _card(folder), verified_card(folder).sha256
     stride = found.latents.factor
     return ModelFolder(
         weights_sha256=digest,
@@ -125,28 +128,35 @@ def examine(folder: Path) -> ModelFolder:
     )
 
 
-def is_gan(folder: Path) -> bool:
-    """Whether the folder holds a `GeometryGan` rather than a pipeline."""
+def is_network(folder: Path, name: str) -> bool:
+    """Whether a folder is one network of the class of this name, rather than a pipeline."""
     config = folder / "config.json"
     return (
         not (folder / INDEX).exists()
         and config.is_file()
-        and GAN_CLASS.encode() in read_regular(config, MOST_TEXT)
+        and f'"{name}"'.encode() in read_regular(config, MOST_TEXT)
     )
+
+
+def examine_network(folder: Path, name: str) -> str:
+    """The hash of a folder that is one network of this class. Raises UserError as `examine` does,
+    which reads a pipeline."""
+    files_of(folder)
+    found = read_config(folder / "config.json", _Network).class_name
+    if found != name:
+        raise UserError(
+            f"a folder of another architecture: {found}",
+            file=folder / "config.json",
+            expected=name,
+        )
+    _check_weights(folder)
+    return verified_card(folder).sha256
 
 
 def examine_gan(folder: Path) -> ModelFolder:
     """Read the folder of a `GeometryGan`, as `examine` does that of a pipeline."""
-    files_of(folder)
-    config = read_config(folder / "config.json", _Gan)
-    if config.class_name != GAN_CLASS:
-        raise UserError(
-            f"a folder of another architecture: {config.class_name}",
-            file=folder / "config.json",
-            expected=GAN_CLASS,
-        )
-    _check_weights(folder)
-    card, digest = _promised(folder)
+    digest = examine_network(folder, GAN_CLASS)
+    config, card = read_config(folder / "config.json", _Gan), _card(folder)
     return ModelFolder(
         weights_sha256=digest,
         size=card.size or config.size,
@@ -160,13 +170,12 @@ def examine_gan(folder: Path) -> ModelFolder:
     )
 
 
-def _promised(folder: Path) -> tuple[_Card, str]:
-    """The card, and the hash of the weights that it promises. Raises UserError for others."""
-    card = read_config(folder / CARD, _Card) if (folder / CARD).exists() else _Card()
-    return card, verified_card(folder).sha256
+def _card(folder: Path) -> _Card:
+    """What the card says of sampling and evidence."""
+    return read_config(folder / CARD, _Card) if (folder / CARD).exists() else _Card()
 
 
-def _refuse_strangers(folder: Path) -> None:
+def refuse_strangers(folder: Path) -> None:
     """Raise UserError for folders without our pipeline, and for weights that only a pickle
     holds.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from engine import registry
 from engine.pixels.encode import Origin, encode
 from engine.prose.template import caption
-from engine.registry import ModelRef
+from engine.registry import SamplerRef
 from engine.schema import DISEASES, READABILITY, Annotation, UserError
 from engine.seeds import row_random
 from engine.specs import Spec
@@ -18,7 +18,7 @@ from engine.store.plan import Plan
 GRADES = range(5)
 
 
-def draw_grades(plan: Plan, ref: ModelRef) -> np.ndarray:
+def draw_grades(plan: Plan, ref: SamplerRef) -> np.ndarray:
     """Five photographs side by side (S, 5 S, 3) uint8: the eye of row 0 without other diseases, in
     its source, under each grade of retinopathy, as the plan's model draws it."""
     row = plan.recipe.spec(0, plan.fingerprint)
@@ -37,16 +37,16 @@ def draw_grades(plan: Plan, ref: ModelRef) -> np.ndarray:
     return np.concatenate(_draw(plan, ref, specs), 1)
 
 
-def _draw(plan: Plan, ref: ModelRef, specs: list[Spec]) -> list[np.ndarray]:
-    return [drawn.image for drawn in registry.load(ref, plan.settings).draw(specs)]
+def _draw(plan: Plan, ref: SamplerRef, specs: list[Spec]) -> list[np.ndarray]:
+    return [drawn.image for drawn in ref.load(plan.settings).draw(specs)]
 
 
 def draw_for_report(plan: Plan) -> bytes | None:
     """The eye as a JPEG, marked as synthetic; the null model draws none. Raises UserError where the
     model is not here or has other weights than the plan's.
     """
-    ref = registry.resolve(plan.model_location)
-    if ref.kind == "null":
+    ref = registry.find(SamplerRef, plan.model_location)
+    if not ref.draws_eyes:
         return None
     if ref.weights_sha256 != plan.weights_sha256:
         raise UserError(

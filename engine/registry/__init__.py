@@ -1,116 +1,82 @@
-"""Models by name: what stands behind `--model`, and the door through which every image is drawn.
+"""Every family of models, and the door to them: by name or by folder.
 
-`resolve` only reads small files, so that mistakes are told before anything starts; `load` brings
-the weights into memory. Every kind of model has a module here.
+To `find` a model reads small files alone, so that mistakes are told before anything starts; its
+own `load` brings the weights into memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
-from engine import device, shipped
-from engine.call import CallSettings
-from engine.models.classes import INDEX
-from engine.models.folder import is_gan
-from engine.registry import diffusion, gan, null, phantom
-from engine.registry.diffusion import SOLVERS, PipelineSampler
-from engine.registry.gan import GanSampler
-from engine.registry.null import NullSampler
-from engine.registry.phantom import PhantomSampler
-from engine.registry.refs import CUDA_ROWS_PER_CALL, Drawn, ModelRef, Sampler
+from engine import shipped
+from engine.registry.captioner import CaptionerRef
+from engine.registry.diffusion import PipelineRef
+from engine.registry.family import ModelRef, Place, places
+from engine.registry.gan import GanRef
+from engine.registry.gate import GateRef
+from engine.registry.null import NullRef
+from engine.registry.phantom import PhantomRef
+from engine.registry.sampler import SamplerRef
+from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
-from engine.shipped import DEFAULT, WEIGHTS
 
-__all__ = [
-    "CUDA_ROWS_PER_CALL",
-    "SOLVERS",
-    "Drawn",
-    "GanSampler",
-    "ModelRef",
-    "NullSampler",
-    "PhantomSampler",
-    "PipelineSampler",
-    "Sampler",
-    "embedded",
-    "folder_of",
-    "load",
-    "names",
-    "resolve",
+__all__ = ["FAMILIES", "ModelRef", "SamplerRef", "examine", "find", "names", "shipped_names"]
+
+FAMILIES: list[type[ModelRef]] = [
+    PipelineRef,
+    GanRef,
+    PhantomRef,
+    NullRef,
+    CaptionerRef,
+    GateRef,
+    SegmenterRef,
 ]
 
-
-def embedded() -> list[str]:
-    """The models that lie in this checkout, the default first."""
-    found = sorted(folder.name for folder in WEIGHTS.glob("*/") if _is_model(folder))
-    return sorted(found, key=lambda name: name != DEFAULT)
+Wanted = TypeVar("Wanted", bound=ModelRef)
 
 
-def names() -> list[str]:
-    """The names that `--model` knows, the default first."""
-    return [*embedded(), phantom.NAME, "null[:MS]"]
-
-
-def resolve(name: str) -> ModelRef:
-    """The model of this name or folder. Raises UserError with the reason if it is not one that may
-    be loaded.
+def find(wanted: type[Wanted], place: str | Path) -> Wanted:
+    """The model of this name (a text), in this folder, or in the folder of this run, among the
+    families that are `wanted`. Raises UserError with the reason if there is none that may be
+    loaded.
     """
-    if name == "null" or name.startswith("null:"):
-        return null.resolve(name)
-    if name == phantom.NAME:
-        return phantom.resolve()
+    for family in _families(wanted):
+        if isinstance(place, str) and (program := family.called(place)):
+            return program
+    return _examined(wanted, place, places(place))
+
+
+def examine(wanted: type[Wanted], folder: Path) -> Wanted:
+    """The model in this very folder. Raises UserError as `find` does."""
+    return _examined(wanted, folder, [Place(folder.name, str(folder), folder)])
+
+
+def names(wanted: type[ModelRef]) -> list[str]:
+    """The names of the models of these families, the default first."""
+    programs = [name for family in _families(wanted) for name in family.NAMES]
+    return [*shipped_names(wanted), *programs]
+
+
+def shipped_names(wanted: type[ModelRef]) -> list[str]:
+    """Those of them that lie in this checkout."""
+    families = _families(wanted)
+    here = [n for n in shipped.names() if any(f.holds(shipped.WEIGHTS / n) for f in families)]
+    return sorted(here, key=lambda name: name != shipped.DEFAULT)
+
+
+def _families(wanted: type[Wanted]) -> list[type[Wanted]]:
+    return [family for family in FAMILIES if issubclass(family, wanted)]
+
+
+def _examined(wanted: type[Wanted], asked: str | Path, among: Iterable[Place]) -> Wanted:
     try:
-        found = _find(name)
-        examine = gan.resolve if found and is_gan(found[1]) else diffusion.resolve
+        for place in among:
+            for family in _families(wanted):
+                if family.holds(place.folder):
+                    return family.examine(place)
     except (OSError, RuntimeError) as error:
         # A name longer than the disk allows, or the home of a user who does not exist.
-        raise UserError(f"{name[:80]!r}: {error}", field="--model") from error
-    if found is not None:
-        return examine(*found)
-    raise UserError(
-        f"no model of that name, and no such folder: {name!r}",
-        field="--model",
-        expected=", ".join([*names(), "or a model folder"]),
-    )
-
-
-def _find(name: str) -> tuple[str, Path, str] | None:
-    """Name, folder and location of the model, or None if there is no such folder."""
-    shipped = WEIGHTS / name
-    if "/" not in name and _is_model(shipped):
-        return name, shipped, name
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        return None
-    # A training run keeps its finished model one folder down.
-    called = folder.resolve().name
-    inner = folder / "model"
-    folder = (inner if _is_model(inner) else folder).resolve()
-    return called, folder, str(folder)
-
-
-def _is_model(folder: Path) -> bool:
-    return (folder / INDEX).is_file() or is_gan(folder)
-
-
-def load(ref: ModelRef, settings: CallSettings) -> Sampler:
-    """Bring a model into this process. Raises UserError for a folder that its library does not
-    take, and whatever the device raises that has no room for it or is lost.
-    """
-    if ref.kind == "null":
-        return NullSampler(ref.milliseconds)
-    if ref.kind == "phantom":
-        return PhantomSampler()
-    kind = GanSampler if ref.kind == "gan" else PipelineSampler
-    try:
-        return kind(folder_of(ref), settings)
-    except Exception as error:
-        if device.is_broken(error) or device.is_out_of_memory(error):
-            raise
-        # Four libraries read the folder, and each stumbles in its own way.
-        problem = f"cannot be loaded: {type(error).__name__}: {str(error)[:300]}"
-        raise UserError(problem, file=folder_of(ref), expected="a model folder") from error
-
-
-def folder_of(ref: ModelRef) -> Path:
-    """The folder that holds a model's weights."""
-    return shipped.folder_of(ref.location)
+        raise UserError(f"{str(asked)[:80]!r}: {error}", asked=wanted.ASKED) from error
+    raise wanted.missing(asked, names(wanted))

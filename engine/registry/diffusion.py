@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from engine import device
+from engine import device, shipped
 from engine.call import CallSettings
 from engine.models.card import CARD
+from engine.models.classes import INDEX
 from engine.models.folder import examine
 from engine.models.grounds import GeometrySource, Ground, NoGeometry, PhantomGeometry, stacked
-from engine.registry.refs import Drawn, ModelRef, drawn_on
+from engine.registry.family import Place, reading
+from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
 from engine.schema import UserError
 from engine.specs import Spec
 
@@ -22,38 +24,56 @@ if TYPE_CHECKING:
 SOLVERS = ("dpmpp", "euler", "unipc")
 
 
-def resolve(name: str, folder: Path, location: str) -> ModelRef:
-    """The model in a folder. Raises UserError for every reason not to load it."""
-    found = examine(folder)
-    usual = found.sampling
-    if usual.solver not in SOLVERS:
-        raise UserError(
-            f"unknown solver {usual.solver!r}",
-            file=folder / CARD,
-            field="sampling.solver",
-            expected=" or ".join(SOLVERS),
+class PipelineRef(SamplerRef):
+    """A diffusion pipeline: it may draw on geometry, and may start from an image."""
+
+    FAMILY: ClassVar[str] = "pipeline"
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers", "transformers")
+    reads_prompts: ClassVar[bool] = True
+    solvers: ClassVar[tuple[str, ...]] = SOLVERS
+
+    @classmethod
+    def holds(cls, folder: Path) -> bool:
+        """See `ModelRef`."""
+        return (folder / INDEX).is_file()
+
+    @classmethod
+    def examine(cls, place: Place) -> Self:
+        """See `ModelRef`."""
+        found = examine(place.folder)
+        solver = found.sampling.solver
+        if solver not in SOLVERS:
+            raise UserError(
+                f"unknown solver {solver!r}",
+                file=place.folder / CARD,
+                field="sampling.solver",
+                expected=" or ".join(SOLVERS),
+            )
+        return cls(
+            name=place.name,
+            location=place.location,
+            weights_sha256=found.weights_sha256,
+            size=found.size,
+            patch_px=found.patch_px,
+            sources=found.sources,
+            takes_geometry=found.takes_geometry,
+            phantom_only=found.phantom_only,
+            flops_per_step=found.flops_per_step,
+            usual=Usual(**found.sampling.model_dump()),
         )
-    return ModelRef(
-        name=name,
-        kind="pipeline",
-        location=location,
-        weights_sha256=found.weights_sha256,
-        size=found.size,
-        patch_px=found.patch_px,
-        solvers=SOLVERS,
-        solver=usual.solver,
-        steps=usual.steps,
-        guidance=usual.guidance,
-        guidance_interval=usual.guidance_interval,
-        shift=usual.shift,
-        context_tokens=usual.context_tokens,
-        sources=found.sources,
-        libraries=("torch", "diffusers", "transformers"),
-        flops_per_step=found.flops_per_step,
-        takes_geometry=found.takes_geometry,
-        t0=usual.t0,
-        phantom_only=found.phantom_only,
-    )
+
+    def check_start(self, geometry: bool, t0: float) -> None:
+        """See `SamplerRef`."""
+        if geometry and not self.takes_geometry:
+            raise self._start("takes no", "⟨no_geometry⟩")
+        if not 0 <= t0 < 1:
+            raise UserError(f"{t0:g}", asked="t0", expected="0 (noise) to less than 1 (phantom)")
+
+    def load(self, settings: CallSettings) -> PipelineSampler:
+        """See `ModelRef`."""
+        folder = shipped.folder_of(self.location)
+        with reading(folder, "a model folder"):
+            return PipelineSampler(folder, settings)
 
 
 class PipelineSampler:

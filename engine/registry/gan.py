@@ -5,37 +5,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 
-from engine import device
+from engine import device, shipped
 from engine.call import CallSettings
-from engine.models.folder import examine_gan
+from engine.models.folder import GAN_CLASS, examine_gan, is_network
 from engine.models.grounds import PhantomGeometry
-from engine.registry.refs import Drawn, ModelRef, drawn_on
+from engine.registry.family import Place, reading
+from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
 from engine.specs import Spec
 
 
-def resolve(name: str, folder: Path, location: str) -> ModelRef:
-    """The model in a folder. Raises UserError for every reason not to load it."""
-    found = examine_gan(folder)
-    return ModelRef(
-        name=name,
-        kind="gan",
-        location=location,
-        weights_sha256=found.weights_sha256,
-        size=found.size,
-        patch_px=found.patch_px,
-        solvers=(found.sampling.solver,),
-        solver=found.sampling.solver,
-        steps=found.sampling.steps,
-        guidance=found.sampling.guidance,
-        sources=found.sources,
-        libraries=("torch", "diffusers"),
-        flops_per_step=found.flops_per_step,
-        takes_geometry=True,
-        phantom_only=found.phantom_only,
-    )
+class GanRef(SamplerRef):
+    """A painter of geometry: it starts from no image."""
+
+    FAMILY: ClassVar[str] = "gan"
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
+
+    @classmethod
+    def holds(cls, folder: Path) -> bool:
+        """See `ModelRef`."""
+        return is_network(folder, GAN_CLASS)
+
+    @classmethod
+    def examine(cls, place: Place) -> Self:
+        """See `ModelRef`."""
+        found = examine_gan(place.folder)
+        return cls(
+            name=place.name,
+            location=place.location,
+            weights_sha256=found.weights_sha256,
+            size=found.size,
+            patch_px=found.patch_px,
+            sources=found.sources,
+            takes_geometry=found.takes_geometry,
+            phantom_only=found.phantom_only,
+            flops_per_step=found.flops_per_step,
+            usual=Usual(steps=1),
+        )
+
+    def check_start(self, geometry: bool, t0: float) -> None:
+        """See `SamplerRef`."""
+        if not geometry:
+            raise self._start("draws on nothing but", "⟨geometry⟩")
+        super().check_start(geometry=False, t0=t0)
+
+    def load(self, settings: CallSettings) -> GanSampler:
+        """See `ModelRef`."""
+        folder = shipped.folder_of(self.location)
+        with reading(folder, "a model folder"):
+            return GanSampler(folder, settings)
 
 
 class GanSampler:

@@ -6,37 +6,55 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from typing import ClassVar, Self
 
 import numpy as np
 
-from engine.registry.refs import Drawn, ModelRef
+from engine.call import CallSettings
+from engine.registry.sampler import Drawn, ProgramRef
 from engine.schema import UserError
+from engine.shipped import NULL
 from engine.specs import Spec
 
 SIZE = 8
 
 
-def resolve(name: str) -> ModelRef:
-    """The null model of this name. Raises UserError for milliseconds that are none."""
-    try:
-        milliseconds = float(name.removeprefix("null").removeprefix(":") or 0)
-    except ValueError:
-        milliseconds = -1.0
-    if not 0 <= milliseconds < 1e6:
-        raise UserError(f"{name!r}", field="--model", expected="null or null:MILLISECONDS")
-    return ModelRef(
-        name=name,
-        kind="null",
-        location=name,
-        weights_sha256=hashlib.sha256(b"null").hexdigest(),
-        size=SIZE,
-        patch_px=SIZE,
-        solvers=("none",),
-        solver="none",
-        steps=0,
-        guidance=0.0,
-        milliseconds=milliseconds,
-    )
+class NullRef(ProgramRef):
+    """The null model, which draws nothing else than its squares."""
+
+    FAMILY: ClassVar[str] = NULL
+    NAMES: ClassVar[tuple[str, ...]] = (f"{NULL}[:MS]",)
+    draws_eyes: ClassVar[bool] = False
+
+    @classmethod
+    def called(cls, name: str) -> Self | None:
+        """See `ModelRef`. UserError for milliseconds that are none."""
+        family, _, text = name.partition(":")
+        if family != NULL:
+            return None
+        try:
+            milliseconds = float(text or 0)
+        except ValueError:
+            milliseconds = -1.0
+        if not 0 <= milliseconds < 1e6:
+            raise UserError(f"{name!r}", asked=cls.ASKED, expected="null or null:MILLISECONDS")
+        return cls(
+            name=name,
+            location=name,
+            weights_sha256=hashlib.sha256(NULL.encode()).hexdigest(),
+            size=SIZE,
+            patch_px=SIZE,
+            milliseconds=milliseconds,
+        )
+
+    def check_size(self, size: int) -> None:
+        """See `SamplerRef`."""
+        if size != self.size:
+            raise UserError(f"{self.name} cannot draw {size} px", asked="size", expected="8")
+
+    def load(self, settings: CallSettings) -> NullSampler:
+        """See `ModelRef`."""
+        return NullSampler(self.milliseconds)
 
 
 class NullSampler:

@@ -5,38 +5,51 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import ClassVar, Self
 
+from engine.call import CallSettings
 from engine.models.grounds import mask_columns
 from engine.phantom import VERSION
 from engine.prose.template import WORDING, caption
-from engine.registry.refs import PHANTOM_LIBRARIES, Drawn, ModelRef
+from engine.registry.sampler import PHANTOM_LIBRARIES, Drawn, ProgramRef
 from engine.seeds import row_random
 from engine.shipped import PHANTOM
 from engine.specs import Spec
 
-NAME = PHANTOM
-SIZE = 512
+SIZE, SMALLEST = 512, 32
 MILLISECONDS = 200.0
 
 
-def resolve() -> ModelRef:
+class PhantomRef(ProgramRef):
     """The phantom as a model: any size from 32 px, any source."""
-    version = f"phantom {VERSION}, wording {WORDING}"
-    return ModelRef(
-        name=NAME,
-        kind="phantom",
-        location=NAME,
-        weights_sha256=hashlib.sha256(version.encode()).hexdigest(),
-        size=SIZE,
-        patch_px=8,
-        smallest=32,
-        solvers=("none",),
-        solver="none",
-        steps=0,
-        guidance=0.0,
-        libraries=PHANTOM_LIBRARIES,
-        milliseconds=MILLISECONDS,
-    )
+
+    FAMILY: ClassVar[str] = PHANTOM
+    NAMES: ClassVar[tuple[str, ...]] = (PHANTOM,)
+    libraries: ClassVar[tuple[str, ...]] = PHANTOM_LIBRARIES
+
+    @classmethod
+    def called(cls, name: str) -> Self | None:
+        """See `ModelRef`."""
+        if name != PHANTOM:
+            return None
+        version = f"phantom {VERSION}, wording {WORDING}"
+        return cls(
+            name=name,
+            location=name,
+            weights_sha256=hashlib.sha256(version.encode()).hexdigest(),
+            size=SIZE,
+            patch_px=8,
+            milliseconds=MILLISECONDS,
+        )
+
+    @property
+    def smallest(self) -> int:
+        """See `SamplerRef`."""
+        return SMALLEST
+
+    def load(self, settings: CallSettings) -> PhantomSampler:
+        """See `ModelRef`."""
+        return PhantomSampler()
 
 
 class PhantomSampler:
@@ -64,5 +77,5 @@ class PhantomSampler:
             masks=mask_columns(phantom),
             annotation=phantom.annotation,
             caption=caption(phantom.annotation, rng, anatomy(phantom)),
-            caption_source=NAME,
+            caption_source=PHANTOM,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine import device
-from engine.registry import Drawn, Sampler
+from engine.registry.sampler import Drawn, Sampler
 from engine.schema import MASKS
 from engine.specs import Spec
 

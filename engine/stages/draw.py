@@ -22,7 +22,8 @@ import pyarrow as pa
 from engine import gates, registry
 from engine.gates import Gates
 from engine.pixels.encode import Origin, encode, encode_mask
-from engine.registry import ModelRef, Sampler
+from engine.registry import SamplerRef
+from engine.registry.sampler import Sampler
 from engine.stages.call import Failure, FatalError, worded
 from engine.stages.crash import DEATHS, Ledger, survive
 from engine.stages.limits import Meter, PartLimits
@@ -149,7 +150,7 @@ class Draw:
 
 def loaded(
     plan: Plan,
-    ref: ModelRef,
+    ref: SamplerRef,
     batch: int | None = None,
     limits: PartLimits | None = None,
     draws: int = DRAWS,
@@ -158,23 +159,22 @@ def loaded(
     not the plan's, and whatever reading weights raises.
     """
     judge = judge_of(plan, ref)
-    return Draw(plan, registry.load(ref, plan.settings), judge, batch, limits, draws)
+    return Draw(plan, ref.load(plan.settings), judge, batch, limits, draws)
 
 
-def judge_of(plan: Plan, ref: ModelRef) -> Gates:
+def judge_of(plan: Plan, ref: SamplerRef) -> Gates:
     """The plan's gates. Raises FatalError if those here are others."""
-    folder = registry.folder_of(ref) if ref.learned else None
     reference = Path(plan.gates_reference) if plan.gates_reference else None
-    if gates.digest(plan.gates, folder, reference) != plan.gates_sha256:
+    if gates.digest(plan.gates, ref.folder, reference) != plan.gates_sha256:
         raise FatalError("the gates here would judge otherwise than the plan's")
-    return gates.load(plan.gates, folder, reference)
+    return gates.load(plan.gates, ref.folder, reference)
 
 
-def model_of(plan: Plan) -> ModelRef:
+def model_of(plan: Plan) -> SamplerRef:
     """The plan's own model: a folder of the same name may hold other weights on another node.
     Raises FatalError for those, and UserError where there is none.
     """
-    ref = registry.resolve(plan.model_location)
+    ref = registry.find(SamplerRef, plan.model_location)
     if ref.weights_sha256 != plan.weights_sha256:
         raise FatalError(
             f"this machine's copy of {plan.model} has other weights than the plan: "

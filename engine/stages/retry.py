@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.gates import Gates, Verdict
-from engine.registry import Drawn, Sampler
+from engine.registry.sampler import Drawn, Sampler
 from engine.specs import Spec
 from engine.stages.call import Caller, Failure, worded
 

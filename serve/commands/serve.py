@@ -14,7 +14,7 @@ from serve.declared import AsJob, Reads, Writes, model_folder
 from serve.progress import say
 
 if TYPE_CHECKING:
-    from engine.registry import ModelRef
+    from engine.registry import SamplerRef
     from engine.store.plan import Plan
     from serve.http.auth import Token
 
@@ -100,7 +100,7 @@ def serve(
     say("stopped")
 
 
-def _tell_gates(plan: Plan, ref: ModelRef, asked: bool) -> None:
+def _tell_gates(plan: Plan, ref: SamplerRef, asked: bool) -> None:
     """Say which images nobody judges."""
     from engine import gates
     from serve.gating import unguarded, why_off

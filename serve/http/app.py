@@ -22,7 +22,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.registry import ModelRef
+from engine.registry import SamplerRef
 from engine.store.plan import Plan
 from serve.http.auth import is_loopback, opens
 from serve.http.contract import ImageRequest, Problem, answered, asked, model_body, refused
@@ -60,7 +60,7 @@ class Desk:
     """
 
     plan: Plan
-    ref: ModelRef
+    ref: SamplerRef
     draw: Callable[[Item], Awaitable[Painted]]
     token_sha256: str | None = None
     timeout: float = 300.0

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from engine.labels import label_value, unknown_name
 from engine.prose.parse import parse
-from engine.registry import ModelRef
+from engine.registry import SamplerRef
 from engine.schema import LABEL_NAMES, LABELS, Annotation, UserError, worded
 from engine.store.plan import Plan
 from serve.http.sampler import Item, Painted
@@ -93,7 +93,7 @@ class Problem(Exception):
         return {"error": self.error}
 
 
-def asked(request: ImageRequest, plan: Plan, ref: ModelRef) -> list[Item]:
+def asked(request: ImageRequest, plan: Plan, ref: SamplerRef) -> list[Item]:
     """The images that a request asks for. Raises Problem for what the model cannot do.
 
     Image i of a request with a seed is row i of `generate` with that `--seed` and a prompts file of
@@ -129,7 +129,7 @@ def asked(request: ImageRequest, plan: Plan, ref: ModelRef) -> list[Item]:
     ]
 
 
-def _labels(request: ImageRequest, ref: ModelRef) -> dict[str, Any]:
+def _labels(request: ImageRequest, ref: SamplerRef) -> dict[str, Any]:
     """The labels that were given apart from the prompt, `source` among them."""
     given: dict[str, Any] = {}
     for name, value in (request.labels or {}).items():
@@ -152,7 +152,7 @@ def _labels(request: ImageRequest, ref: ModelRef) -> dict[str, Any]:
     return given
 
 
-def _size(text: str | None, ref: ModelRef) -> int:
+def _size(text: str | None, ref: SamplerRef) -> int:
     """The side in pixels of "256x256"; the model's own where none is asked for."""
     if text in (None, "auto"):
         return ref.size
@@ -170,7 +170,7 @@ def _size(text: str | None, ref: ModelRef) -> int:
     return side
 
 
-def _effort(request: ImageRequest, plan: Plan, ref: ModelRef) -> tuple[int, float]:
+def _effort(request: ImageRequest, plan: Plan, ref: SamplerRef) -> tuple[int, float]:
     """Steps and guidance: the model's own where none are asked for."""
     usual = plan.settings
     steps = usual.steps if request.steps is None else request.steps
@@ -261,14 +261,14 @@ def _failed(picture: Painted) -> Problem:
     return Problem(500, message, kind="server_error", code="draw_failed")
 
 
-def model_body(plan: Plan, ref: ModelRef, created: int) -> dict[str, Any]:
+def model_body(plan: Plan, ref: SamplerRef, created: int) -> dict[str, Any]:
     """One entry of `GET /v1/models`: OpenAI's four fields, then what the model can be asked for."""
     return {
         "id": ref.name,
         "object": "model",
         "created": created,
         "owned_by": "retinaforge",
-        "kind": ref.kind,
+        "kind": ref.FAMILY,
         "weights_sha256": ref.weights_sha256,
         "size": ref.size,
         "multiple_of": ref.patch_px,

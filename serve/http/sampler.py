@@ -15,9 +15,9 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
-from engine import registry
 from engine.call import CallSettings
-from engine.registry import ModelRef, Sampler
+from engine.registry import SamplerRef
+from engine.registry.sampler import Sampler
 from engine.schema import Annotation, UserError
 from engine.specs import Recipe, Row, Spec
 from engine.stages.call import FatalError
@@ -81,12 +81,14 @@ class Painted(BaseModel):
     reason: str | None = None
 
 
+def _load(ref: SamplerRef, settings: CallSettings) -> Sampler:
+    return ref.load(settings)
+
+
 class Painter:
     """A model with its gates in memory."""
 
-    def __init__(
-        self, plan: Plan, ref: ModelRef, load: Callable[..., Sampler] = registry.load
-    ) -> None:
+    def __init__(self, plan: Plan, ref: SamplerRef, load: Callable[..., Sampler] = _load) -> None:
         """Raises FatalError if the gates here are not the plan's, and whatever reading weights
         raises.
         """

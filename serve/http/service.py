@@ -29,6 +29,7 @@ from ray.serve.handle import DeploymentHandle
 from engine import cpu, registry, shipped
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import Drawing, plan_drawing
+from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.stages.node import check_cpu
 from engine.store.plan import Plan
@@ -114,7 +115,7 @@ class Ingress:
         from serve.http.app import Desk, build
 
         setting = self._setting
-        ref = registry.resolve(self._plan.model_location)
+        ref = registry.find(SamplerRef, self._plan.model_location)
         seconds = ref.expected_seconds(self._plan.settings, ref.size)
         desk = Desk(
             plan=self._plan,

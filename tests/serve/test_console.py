@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import registry
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.store.commits import Folder, close_attempt, take_attempt
 from engine.store.parts import write_outcomes
@@ -26,7 +26,7 @@ def eyes(tmp_path, plan) -> Path:
     write_plan(root, plan)
     Folder(root).make()
     number = take_attempt(Folder(root), 3).number
-    rows = Draw(plan, registry.NullSampler(0)).table([(0, 3)])
+    rows = Draw(plan, NullSampler(0)).table([(0, 3)])
     write_outcomes(Folder(root), number, plan.fingerprint, rows)
     close_attempt(Folder(root), number)
     return root

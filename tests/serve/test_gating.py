@@ -9,6 +9,7 @@ from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.models.card import PRIVACY
 from engine.publish.drawn import UNGUARDED, describe
+from engine.registry import SamplerRef
 from serve.gating import unguarded, why_off
 
 
@@ -30,5 +31,5 @@ def test_a_model_of_the_house_without_a_privacy_gate_is_spoken_of_loudly(tmp_pat
 
 
 def test_why_gates_are_off_is_told_by_what_the_model_is():
-    assert why_off(registry.resolve("null")) == "null has learned from nobody"
-    assert why_off(registry.resolve("tiny")) == "tiny keeps nothing to judge with"
+    assert why_off(registry.find(SamplerRef, "null")) == "null has learned from nobody"
+    assert why_off(registry.find(SamplerRef, "tiny")) == "tiny keeps nothing to judge with"

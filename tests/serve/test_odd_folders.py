@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from engine.jobs import run as running
 from engine.publish.card import write_card
 from engine.publish.report import write_report
-from engine.registry import NullSampler
+from engine.registry.null import NullSampler
 from engine.schema import UserError
 from engine.stages.draw import Draw
 from engine.stages.outcome import Outcome, to_table

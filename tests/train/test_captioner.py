@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.caption.local import LocalCaptioner, check, weights_sha256
+from engine import registry
+from engine.caption.local import LocalCaptioner
 from engine.data import splits
 from engine.data.sources import read_examples
 from engine.evaluate.calibrate import NO_PART, PLAIN, STRANGER, UNKNOWN
@@ -21,6 +22,7 @@ from engine.models.card import hash_folder, read_card, write_card
 from engine.models.limits import FILE, SpeechLimits
 from engine.prose.parse import parse
 from engine.prose.statements import FUNDUS, GRADE, RETINA, calls_unlike, read
+from engine.registry.captioner import CaptionerRef
 from engine.schema import DISEASES, LABEL_NAMES, UserError
 from engine.shipped import CAPTIONER
 from tests.eyes import ROOT, eye, write_eyes
@@ -142,7 +144,11 @@ def test_a_finished_folder_words_photographs_and_is_bound_to_its_segmenter(model
     assert card["data"]["strangers"] == {"b": 1}
     assert card["real_examples_per_label"]["dr_grade"] == 3
     assert card["scores"] == {"said_a": 0.0}
-    assert weights_sha256(model) == hash_folder(model) == card["weights_sha256"]
+    assert (
+        registry.find(CaptionerRef, model).weights_sha256
+        == hash_folder(model)
+        == card["weights_sha256"]
+    )
     limits = SpeechLimits.read(model)
     assert list(limits.cameras) == ["a"]
     # Three eyes bear no statement.
@@ -156,13 +162,14 @@ def test_a_finished_folder_words_photographs_and_is_bound_to_its_segmenter(model
     before = (model / "config.json").read_text()
     (model / "config.json").write_text(json.dumps({**config, "segmenter_sha256": "0" * 64}))
     with pytest.raises(UserError, match="not those that the model card names"):
-        check(model)
+        registry.find(CaptionerRef, model)
     write_card(model, {key: value for key, value in card.items() if key != "weights_sha256"})
     with pytest.raises(UserError, match="another segmenter"):
-        check(model)
+        registry.find(CaptionerRef, model)
     (model / "config.json").write_text(before)
+    write_card(model, card)
     with pytest.raises(UserError, match="no captioner here"):
-        check(tmp_path)
+        registry.find(CaptionerRef, tmp_path)
 
 
 def test_a_folder_without_limits_is_no_captioner_to_ask(model, tmp_path):

@@ -12,6 +12,7 @@ from stand_ins import TEXTS, kl, save_base
 
 from engine import registry
 from engine.models import principal_components
+from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.specs import recipe_from
 from train import frozen
@@ -32,13 +33,13 @@ def test_a_denoiser_learns_and_draws_with_the_words_and_latents_of_others(name, 
     torch.manual_seed(0)
     base = save_base(tmp_path / "base", TEXTS[name](), kl())
     run = trained(base, tmp_path)
-    ref = registry.resolve(str(run))
+    ref = registry.find(SamplerRef, str(run))
     index = json.loads((run / "model/model_index.json").read_text())
     assert index["vae"] == ["diffusers", "AutoencoderKL"]
     assert ref.patch_px == 16
     how = {"solver": "euler", "steps": 2, "guidance": 2.0, "attention": "sdpa"}
     plan = plan_of(str(run), 64, {**how, "context_tokens": 64})
-    sampler = registry.load(ref, plan.settings)
+    sampler = ref.load(plan.settings)
     specs = [recipe_from(seed=5, size=64).spec(index, "f") for index in range(2)]
     one, other = (drawn.image for drawn in sampler.draw(specs))
     assert one.shape == (64, 64, 3)

@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from engine import registry
 from engine.data.discs import find_disc
 from engine.data.planted import FAULTS, Shown, copy_of, disguise, move, spoil
 from engine.features import Observer
 from engine.gates.quality import QualityLimits, judge
 from engine.phantom.render import draw
+from engine.registry.gate import GateRef
 from engine.schema import Annotation, UserError
 from train.gate import build, nt_xent
 from train.presets import PRESETS
@@ -135,7 +137,7 @@ def test_a_finished_folder_judges(recipe, tmp_path, phantom):
     assert loss.shape == (4,)
     loss.mean().backward()
     recipe.export(tmp_path, {"preset": "gate-debug"})
-    seen = Observer(tmp_path).look(phantom.image)
+    seen = Observer(registry.examine(GateRef, tmp_path).load()).look(phantom.image)
     assert np.linalg.norm(seen.features) == pytest.approx(1, abs=1e-3)
     _, score = judge(seen, Annotation(), QualityLimits.read(tmp_path))
     assert 0 < score <= 1

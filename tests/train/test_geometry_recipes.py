@@ -139,5 +139,5 @@ def test_a_folder_loads_again_and_scores_are_told(name, tmp_path, painter, outli
 def test_nothing_to_learn_from_is_the_users_error():
     with pytest.raises(UserError, match="no photograph with masks"):
         segmenter.build(settings("segmenter-debug"), [])
-    with pytest.raises(UserError, match="such model"):
+    with pytest.raises(UserError, match="no segmenter of that name"):
         gan.build(settings("photo-gan-debug", model__segmenter="nowhere"), DATA)

@@ -38,9 +38,10 @@ def authenticity(
     from engine.data.sources import read_examples
     from engine.evaluate.authenticity import FOLDS
     from engine.evaluate.authenticity import authenticity as tell_apart
+    from engine.registry import SamplerRef
     from serve.evaluating import drawer
 
-    ref = registry.resolve(model)
+    ref = registry.find(SamplerRef, model)
     examples = splits.held_out(read_examples(data))
     if len(examples) < FOLDS:
         raise UserError(

@@ -52,11 +52,16 @@ def condition(
     from engine import registry
     from engine.data.sources import read_examples
     from engine.evaluate.evidence import Counts, label_evidence
+    from engine.registry import SamplerRef
+    from engine.schema import UserError
     from serve.evaluating import add_to_card, drawer
     from train.frozen import load_segmenter
 
-    ref = registry.resolve(model)
+    ref = registry.find(SamplerRef, model)
     ref.check_sources([source] if source else [])
+    folder = ref.folder
+    if write and folder is None:
+        raise UserError(f"{ref.name} has no card", asked="write")
     draw = drawer(ref)
     table = []
     counts = Counts(drawn=drawn)
@@ -67,7 +72,7 @@ def condition(
             f"reader {row.reader_auc:.2f} on {row.read_on}"
         )
         table.append(asdict(row))
-    if write:
-        add_to_card(registry.folder_of(ref), label_evidence=table)
+    if write and folder:
+        add_to_card(folder, label_evidence=table)
     if as_json:
         print(json.dumps({"rows": table}))

@@ -18,6 +18,7 @@ from engine.diffusion.pipeline import LOADER
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import usual_settings
 from engine.prose.parse import parse
+from engine.registry import SamplerRef
 from engine.schema import Annotation
 from engine.specs import Spec
 
@@ -44,13 +45,13 @@ def seeded(seed: int = 5) -> torch.Generator:
 
 def drawn(model: str, steps: int, seed: int = 5) -> np.ndarray:
     """The row of this seed as `generate` draws it."""
-    ref = registry.resolve(model)
+    ref = registry.find(SamplerRef, model)
     usual = usual_settings(DrawAsk(device="cpu"), ref)
     spec = Spec(
         id="", index=0, seed=seed, annotation=Annotation(**parse(PROMPT)), prompt=PROMPT,
         size=ref.size,
     )  # fmt: skip
-    sampler = registry.load(ref, usual.model_copy(update={"steps": steps}))
+    sampler = ref.load(usual.model_copy(update={"steps": steps}))
     return sampler.draw([spec])[0].image
 
 
@@ -68,7 +69,7 @@ def test_every_shipped_and_every_saved_folder_carries_the_file_and_its_weights_h
     for name in ("debug", "tiny"):
         assert (shipped.WEIGHTS / name / LOADER).read_bytes() == SOURCE
         # Resolving compares the files with the hash that the card has had from the first.
-        assert registry.resolve(name).weights_sha256
+        assert registry.find(SamplerRef, name).weights_sha256
     pipeline.save_pretrained(tmp_path)
     assert (tmp_path / LOADER).read_bytes() == SOURCE
     assert opened(tmp_path)(PROMPT, num_inference_steps=1, height=64).images[0].size == (64, 64)

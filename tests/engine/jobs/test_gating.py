@@ -10,25 +10,26 @@ import pytest
 from engine import registry, shipped
 from engine.gates import NAMES
 from engine.jobs.asks import DrawAsk
-from engine.jobs.gating import gates_of, reference_of, weights_of
+from engine.jobs.gating import gates_of, reference_of
 from engine.models.card import PRIVACY
+from engine.registry import SamplerRef
 from engine.schema import UserError
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    return registry.resolve("tiny")
+    return registry.find(SamplerRef, "tiny")
 
 
 def test_by_default_a_model_is_judged_with_all_that_it_carries(tiny, tmp_path):
     assert gates_of(DrawAsk(), None, tiny, None) == NAMES
     folder = shutil.copytree(shipped.WEIGHTS / "tiny", tmp_path / "m")
     (folder / PRIVACY).unlink()
-    bare = registry.resolve(str(folder))
+    bare = registry.find(SamplerRef, str(folder))
     assert gates_of(DrawAsk(), None, bare, None) == ("quality",)
     for program in ("null", "phantom"):
-        assert gates_of(DrawAsk(), None, registry.resolve(program), None) == ()
-        assert weights_of(registry.resolve(program)) is None
+        assert gates_of(DrawAsk(), None, registry.find(SamplerRef, program), None) == ()
+        assert registry.find(SamplerRef, program).folder is None
 
 
 def test_gates_stand_in_one_order_however_they_are_asked_for(tiny):
@@ -37,7 +38,7 @@ def test_gates_stand_in_one_order_however_they_are_asked_for(tiny):
     with pytest.raises(UserError, match=r"gates.*'blur' .expected quality, privacy"):
         gates_of(DrawAsk(gates="quality,blur"), None, tiny, None)
     with pytest.raises(UserError, match="null is drawn without gates"):
-        gates_of(DrawAsk(gates="quality"), None, registry.resolve("null"), None)
+        gates_of(DrawAsk(gates="quality"), None, registry.find(SamplerRef, "null"), None)
 
 
 def test_a_reference_is_a_file_that_a_gate_reads(tiny, tmp_path):

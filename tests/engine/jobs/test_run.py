@@ -13,7 +13,7 @@ from engine.jobs import run as running
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_into
 from engine.jobs.run import Schedule, carry_out, rows_per_part
-from engine.registry import NullSampler
+from engine.registry.null import NullSampler
 from engine.schema import UserError
 from engine.stages.draw import Draw
 from engine.stages.failure import RunError

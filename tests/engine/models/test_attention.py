@@ -11,11 +11,13 @@ import pytest
 import torch
 from diffusers.models.attention_processor import LuminaAttnProcessor2_0
 
+from engine import registry
 from engine.call import CallSettings
 from engine.models import transformer
 from engine.models.attention import KernelProcessor, use_kernels
 from engine.models.conditioner import Context
-from engine.registry import PipelineSampler, folder_of, resolve
+from engine.registry import SamplerRef
+from engine.registry.diffusion import PipelineSampler
 from engine.specs import recipe_from
 from kernels import backends
 from kernels.backends import BackendError, override
@@ -108,17 +110,17 @@ def test_a_model_keeps_its_weights_and_their_names():
 
 
 def settings(attention):
-    ref = resolve("debug")
+    ref = registry.find(SamplerRef, "debug")
     return CallSettings(
         solver="euler", steps=2, guidance=2.0, guidance_interval=(0.0, 1.0), shift=1.0,
         dtype="float32", attention=attention, device="cpu", rows_per_call=1,
-        context_tokens=ref.context_tokens, threads=1,
+        context_tokens=ref.usual.context_tokens, threads=1,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_plans_backend_is_the_one_that_draws(name, monkeypatch):
-    ref = resolve("debug")
+    ref = registry.find(SamplerRef, "debug")
     specs = [recipe_from(seed=2, size=ref.size).spec(index, "f") for index in range(2)]
     forced = []
     real = transformer.velocity
@@ -126,7 +128,7 @@ def test_the_plans_backend_is_the_one_that_draws(name, monkeypatch):
         transformer, "velocity", lambda *a: (forced.append(backends.forced()), real(*a))[1]
     )
     drawn = {
-        backend: PipelineSampler(folder_of(ref), settings(backend)).draw(specs)
+        backend: PipelineSampler(ref.folder, settings(backend)).draw(specs)
         for backend in ("sdpa", name)
     }
     assert set(forced) == {"sdpa", name}
@@ -138,11 +140,11 @@ def test_the_plans_backend_is_the_one_that_draws(name, monkeypatch):
 @pytest.mark.parametrize("name", ["none", "flash", "xformers"])
 def test_a_plan_with_a_backend_that_cannot_run_is_refused_before_weights_are_read(name):
     with pytest.raises(BackendError, match=f"{name!r} cannot run here"):
-        PipelineSampler(folder_of(resolve("debug")), settings(name))
+        PipelineSampler(registry.find(SamplerRef, "debug").folder, settings(name))
 
 
 def test_a_backend_of_another_library_puts_its_version_into_the_plan():
-    ref = resolve("debug")
+    ref = registry.find(SamplerRef, "debug")
     usual = set(ref.pixel_libraries(settings("sdpa")))
     assert set(ref.pixel_libraries(settings("triton"))) - usual == {"triton"}
     assert set(ref.pixel_libraries(settings("reference"))) == usual

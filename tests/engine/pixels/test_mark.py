@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from engine import registry
 from engine.pixels.encode import Origin, encode, xmp_packet
 from engine.pixels.mark import identify, maker_of
+from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.stages.draw import loaded
 
@@ -58,7 +59,7 @@ def test_a_drawn_image_names_the_weights_that_drew_it(tmp_path, plan_of):
         "debug", 64, {"solver": "euler", "steps": 1, "context_tokens": 64, "attention": "reference"}
     )
     (first,), (again,) = (
-        loaded(plan, registry.resolve("debug")).outcomes([(3, 4)]) for _ in range(2)
+        loaded(plan, registry.find(SamplerRef, "debug")).outcomes([(3, 4)]) for _ in range(2)
     )
     assert first.image == again.image
     (tmp_path / "eye.webp").write_bytes(first.image)
@@ -71,7 +72,7 @@ def test_a_drawn_image_names_the_weights_that_drew_it(tmp_path, plan_of):
 def test_what_a_program_drew_is_not_said_to_be_learned(tmp_path, plan_of):
     for model in ("phantom", "null:1"):
         plan = plan_of(model, 32 if model == "phantom" else 8, {"solver": "none", "steps": 0})
-        (drawn,) = loaded(plan, registry.resolve(model)).outcomes([(3, 4)])
+        (drawn,) = loaded(plan, registry.find(SamplerRef, model)).outcomes([(3, 4)])
         (tmp_path / "eye.webp").write_bytes(drawn.image)
         found = identify(tmp_path / "eye.webp")
         assert (found.synthetic, found.source_type) == (True, "algorithmicMedia")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.registry import Drawn, NullSampler
+from engine.registry.null import NullSampler
+from engine.registry.sampler import Drawn
 from engine.stages.call import TRIES, Caller, Failure, FatalError, worded
 
 

@@ -12,6 +12,7 @@ import pytest
 from engine import registry
 from engine.jobs.draw import Drawing
 from engine.jobs.run import Schedule, carry_out
+from engine.registry import SamplerRef
 from engine.stages.call import FatalError
 from engine.stages.crash import DEATHS, HOPELESS, Ledger, survive
 from engine.stages.draw import Draw, DrawActor
@@ -138,7 +139,7 @@ def test_a_row_that_kills_its_worker_is_a_dead_letter_of_a_real_run(plan, tmp_pa
 
             self._draw = Draw(plan, Killer())
 
-    job = Drawing(plan, registry.resolve("null"), Deadly)
+    job = Drawing(plan, registry.find(SamplerRef, "null"), Deadly)
     state = carry_out(tmp_path / "o", job, 30, Schedule(workers=1, part_rows=10), lambda _: None)
     assert (state.planned, state.committed, state.dead) == (30, 29, 1)
     found = verify(tmp_path / "o")

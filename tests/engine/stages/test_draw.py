@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import gates, registry
-from engine.registry import Drawn
+from engine import gates
+from engine.registry.null import NullSampler
+from engine.registry.sampler import Drawn
 from engine.schema import Annotation
 from engine.specs import Spec
 from engine.stages.call import HOPELESS, TRIES, FatalError
@@ -30,7 +31,7 @@ class Sampler:
     def __init__(self, poison: Sequence[int] = (), memory: int = 10**9, rows_per_call: int = 4):
         self.poison, self.memory, self.rows_per_call = set(poison), memory, rows_per_call
         self.calls: list[list[int]] = []
-        self._null = registry.NullSampler(0)
+        self._null = NullSampler(0)
 
     def draw(self, specs: Sequence[Spec]) -> list[Drawn]:
         drawn = []

@@ -10,7 +10,8 @@ import pytest
 
 from engine import gates
 from engine.gates import Verdict
-from engine.registry import Drawn, NullSampler
+from engine.registry.null import NullSampler
+from engine.registry.sampler import Drawn
 from engine.stages.draw import Draw, DrawActor
 from engine.stages.limits import PartLimits
 from engine.stages.retry import DRAWS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.registry import NullSampler
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.stages.outcome import Outcome, to_table
 from engine.stages.watch import Progress, Watch, standing, watching

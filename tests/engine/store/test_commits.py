@@ -221,6 +221,7 @@ LATE_WRITER = """
 import os, signal, sys
 from pathlib import Path
 from engine import registry
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.store import commits, parts
 from engine.store.commits import Folder
@@ -239,7 +240,7 @@ def stopping(module, name, before):
 
 root, where = Path(sys.argv[1]), sys.argv[2]
 plan = read_plan(root)
-table = Draw(plan, registry.NullSampler(0)).table([(0, 5)])
+table = Draw(plan, NullSampler(0)).table([(0, 5)])
 if where == "before the part":
     stopping(parts, "check_fence", before=True)
 elif where == "before the record":

@@ -136,6 +136,7 @@ KILLED_BETWEEN = """
 import os, signal, sys
 from pathlib import Path
 from engine import registry
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.store import parts
 from engine.store.commits import Folder
@@ -144,7 +145,7 @@ from engine.store.plan import read_plan
 root = Path(sys.argv[1])
 plan = read_plan(root)
 parts.add_commit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-table = Draw(plan, registry.NullSampler(0)).table([(0, 5)])
+table = Draw(plan, NullSampler(0)).table([(0, 5)])
 parts.write_outcomes(Folder(root), 1, plan.fingerprint, table)
 """
 
@@ -208,6 +209,7 @@ DISK_FULL = """
 import resource, sys
 from pathlib import Path
 from engine import registry
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.store import parts
 from engine.store.commits import Folder
@@ -215,7 +217,7 @@ from engine.store.plan import read_plan
 
 root = Path(sys.argv[1])
 plan = read_plan(root)
-table = Draw(plan, registry.NullSampler(0)).table([(0, 200)])
+table = Draw(plan, NullSampler(0)).table([(0, 200)])
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     parts.write_outcomes(Folder(root), 1, plan.fingerprint, table)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from engine import registry
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.store.commits import Folder
 from engine.store.parts import write_outcomes
 
 
 def test_export_to_a_full_disk_says_so_and_leaves_nothing(empty, plan, tmp_path):
-    table = Draw(plan, registry.NullSampler(0)).table([(0, 3)])
+    table = Draw(plan, NullSampler(0)).table([(0, 3)])
     write_outcomes(Folder(empty), 1, plan.fingerprint, table)
     # A file that would pass a hundred bytes is refused as one on a full disk is.
     small = (
@@ -40,7 +40,7 @@ def test_export_refuses_before_it_writes(retinaforge, empty, tmp_path):
 
 
 def test_a_half_whole_folder_is_exported_when_asked(retinaforge, empty, plan):
-    table = Draw(plan, registry.NullSampler(0)).table([(0, 2)])
+    table = Draw(plan, NullSampler(0)).table([(0, 2)])
     write_outcomes(Folder(empty), 1, plan.fingerprint, table)
     missing = "1 of 3 planned rows are missing"
     command = ("export", empty, "--format", "synfundus", "--out", empty.parent / "x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from engine import registry
+from engine.registry.null import NullSampler
 from engine.stages.draw import Draw
 from engine.store.commits import Folder
 from engine.store.parts import write_outcomes
@@ -25,7 +25,7 @@ def test_a_report_is_written_where_no_eye_can_be_drawn(retinaforge, empty, plan)
 
 
 def test_a_half_whole_folder_is_told_of(retinaforge, empty, plan):
-    table = Draw(plan, registry.NullSampler(0)).table([(0, 2)])
+    table = Draw(plan, NullSampler(0)).table([(0, 2)])
     write_outcomes(Folder(empty), 1, plan.fingerprint, table)
     code, _, err = retinaforge("report", empty)
     assert (code, f"{empty}: 1 of 3 planned rows are missing" in err) == (0, True)

@@ -14,11 +14,10 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from starlette.testclient import TestClient
 
-from engine import registry
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.pixels.mark import identify
-from engine.registry import NullSampler
+from engine.registry.null import NullSampler
 from engine.specs import recipe_from
 from engine.stages.call import FatalError
 from engine.stages.draw import loaded
@@ -41,12 +40,16 @@ def client_of(plan, ref, draw, **desk):
     return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
+def load_ref(ref, settings):
+    return ref.load(settings)
+
+
 @pytest.fixture
 def ask(tmp_path):
     """ask(model, body, **changes): status and body of a generation by a model in this process."""
     studios = []
 
-    def made(model="null", body=None, load=registry.load, gates=None, rows=1, path=None, **desk):
+    def made(model="null", body=None, load=load_ref, gates=None, rows=1, path=None, **desk):
         plan, ref = planned(model, gates=gates, rows_per_call=rows)
         studios.append(Studio(lambda: Painter(plan, ref, load), rows))
         client = client_of(plan, ref, studios[-1].draw, **desk)

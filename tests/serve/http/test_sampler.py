@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from engine import registry
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.schema import Annotation
@@ -46,7 +45,7 @@ def test_a_sampler_is_loaded_once_for_each_of_the_last_settings():
 
     def load(ref, settings):
         read.append(settings.guidance)
-        return registry.load(ref, settings)
+        return ref.load(settings)
 
     painter = Painter(drawing.plan, drawing.ref, load)
     usual = drawing.plan.settings.guidance

@@ -31,6 +31,7 @@ from engine.gates.privacy import Reference
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.models.card import PRIVACY
+from engine.registry import SamplerRef
 from engine.stages.draw import loaded
 
 pytestmark = pytest.mark.slow
@@ -66,8 +67,8 @@ def server(tmp_path_factory) -> Iterator[Server]:
     drawing = plan_drawing(asked)
     drawn = loaded(drawing.plan, drawing.ref, draws=1).outcomes([(0, len(rows))])
     seen = [each.verdict.nearest_distance for each in drawn]
-    ref = registry.resolve(MODEL)
-    own = Reference.read(registry.folder_of(ref) / PRIVACY)
+    ref = registry.find(SamplerRef, MODEL)
+    own = Reference.read(ref.folder / PRIVACY)
     strict = folder / "strict.safetensors"
     replace(own, nearest=float(np.quantile(seen, 0.75))).write(strict)
     flags = ("--gates", "privacy", "--reference", strict, "--rows-per-call", ROWS)

@@ -1,17 +1,19 @@
-"""What the registry deals in: a model that can be loaded, a loaded one, and what it draws."""
+"""The families that draw: a model that can be loaded, a loaded one, and what it draws."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from engine import cpu
+from engine import cpu, device
 from engine.call import CallSettings
+from engine.models.folder import refuse_strangers
 from engine.models.grounds import Ground, Truth
+from engine.registry.family import ModelRef
 from engine.schema import UserError
 from engine.seeds import row_random
 from engine.specs import Spec
@@ -31,41 +33,72 @@ measured ones.
 
 
 @dataclass(frozen=True)
-class ModelRef:
-    """A model that can be loaded: where it is, what it is, and how it is called unless the user
-    says otherwise.
+class Usual:
+    """How a model is called unless the user says otherwise; see `CallSettings`."""
 
-    `sources` are those that annotations may name; None is any. `smallest` is the least size in
-    pixels, `milliseconds` the time of a row at `size` for models without weights. Phantoms
-    alone show that the labels `phantom_only` steer.
-    """
-
-    name: str
-    kind: str
-    location: str
-    weights_sha256: str
-    size: int
-    patch_px: int
-    solvers: tuple[str, ...]
-    solver: str
-    steps: int
-    guidance: float
+    solver: str = "none"
+    steps: int = 0
+    guidance: float = 0.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     shift: float = 1.0
     context_tokens: int = 0
-    sources: tuple[str, ...] | None = None
-    libraries: tuple[str, ...] = ()
-    flops_per_step: float = 0.0
-    milliseconds: float = 0.0
-    smallest: int = 0
-    takes_geometry: bool = False
     t0: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerRef(ModelRef):
+    """A model that draws: what it can draw, and how it usually is called.
+
+    `patch_px` divides every size that it draws. `sources` are those that annotations may name; None
+    is any. Phantoms alone show that the labels `phantom_only` steer.
+    """
+
+    reads_prompts: ClassVar[bool] = False
+    """Whether the words of a prompt reach the picture, beyond the labels that they state."""
+    draws_eyes: ClassVar[bool] = True
+    solvers: ClassVar[tuple[str, ...]] = ("none",)
+
+    size: int
+    patch_px: int
+    sources: tuple[str, ...] | None = None
+    takes_geometry: bool = False
     phantom_only: tuple[str, ...] = ()
+    flops_per_step: float = 0.0
+    usual: Usual = Usual()
+
+    @classmethod
+    def missing(cls, place: str | Path, names: Sequence[str]) -> UserError:
+        """See `ModelRef`."""
+        folder = Path(place).expanduser()
+        if folder.is_dir():
+            refuse_strangers(folder.resolve())
+        return UserError(
+            f"no model of that name, and no such folder: {str(place)!r}",
+            asked=cls.ASKED,
+            expected=", ".join([*names, "or a model folder"]),
+        )
+
+    def load(self, settings: CallSettings) -> Sampler:
+        """See `ModelRef`."""
+        raise NotImplementedError
 
     @property
-    def learned(self) -> bool:
-        """Whether the model has weights, and so a device, a precision and steps."""
-        return self.kind not in ("null", "phantom")
+    def smallest(self) -> int:
+        """The least size in pixels."""
+        return self.patch_px
+
+    def usual_call(self, where: str, dtype: str) -> CallSettings:
+        """How the model is called on a device, in this precision, where nothing else is asked
+        for."""
+        return CallSettings(
+            **asdict(self.usual),
+            dtype=dtype,
+            attention="sdpa" if self.learned else "none",
+            device=where,
+            rows_per_call=CUDA_ROWS_PER_CALL if where == "cuda" else 1,
+            threads=device.THREADS,
+            geometry=self.takes_geometry,
+        )
 
     def pixel_libraries(self, settings: CallSettings) -> tuple[str, ...]:
         """The libraries whose versions decide pixels under these settings, and the processor's
@@ -77,33 +110,23 @@ class ModelRef:
 
     def check_start(self, geometry: bool, t0: float) -> None:
         """Raise UserError where the model cannot draw on a phantom, or cannot do without."""
-        if geometry != self.takes_geometry and (geometry or self.kind == "gan"):
-            does = "draws on nothing but" if self.takes_geometry else "takes no"
-            other = "⟨geometry⟩" if self.takes_geometry else "⟨no_geometry⟩"
-            raise UserError(f"{self.name} {does} geometry", asked="geometry", expected=other)
-        if t0 and self.kind != "pipeline":
+        if geometry:
+            raise self._start("takes no", "⟨no_geometry⟩")
+        if t0:
             raise UserError(f"{self.name} starts from no image", asked="t0", expected="0")
-        if not 0 <= t0 < 1:
-            raise UserError(f"{t0:g}", asked="t0", expected="0 (noise) to less than 1 (phantom)")
 
     def check_size(self, size: int) -> None:
         """Raise UserError for a size that the model cannot draw."""
-        if self.kind == "null" and size != self.size:
-            raise UserError(f"{self.name} cannot draw {size} px", asked="size", expected="8")
-        least = max(self.smallest, self.patch_px)
-        if size < least or size % self.patch_px:
+        if size < self.smallest or size % self.patch_px:
             raise UserError(
                 f"{size} px is not a multiple of {self.patch_px}"
                 if size % self.patch_px
                 else f"{size} px is too small for {self.name}",
                 asked="size",
-                expected=f"a multiple of {self.patch_px} from {least}, for example {self.size}",
+                expected=(
+                    f"a multiple of {self.patch_px} from {self.smallest}, for example {self.size}"
+                ),
             )
-
-    @property
-    def reads_prompts(self) -> bool:
-        """Whether the words of a prompt reach the picture, beyond the labels that they state."""
-        return self.kind == "pipeline"
 
     def check_solver(self, solver: str, steps: int, guidance: float) -> None:
         """Raise UserError for a solver that the model does not have, and for steps and guidance of
@@ -112,10 +135,10 @@ class ModelRef:
             raise UserError(
                 f"unknown solver {solver!r}", asked="solver", expected=" or ".join(self.solvers)
             )
-        if self.solver == "none":
+        if self.usual.solver == "none":
             for asked, given, own in (
-                ("steps", steps, self.steps),
-                ("guidance", guidance, self.guidance),
+                ("steps", steps, self.usual.steps),
+                ("guidance", guidance, self.usual.guidance),
             ):
                 if given != own:
                     raise UserError(
@@ -148,11 +171,29 @@ class ModelRef:
 
     def expected_seconds(self, settings: CallSettings, size: int) -> float:
         """A guess at the seconds of one row on one worker."""
-        area = (size / self.size) ** 2
-        if not self.learned:
-            return self.milliseconds / 1000 * area + 2e-4
         speed = CUDA_FLOPS if settings.device == "cuda" else CPU_FLOPS * settings.threads
-        return self.flops_per_step * area * settings.steps / speed
+        return self.flops_per_step * self._area(size) * settings.steps / speed
+
+    def _area(self, size: int) -> float:
+        """Of a picture, in pictures of the usual size."""
+        return (size / self.size) ** 2
+
+    def _start(self, does: str, other: str) -> UserError:
+        return UserError(f"{self.name} {does} geometry", asked="geometry", expected=other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramRef(SamplerRef):
+    """A model that is a program: nothing taught it, and it draws a row of the usual size in so many
+    `milliseconds`."""
+
+    learned: ClassVar[bool] = False
+
+    milliseconds: float
+
+    def expected_seconds(self, settings: CallSettings, size: int) -> float:
+        """See `SamplerRef`."""
+        return self.milliseconds / 1000 * self._area(size) + 2e-4
 
 
 @dataclass(frozen=True)
