@@ -40,12 +40,13 @@ from engine.models.captioner import SIDE, VALUES, Captioner, Viewed, look, worde
 from engine.models.card import write_card
 from engine.models.limits import SpeechLimits
 from engine.prose.statements import FUNDUS, RETINA, read
+from engine.registry.captioner import CaptionerRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import DISEASES, LABELS, Annotation, UserError
 from train import pictures
 from train.autoencoder import generator_at
 from train.census import census, enough, told
-from train.frozen import load_segmenter, loaded
+from train.frozen import load_segmenter
 from train.journal import counted
 from train.settings import Settings, require
 
@@ -125,9 +126,8 @@ class CaptionerRecipe:
     def sketch(self) -> Heads:
         """See `Recipe`."""
         if self.settings.init:
-            folder = Path(self.settings.init)
-            SpeechLimits.read(folder)
-            return Heads(loaded(Captioner.from_pretrained, folder).float())
+            network, _, _ = registry.examine(CaptionerRef, Path(self.settings.init)).load()
+            return Heads(network)
         name = self.settings.model["segmenter"]
         torch.manual_seed(self.settings.seed)
         network = Captioner(

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from engine import seeds, shipped
+from engine import registry, seeds, shipped
 from engine.data import splits
 from engine.data.example import Example
 from engine.data.latents import Encoded, LatentSettings, encode_examples, writable_cache
@@ -29,24 +29,22 @@ from engine.diffusion.loss import logit_normal_times
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models import principal_components, text_encoder, transformer
 from engine.models.autoencoder import autoencoder_of
-from engine.models.card import read_card, write_card
+from engine.models.card import write_card
 from engine.models.classes import Denoiser, check_fit, load_component, read_config
 from engine.models.geometry import Outlines
 from engine.models.grounds import PhantomGeometry
 from engine.models.patches import encoder_of
 from engine.models.text_encoder import PretrainedText
 from engine.prose.template import caption
+from engine.registry.base import BaseRef
 from engine.schema import LABEL_NAMES, Annotation
 from train.autoencoder import generator_at
 from train.census import census, enough, image_hashes, told
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, new
 from train.frozen import (
-    folder_of,
     latent_spread,
     load_segmenter,
-    loaded_text,
-    loaded_vae,
 )
 from train.settings import Settings, require
 from train.text import random_annotation
@@ -108,9 +106,9 @@ class DiffusionRecipe:
     def _load_frozen(self, teaching: list[Example]) -> None:
         base = self.settings.init or self.settings.model["base"]
         if base:
-            folder = folder_of(base)
-            self._vae, self._text = loaded_vae(folder), loaded_text(folder)
-            self._check_fit(folder)
+            found = registry.find(BaseRef, base)
+            self._vae, self._text = found.load()
+            self._check_fit(shipped.folder_of(found.location))
         else:
             torch.manual_seed(self.settings.seed)
             self._vae = principal_components.build(self.settings.model["preset"])
@@ -299,7 +297,7 @@ class DiffusionRecipe:
         base = self.settings.model["base"]
         if self.settings.init or not base:
             return []
-        card = read_card(folder_of(base))
+        card = registry.find(BaseRef, base).describe().card
         return [{"preset": card.get("preset"), "weights_sha256": card.get("weights_sha256")}]
 
 

@@ -8,54 +8,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import ModelMixin
 from safetensors import SafetensorError
 
-from engine import registry, shipped
-from engine.models.card import CARD, files_of, finished_card
-from engine.models.classes import load_component
+from engine import registry
 from engine.models.segmenter import Segmenter
-from engine.models.text_encoder import PretrainedText
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 
 T = TypeVar("T")
 
 
-def folder_of(base: str) -> Path:
-    """The folder of an embedded model's name, or of a path; UserError where there is none, or it is
-    not what its card says."""
-    folder = shipped.folder_of(base)
-    if not folder.is_dir():
-        raise UserError(f"no such model: {base!r}", expected="an embedded model or a folder")
-    files_of(folder)
-    if (folder / CARD).exists():
-        finished_card(folder)
-    return folder
-
-
 def loaded(make: Callable[..., T], folder: Path, **how: Any) -> T:
-    """What `make` (a class's `from_pretrained`, or `load_component`) reads from a folder; UserError
-    where the folder holds no such thing."""
+    """What `make` (a class's `from_pretrained`) reads from a folder; UserError where the folder
+    holds no such thing."""
     try:
         return make(folder, **how)
-    except UserError:
-        raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0]
         kind = getattr(getattr(make, "__self__", None), "__name__", folder.name)
         raise UserError(f"holds no {kind} that can be read: {first}", file=folder) from error
-
-
-def loaded_vae(folder: Path) -> ModelMixin:
-    """The autoencoder of a finished folder, of any class that is known."""
-    return loaded(load_component, folder / "vae")
-
-
-def loaded_text(folder: Path) -> PretrainedText:
-    """Text encoder and tokenizer of a finished folder, of any class that is known."""
-    tokenizer = loaded(load_component, folder / "tokenizer")
-    return PretrainedText(loaded(load_component, folder / "text_encoder"), tokenizer)
 
 
 def load_segmenter(name: str, seed: int) -> Segmenter:

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
+from engine import registry
 from engine.data import splits
 from engine.data.discs import find_disc, masked_disc
 from engine.data.example import Example
@@ -35,12 +36,13 @@ from engine.models import gate
 from engine.models.card import write_card
 from engine.phantom.render import draw
 from engine.pixels.door import Picture, UnreadableImage
+from engine.registry.gate import GateRef
 from engine.schema import READABILITY, Annotation, UserError
 from engine.specs.mix import default_mix
 from engine.specs.recipe import Recipe
 from train.autoencoder import generator_at
 from train.census import told
-from train.frozen import load_segmenter, loaded
+from train.frozen import load_segmenter
 from train.settings import Settings, require
 
 SIZE = 144
@@ -132,8 +134,7 @@ class GateRecipe:
     def sketch(self) -> Judging:
         """See `Recipe`."""
         if self.settings.init:
-            init = Path(self.settings.init)
-            return Judging(loaded(gate.GateNetwork.from_pretrained, init).float())
+            return Judging(registry.examine(GateRef, Path(self.settings.init)).load())
         torch.manual_seed(self.settings.seed)
         network = gate.build(self.settings.model["preset"])
         # Convolutions of few channels are a quarter faster in this order on a CPU.

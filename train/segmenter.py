@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from engine import seeds
+from engine import registry, seeds
 from engine.data import splits
 from engine.data.example import Example
 from engine.data.outlines import read_squares
@@ -27,11 +27,11 @@ from engine.evaluate.outlines import outlined
 from engine.models.card import write_card
 from engine.models.segmenter import SEGMENTS, Segmenter
 from engine.phantom.render import draw
+from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 from engine.specs.mix import default_mix
 from train.autoencoder import generator_at
 from train.census import enough, told
-from train.frozen import loaded
 from train.settings import Settings, require
 
 ARTERY, VEIN = SEGMENTS.index("artery"), SEGMENTS.index("vein")
@@ -107,7 +107,7 @@ class SegmenterRecipe:
     def sketch(self) -> Outlining:
         """See `Recipe`."""
         if self.settings.init:
-            return Outlining(loaded(Segmenter.from_pretrained, Path(self.settings.init)).float())
+            return Outlining(registry.examine(SegmenterRef, Path(self.settings.init)).load())
         torch.manual_seed(self.settings.seed)
         return Outlining(Segmenter(features=tuple(self.settings.model["features"])))
 

@@ -113,7 +113,7 @@ def examine(folder: Path) -> ModelFolder:
             expected=f"{denoiser.in_channels}, one for each latent channel",
         )
     for component in (*COMPONENTS, *(["geometry_encoder"] if found.takes_geometry else [])):
-        _check_weights(folder / component)
+        check_weights(folder / component)
     card, digest = _card(folder), verified_card(folder).sha256
     stride = found.latents.factor
     return ModelFolder(
@@ -149,7 +149,7 @@ def examine_network(folder: Path, name: str) -> str:
             file=folder / "config.json",
             expected=name,
         )
-    _check_weights(folder)
+    check_weights(folder)
     return verified_card(folder).sha256
 
 
@@ -203,7 +203,7 @@ def _refuse_pickles(folder: Path) -> None:
         )
 
 
-def _check_weights(component: Path) -> None:
+def check_weights(component: Path) -> None:
     """Raise UserError unless the component's folder has safetensors, each of them whole, and a
     configuration of their size.
     """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine import shipped
+from engine.registry.base import BaseRef
 from engine.registry.captioner import CaptionerRef
 from engine.registry.diffusion import PipelineRef
 from engine.registry.family import ModelRef, Place, places
@@ -32,6 +33,7 @@ FAMILIES: list[type[ModelRef]] = [
     CaptionerRef,
     GateRef,
     SegmenterRef,
+    BaseRef,
 ]
 
 Wanted = TypeVar("Wanted", bound=ModelRef)

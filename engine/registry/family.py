@@ -80,7 +80,10 @@ class ModelRef:
     def missing(cls, place: str | Path, names: Sequence[str]) -> UserError:
         """What to say where no family of this kind has a model in that place; `names` are those
         that there are."""
-        return UserError(f"no such {cls.FAMILY}: {str(place)!r}", expected=" or ".join(names))
+        return UserError(
+            f"no {cls.FAMILY} of that name, and none in such a folder: {str(place)!r}",
+            expected=", ".join([*names, "or a folder of one"]),
+        )
 
     def load(self, *how: Any, **named: Any) -> Any:
         """Bring the model into this process. Raises UserError for a folder that its library does
@@ -116,6 +119,8 @@ def reading(folder: Path, expected: str) -> Iterator[None]:
     """Tell what a folder's libraries stumble over, each in its own way, as its reader's mistake."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         if device.is_broken(error) or device.is_out_of_memory(error):
             raise

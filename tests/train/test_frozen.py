@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -11,11 +10,9 @@ import torch
 from stand_ins import TEXTS, kl, save_base
 
 from engine import registry
-from engine.models import principal_components
 from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.specs import recipe_from
-from train import frozen
 from train.launch import run_training
 
 
@@ -62,20 +59,3 @@ def test_what_does_not_fit_is_told_before_a_photograph_is_encoded(tmp_path):
     with pytest.raises(UserError, match=told):
         trained(folder, tmp_path)
     assert not (tmp_path / "cache").exists()
-
-
-def test_a_base_of_an_unknown_class_is_told(tmp_path):
-    folder = save_base(tmp_path, TEXTS["t5"](), principal_components.build("debug"))
-    config = folder / "vae/config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "_class_name": "VQModel"}))
-    with pytest.raises(UserError, match="vae: a class that is not loaded: VQModel"):
-        frozen.loaded_vae(folder)
-    (folder / "text_encoder/model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="text_encoder: holds no text_encoder that can be read"):
-        frozen.loaded_text(folder)
-
-
-def test_a_base_without_a_card_is_not_waited_for_either(tmp_path):
-    os.mkfifo(tmp_path / "config.json")
-    with pytest.raises(UserError, match="is no file"):
-        frozen.folder_of(str(tmp_path))

@@ -12,6 +12,7 @@ import pytest
 from engine import registry, shipped
 from engine.models.card import verified_card, write_card
 from engine.registry import FAMILIES, ModelRef, SamplerRef
+from engine.registry.base import BaseRef
 from engine.registry.captioner import CaptionerRef
 from engine.registry.gate import GateRef
 from engine.registry.segmenter import SegmenterRef
@@ -69,13 +70,13 @@ def test_a_new_family_is_found_examined_loaded_and_described(echo):
 
 
 def test_another_familys_folder_is_not_taken(echo, folder):
-    with pytest.raises(UserError, match="no such echo"):
+    with pytest.raises(UserError, match="no echo of that name"):
         registry.find(EchoRef, folder)
-    with pytest.raises(UserError, match="no such segmenter"):
+    with pytest.raises(UserError, match="no segmenter of that name"):
         registry.find(SegmenterRef, echo)
     with pytest.raises(UserError, match=r"no model_index\.json"):
         registry.find(SamplerRef, str(echo))
-    with pytest.raises(UserError, match="no such echo"):
+    with pytest.raises(UserError, match="no echo of that name"):
         registry.examine(EchoRef, echo.parent)
 
 
@@ -85,7 +86,7 @@ def test_altered_files_are_refused_and_told(echo):
         registry.find(EchoRef, echo)
 
 
-def test_every_model_of_this_checkout_is_of_one_family():
+def test_every_model_of_this_checkout_is_of_a_family():
     assert registry.names(SamplerRef) == ["tiny", "debug", "dualgan-tiny", "phantom", "null[:MS]"]
     assert registry.shipped_names(SamplerRef) == ["tiny", "debug", "dualgan-tiny"]
     for wanted in (CaptionerRef, GateRef, SegmenterRef):
@@ -93,6 +94,7 @@ def test_every_model_of_this_checkout_is_of_one_family():
     assert len({family.FAMILY for family in FAMILIES}) == len(FAMILIES)
     known = {name for family in FAMILIES for name in registry.names(family)}
     assert {*shipped.names()} <= known
+    assert registry.names(BaseRef) == ["tiny", "debug"]
 
 
 def test_a_name_of_this_checkout_wins_over_a_folder_here_and_a_path_does_not(
