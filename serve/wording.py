@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from typer.core import TyperCommand, TyperOption
 
 from engine.schema import UserError, worded
+from train.settings import Settings
 
 SETTINGS = "--set"
 """The flag of a command whose settings have paths of their own."""
+SETTABLE = {each.name for each in fields(Settings)}
 
 
 class Command(TyperCommand):
@@ -43,8 +46,13 @@ def in_flags(command: Any, text: str) -> str:
         names[name] = each.opts[0] if option else each.metavar or name.upper()
         if each.secondary_opts:
             names[f"no_{name}"] = each.secondary_opts[0]
-    other = (lambda name: f"{SETTINGS} {name}") if SETTINGS in names.values() else flag
-    return worded(text, lambda name: names.get(name) or other(name))
+    settable = SETTABLE if SETTINGS in names.values() else ()
+
+    def word(name: str) -> str:
+        setting = name.partition(".")[0] in settable
+        return names.get(name) or (f"{SETTINGS} {name}" if setting else flag(name))
+
+    return worded(text, word)
 
 
 def flag(name: str) -> str:

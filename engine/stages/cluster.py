@@ -58,7 +58,7 @@ def check(address: str | None) -> None:
     if address.startswith("http"):
         raise UserError(
             f"{address} takes jobs and no drivers",
-            field="--address",
+            asked="address",
             expected="HOST:6379 on a machine of the cluster; elsewhere `retinaforge submit`",
         )
     if not _answers(address):
@@ -93,11 +93,11 @@ def worker_count(wanted: int | None, needs: Mapping[str, float], joined: bool) -
     scarce = {name: amount for name, amount in needs.items() if name != "CPU"}
     for name, amount in scarce.items():
         if resources.get(name, 0) < amount:
-            hope = "; --workers N waits for an autoscaler to bring them" if joined else ""
+            hope = "; ⟨workers⟩ N waits for an autoscaler to bring them" if joined else ""
             raise UserError(
                 f"each worker takes {amount:g} {name} and this cluster has "
                 f"{resources.get(name, 0):g} now{hope}",
-                field="--workers" if joined else "--device",
+                asked="workers" if joined else "device",
             )
     if scarce:
         room = min(int(resources[name] / amount) for name, amount in scarce.items())
@@ -153,7 +153,7 @@ def _answers(address: str) -> bool:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
         raise UserError(
-            f"{address!r} is no address of a cluster", field="--address", expected="HOST:6379"
+            f"{address!r} is no address of a cluster", asked="address", expected="HOST:6379"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=LISTEN_WAIT).close()
@@ -165,7 +165,7 @@ def _answers(address: str) -> bool:
 def _silent(address: str) -> UserError:
     return UserError(
         f"no Ray cluster answers at {address}",
-        field="--address",
+        asked="address",
         expected=f"HOST:6379 of a running head; if it wants a token, {TOKEN}",
     )
 

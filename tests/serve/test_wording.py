@@ -25,6 +25,8 @@ ROOT = typer.main.get_command(app)
         (["calibrate", "m", "--data", "d"], "⟨model⟩", "MODEL_DIR"),
         (["verify", "eyes"], "⟨null_rows⟩", "--null-rows"),
         (["train", "text-debug"], "⟨data⟩", "--data"),
+        (["train", "text-debug"], "⟨address⟩", "--address"),
+        (["train", "text-debug"], "⟨micro⟩=N", "--set micro=N"),
         (["train", "text-debug"], "⟨data.cache⟩=DIR", "--set data.cache=DIR"),
     ],
 )
