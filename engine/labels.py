@@ -1,5 +1,4 @@
-"""The label table of a user: a CSV with one annotated image a line, read whole and checked before
-any work.
+"""The label table of a user: a CSV with one annotated image a line, checked before any work.
 
 Columns, all optional here: `file` (a path relative to the CSV), the sixteen annotation columns,
 `source`, `split`, `patient_id`, `caption` and the `mask_*` columns (paths relative to the CSV). An
@@ -10,15 +9,14 @@ from __future__ import annotations
 
 import csv
 import difflib
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from engine.files import NotAFile, read_regular
-from engine.kinds import HEAD, kind_of
 from engine.layouts import layout_of
 from engine.schema import LABEL_NAMES, LABELS, MASKS, Annotation, UserError, first_of
+from engine.text import open_text
 
 COLUMNS: tuple[str, ...] = (
     "file",
@@ -34,7 +32,6 @@ SPLITS: tuple[str, ...] = ("train", "val", "test", "all")
 _HIGHEST = {label.name: label.highest for label in LABELS}
 _KNOWN = frozenset(COLUMNS)
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "upright strokes"}
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,13 @@ class LabelRow:
 
 
 def read_table(path: Path) -> list[LabelRow]:
-    """The rows of a label table in file order.
+    """The rows of a label table in file order. Raises what `table_rows` does."""
+    return list(table_rows(path))
+
+
+def table_rows(path: Path) -> Iterator[LabelRow]:
+    """The same one after the other. What they say counts only once the last is there: a mistake is
+    told when all lines have been read.
 
     UserError with file, line, column and what is allowed: for a file that is missing, empty, no
     UTF-8 text or something else by its first bytes, another separator than the comma, an unknown or
@@ -60,51 +63,23 @@ def read_table(path: Path) -> list[LabelRow]:
     others are counted.
     """
     path = Path(path)
-    lines = _lines(path)
-    first, head = next(lines, (0, []))
-    if not head:
-        raise UserError("the file is empty", file=path, expected="a head line with column names")
-    records = [(line, cells) for line, cells in lines if any(cells)]
-    columns = _without_empty_ends(head, [cells for _, cells in records])
-    _check_columns(columns, path, first)
-    rows, wrong = [], []
-    for line, cells in records:
+    columns = _head(path)
+    wrong: list[UserError] = []
+    rows = 0
+    for line, cells in islice(_lines(path), 1, None):
+        if not any(cells):
+            continue
         try:
-            rows.append(_row(columns, cells, path, line))
+            row = _row(columns, cells, path, line)
         except UserError as error:
             wrong.append(error)
+            continue
+        rows += 1
+        yield row
     if wrong:
         raise first_of(wrong, "lines are wrong")
     if not rows:
         raise UserError("no rows below the head line", file=path, expected="at least one row")
-    return rows
-
-
-def read_text(path: Path) -> str:
-    """The text of a user's file (UTF-8, with or without a byte order mark). UserError if it cannot
-    be read, and for what is another kind of file."""
-    try:
-        data = read_regular(path)
-    except FileNotFoundError as error:
-        raise UserError("no such file", file=path) from error
-    except NotAFile as error:
-        raise UserError(str(error.strerror), file=path, expected="a file") from error
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", file=path) from error
-    kind = kind_of(data[:HEAD])
-    if kind is not None:
-        raise UserError(f"is {kind.words}", file=path, expected=kind.expected)
-    if data.startswith(_UTF_16):
-        raise UserError("is UTF-16 text", file=path, expected="UTF-8, as in Excel's `CSV UTF-8`")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"is not UTF-8 text: byte {data[error.start]:#04x}",
-            file=path,
-            line=data.count(b"\n", 0, error.start) + 1,
-            expected="UTF-8, as in Excel's `CSV UTF-8`",
-        ) from error
 
 
 def label_value(
@@ -150,29 +125,40 @@ def _whole(value: object) -> int | None:
         return None
 
 
+def _head(path: Path) -> list[str]:
+    """The columns of a table that is CSV to its end."""
+    lines = _lines(path)
+    first, head = next(lines, (0, []))
+    if not head:
+        raise UserError("the file is empty", file=path, expected="a head line with column names")
+    columns = _without_empty_ends(head, (cells for _, cells in lines if any(cells)))
+    _check_columns(columns, path, first)
+    return columns
+
+
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The cells of each record with the number of the line on which it begins."""
-    text = read_text(path)
-    begin = _check_separator(text, path)
+    with open_text(path, newline=None) as source:
+        begin = _check_separator(source, path)
     # Without translation a cell keeps line ends of any kind; nothing else ends a line.
-    source = io.StringIO(text, newline="")
-    for _ in range(begin - 1):
-        source.readline()
-    reader, skipped = csv.reader(source, strict=True), begin - 1
-    try:
-        for cells in reader:
-            if cells:
-                yield begin, [cell.strip() for cell in cells]
-            begin = skipped + reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"broken CSV: {error}", file=path, line=begin) from error
+    with open_text(path) as source:
+        for _ in range(begin - 1):
+            source.readline()
+        reader, skipped = csv.reader(source, strict=True), begin - 1
+        try:
+            for cells in reader:
+                if cells:
+                    yield begin, [cell.strip() for cell in cells]
+                begin = skipped + reader.line_num + 1
+        except csv.Error as error:
+            raise UserError(f"broken CSV: {error}", file=path, line=begin) from error
 
 
-def _check_separator(text: str, path: Path) -> int:
+def _check_separator(lines: Iterable[str], path: Path) -> int:
     """The number of the line on which the table begins: after `sep=,`, which tells Excel the
     separator. UserError where another sign than the comma parts columns that are known."""
     begin = 1
-    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+    for number, line in enumerate(lines, 1):
         told = line.strip().lower()
         if told in ("sep=,", "sep="):
             begin = number + 1
@@ -203,7 +189,8 @@ def _without_empty_ends(head: list[str], rows: Iterable[list[str]]) -> list[str]
     named = len(head)
     while named and not head[named - 1]:
         named -= 1
-    blank = all(not any(cells[named:]) for cells in rows)
+    # All are read, so that a table that is no CSV further down is told first.
+    blank = not sum(any(cells[named:]) for cells in rows)
     return head[:named] if blank else head
 
 

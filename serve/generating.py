@@ -21,7 +21,7 @@ from serve.runs import run, schedule_of
 
 def generate(out: Path, ask: DrawAsk, count: int, schedule: Schedule, as_json: bool) -> int:
     """Bring the folder to `count` rows; the exit code."""
-    drawing = plan_into(out, ask, count)
+    drawing = _told(plan_into(out, ask, count))
     _warn(ask, drawing)
     return run(out, drawing, count, schedule, as_json)
 
@@ -34,7 +34,7 @@ def redrive(folder: Path, schedule: Schedule, as_json: bool) -> int:
 
 def forecast(out: Path, ask: DrawAsk, count: int, schedule: Schedule, as_json: bool) -> int:
     """Print what the same would take; the exit code."""
-    drawing = plan_into(out, ask, count)
+    drawing = _told(plan_into(out, ask, count))
     _warn(ask, drawing)
     found = foretell(out, drawing, count, schedule.workers)
     if as_json:
@@ -50,6 +50,12 @@ def forecast(out: Path, ask: DrawAsk, count: int, schedule: Schedule, as_json: b
     if found.bytes > found.free_bytes:
         say(f"the disk has {found.free_bytes / 1e6:,.1f} MB free: the run would stop there")
     return 0
+
+
+def _told(drawing: Drawing) -> Drawing:
+    for words in drawing.told:
+        say(words)
+    return drawing
 
 
 def _warn(ask: DrawAsk, drawing: Drawing) -> None:
@@ -71,7 +77,7 @@ def fingerprint(flags: Mapping[str, Any]) -> str:
     ask = DrawAsk(**{k: v for k, v in flags.items() if k in known}, elsewhere=True)
     out, count = flags["out"], flags["count"]
     if out.is_dir():
-        return plan_into(out, ask, count).plan.fingerprint
+        return _told(plan_into(out, ask, count)).plan.fingerprint
     # The folder's file system may be mounted on the cluster alone.
     check_count(out, count)
-    return plan_drawing(ask).plan.fingerprint
+    return _told(plan_drawing(ask)).plan.fingerprint

@@ -21,7 +21,8 @@ from engine.data import splits
 from engine.data.example import Example, UnreadableImage
 from engine.data.phantoms import NAME
 from engine.evaluate.calibrate import wilson
-from engine.prose.parse import REFERABLE, parse
+from engine.prose.mentions import REFERABLE
+from engine.prose.parse import parse
 from engine.prose.statements import SAYABLE, calls_unlike, read
 from engine.schema import LABELS, Label
 

@@ -15,7 +15,7 @@ from engine.jobs.gating import gates_of, reference_of
 from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.specs import Recipe, recipe_from
-from engine.specs.read import line_of_source
+from engine.specs.read import Tell, line_of_source
 from engine.stages.cluster import address_of, cluster, has_gpu
 from engine.stages.draw import DrawActor
 from engine.stages.limits import PartLimits
@@ -35,6 +35,8 @@ class Drawing:
 
     plan: Plan
     ref: SamplerRef
+    told: tuple[str, ...] = ()
+    """What whoever asked should know of the rows that were brought."""
     actor: type = DrawActor
 
     @property
@@ -67,7 +69,8 @@ def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None =
     """
     ask.check()
     ref = _model(ask, existing)
-    recipe = _recipe(ask, existing, ref)
+    told: list[str] = []
+    recipe = _recipe(ask, existing, ref, told.append)
     recipe.check_wording()
     ref.check_sources(recipe.sources(), ask.table)
     settings = _settings(ask, existing, ref)
@@ -86,10 +89,12 @@ def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None =
         gates_reference=str(reference) if reference else None,
         versions=_versions(ask, existing, file, ref.name, libraries),
         license=_licence(ask, existing, file),
-    ).sealed()
-    if existing is not None:
-        refuse_differences(existing, plan, file)
-    return Drawing(plan, ref)
+    )
+    if existing is None:
+        return Drawing(plan.sealed(), ref, tuple(told))
+    refuse_differences(existing, plan, file)
+    same = plan.model_copy(update={"fingerprint": existing.fingerprint})
+    return Drawing(same, ref, tuple(told))
 
 
 def plan_into(out: Path, ask: DrawAsk, count: int | None) -> Drawing:
@@ -124,8 +129,8 @@ def _model(ask: DrawAsk, existing: Plan | None) -> SamplerRef:
     return registry.find(SamplerRef, existing.model_location if existing else shipped.DEFAULT)
 
 
-def _recipe(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> Recipe:
-    recipe = _as_read(ask, existing, ref)
+def _recipe(ask: DrawAsk, existing: Plan | None, ref: SamplerRef, tell: Tell) -> Recipe:
+    recipe = _as_read(ask, existing, ref, tell)
     if ask.source is None:
         return recipe
     ref.check_source(ask.source)
@@ -141,7 +146,7 @@ def _recipe(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> Recipe:
     return recipe.of_source(ask.source)
 
 
-def _as_read(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> Recipe:
+def _as_read(ask: DrawAsk, existing: Plan | None, ref: SamplerRef, tell: Tell) -> Recipe:
     size = ask.size or (existing.recipe.size if existing else ref.size)
     ref.check_size(size)
     usual = existing.recipe.seed if existing else 0
@@ -149,7 +154,12 @@ def _as_read(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> Recipe:
     if existing is not None and ask.table is None:
         return existing.recipe.model_copy(update={"size": size, "seed": seed})
     return recipe_from(
-        seed=seed, size=size, spec_file=ask.spec, prompts=ask.prompts, labels=ask.labels
+        seed=seed,
+        size=size,
+        spec_file=ask.spec,
+        prompts=ask.prompts,
+        labels=ask.labels,
+        tell=tell,
     )
 
 

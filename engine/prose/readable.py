@@ -1,64 +1,67 @@
 """The reader's second half: which eye, what can be read of it, and what a word of normality denies.
-On plain text."""
+On the plain text of one sentence."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 
+from engine.prose.terms import holds
 from engine.schema import DISEASES
 
 _ALL = tuple(label.name for label in DISEASES)
 _RETINAL = ("dr_grade", "is_amd", "is_crp", "is_dme", "is_em", "is_htr", "is_rvo")
 _MACULAR = ("is_amd", "is_dme", "is_em")
+_DENIED_BY = {"eye": _ALL, "retina": _RETINAL, "macula": _MACULAR, "disc": ("is_aon",)}
 
 
-def laterality(text: str) -> int | None:
-    """0 right, 1 left; None when no side is told, or both are."""
-    sides = {
-        found.group("a") or found.group("b") for found in _SIDE.finditer(_ASIDE.sub(" ", text))
-    }
-    if len({side[0] for side in sides if side}) != 1 or "both eyes" in text:
+def sides(sentence: str) -> frozenset[str]:
+    """The sides of which a sentence tells: l, r; both for both eyes."""
+    if "both eyes" in sentence:
+        return frozenset("lr")
+    if not holds(sentence, _SIDE_HINTS):
+        return frozenset()
+    found = _SIDE.finditer(_ASIDE.sub(" ", sentence))
+    return frozenset((each.group("a") or each.group("b"))[0] for each in found)
+
+
+def normal_places(sentence: str) -> frozenset[str]:
+    """What a sentence calls normal: eye, retina, macula, disc."""
+    if not holds(sentence, _NORMAL_HINTS):
+        return frozenset()
+    return frozenset(name for name, pattern in _NORMAL.items() if pattern.search(sentence))
+
+
+def normal_labels(places: Collection[str], positive: bool) -> Iterator[str]:
+    """The labels that words of normality deny: of the whole eye and the retina unless something is
+    `positive`, of the macula, of the disc."""
+    for place, labels in _DENIED_BY.items():
+        if place in places and not (positive and place in ("eye", "retina")):
+            yield from labels
+
+
+def fundus(sentence: str) -> int | None:
+    """Whether a sentence says that the image shows a fundus; None where it says nothing of it."""
+    if "fundus" not in sentence and "retina" not in sentence:
         return None
-    return 1 if sides.pop().startswith("l") else 0
+    if _NOT_FUNDUS.search(sentence):
+        return 0
+    return 1 if _FUNDUS.search(sentence) else None
 
 
-def normal_labels(text: str, positive: bool) -> tuple[str, ...]:
-    """The labels that words of normality deny: of the whole eye (unless something is `positive`),
-    retina, macula, disc."""
-    if not _NORMAL_HINT.search(text):
-        return ()
-    labels: tuple[str, ...] = ()
-    if not positive and _NORMAL_EYE.search(text):
-        labels += _ALL
-    if not positive and _NORMAL_RETINA.search(text):
-        labels += _RETINAL
-    if _NORMAL_MACULA.search(text):
-        labels += _MACULAR
-    if _NORMAL_DISC.search(text):
-        labels += ("is_aon",)
-    return labels
+def views(sentence: str) -> Iterator[tuple[str, int]]:
+    """What a sentence says can be read, and cannot, as labels and values."""
+    for part in _PARTS.split(sentence):
+        if holds(part, _READ_HINTS):
+            yield from _read_part(part)
 
 
-def readability(text: str) -> dict[str, int]:
-    """The readability labels that the text states; one called both readable and not is left out."""
-    told: dict[str, set[int]] = {}
-    if _NOT_FUNDUS.search(text):
-        told["is_fundus"] = {0}
-    elif _FUNDUS.search(text):
-        told["is_fundus"] = {1}
-    for part in _PARTS.split(text):
-        if _READ_HINT.search(part):
-            _read_part(part, told)
-    return {label: values.pop() for label, values in told.items() if len(values) == 1}
-
-
-def _read_part(text: str, told: dict[str, set[int]]) -> None:
+def _read_part(text: str) -> Iterator[tuple[str, int]]:
     for pattern, value in ((_BAD, 0), (_GOOD, 1)):
         for found in pattern.finditer(text):
-            for label in _regions(found.group()):
-                told.setdefault(label, set()).add(value)
+            yield from ((label, value) for label in _regions(found.group()))
         # What was read as bad must not be read again: "neither ... nor the disc can be assessed".
-        text = pattern.sub(" ", text)
+        text = pattern.sub(" ", text) if value == 0 else text
 
 
 def _regions(phrase: str) -> list[str]:
@@ -66,17 +69,21 @@ def _regions(phrase: str) -> list[str]:
     return found or ["is_retinal_region_readable"]
 
 
+_SIDE_HINTS = ("left", "right", "eye", "side", "laterality")
 _SIDE = re.compile(
     r"\b(?P<a>left|right) (?:human )?(?:eye|fundus|macula\b|retinas?\b|retinal|color|photo|ocular)"
     r"|\b(?:laterality|eye|side)(?: side)? ?[:=] ?(?P<b>left|right|l\b|r\b)"
 )
 _ASIDE = re.compile(r"\b(?:fellow|other|contralateral|opposite) (?:left |right )?eye\b[^.;]*")
 
-_NORMAL_HINT = re.compile("normal|health|unremark|patholog|disease")
-_READ_HINT = re.compile(
-    "readab|assess|gradab|gradeab|visib|visual|view|quality|legib|interpret|evaluat|be read|judg"
-    "|grade|seen|obscured|hidden|examin|too |made out"
+_NORMAL_HINTS = ("normal", "health", "unremark", "patholog", "disease")
+_READ_HINTS = (
+    *("readab", "assess", "gradab", "gradeab", "visib", "visual", "view", "quality", "legib"),
+    *("interpret", "evaluat", "be read", "judg", "grade", "seen", "obscured", "hidden", "examin"),
+    *("too ", "made out"),
 )
+"""Without one of these a sentence says nothing of the kind: looking for plain words is quick."""
+
 _PARTS = re.compile(r"[.;!](?= |$)|\n")
 
 _SOUND = r"(?:normal|healthy|unremarkable|within normal limits)"
@@ -108,6 +115,12 @@ _NORMAL_DISC = re.compile(
     rf"{_A_SOUND}(?:optic (?:disc|nerve)|disc)\b"
     rf"|\b(?:optic disc|optic nerve(?: head)?|disc){_WITH}{_IS_SOUND}"
 )
+_NORMAL = {
+    "eye": _NORMAL_EYE,
+    "retina": _NORMAL_RETINA,
+    "macula": _NORMAL_MACULA,
+    "disc": _NORMAL_DISC,
+}
 
 _PHOTO = r"(?:photo\w*|image|picture|scan)"
 _NOT_FUNDUS = re.compile(

@@ -13,7 +13,8 @@ from random import Random
 
 from engine.prose.frames import EYE, FUNDUS_READABLE, PHOTOGRAPH, READABLE
 from engine.prose.grammar import expand, join, sentence
-from engine.prose.parse import REFERABLE, grades, parse
+from engine.prose.mentions import REFERABLE
+from engine.prose.parse import grades, parse
 from engine.prose.phrases import ABSENT, DISEASES
 from engine.prose.structure import Structure, quality, structure
 from engine.prose.variants import DR

@@ -8,6 +8,7 @@ brackets as spaces.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -276,16 +277,36 @@ def terms() -> tuple[re.Pattern[str], dict[str, Term]]:
     ]
     groups = {f"t{at}": term for at, term in enumerate(found)}
     union = "|".join(f"(?P<{name}>{term.pattern})" for name, term in groups.items())
-    return re.compile(rf"\b(?={_FIRST_WORDS})(?:{union})\b"), groups
+    return re.compile(rf"\b(?={_by_letter(_FIRST_WORDS)})(?:{union})\b"), groups
+
+
+def _by_letter(words: str) -> str:
+    """The same alternatives with each first letter looked at once."""
+    rests: dict[str, list[str]] = {}
+    for word in words.split("|"):
+        rests.setdefault(word[0], []).append(word[1:])
+    return "|".join(f"{letter}(?:{'|'.join(each)})" for letter, each in rests.items())
 
 
 def plain(text: str) -> str:
     """The text as the reader wants it: abbreviations written out, lower case, American, hyphens and
     brackets blank."""
     text = _abbreviations().sub(_expanded, text.replace("\u2019", "'"))
-    text = _QUESTION.sub(" query ", text).replace("?", " questionable. ").lower()
-    text = _SPELLING.sub(lambda found: _AMERICAN[found.group()], text)
-    return " ".join(_JOINS.sub(_joined, _BLANK.sub(" ", text)).split(" "))
+    if "?" in text:
+        text = _QUESTION.sub(" query ", text).replace("?", " questionable. ")
+    text = text.lower()
+    if holds(text, _AMERICAN):
+        text = _SPELLING.sub(lambda found: _AMERICAN[found.group()], text)
+    text = _BLANK.sub(" ", text)
+    return _JOINS.sub(_joined, text) if holds(text, _JOINED) else text
+
+
+def holds(text: str, words: Iterable[str]) -> bool:
+    """Whether any of the words stands in the text."""
+    for word in words:  # noqa: SIM110 - a generator takes four times as long
+        if word in text:
+            return True
+    return False
 
 
 def _expanded(found: re.Match[str]) -> str:
@@ -306,7 +327,8 @@ def _joined(found: re.Match[str]) -> str:
 
 
 _QUESTION = re.compile(r"\?(?=\w)")
-_BLANK = re.compile(r"[-_()\[\]/\u2010-\u2015\u201c\u201d\"*]+|\s+")
+_BLANK = re.compile(r"[-_()\[\]/\u2010-\u2015\u201c\u201d\"*]+|\s{2,}|[^\S ]")
+_JOINED = (" proliferative", "supra temporal")
 _JOINS = re.compile(r"\b(?:non|pre) proliferative|\bsupra temporal")
 _AMERICAN = {
     "oedema": "edema",

@@ -2,6 +2,7 @@
 
 from engine.specs.mix import Mix
 from engine.specs.read import recipe_from
-from engine.specs.recipe import Recipe, Row, Spec
+from engine.specs.recipe import Recipe, Spec
+from engine.specs.rows import Row, Rows
 
-__all__ = ["Mix", "Recipe", "Row", "Spec", "recipe_from"]
+__all__ = ["Mix", "Recipe", "Row", "Rows", "Spec", "recipe_from"]

@@ -1,5 +1,5 @@
 """A user's files as a recipe: `--spec` YAML (`read_mix`), `--prompts` JSONL or text, `--labels`
-CSV.
+CSV. Read a line at a time, into a table.
 
 Every mistake is a UserError that names file, line, field and what is allowed.
 """
@@ -7,22 +7,28 @@ Every mistake is a UserError that names file, line, field and what is allowed.
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.labels import label_value, read_table, read_text, unknown_name
+from engine.labels import LabelRow, label_value, table_rows, unknown_name
 from engine.prose.parse import parse
-from engine.schema import LABEL_NAMES, Annotation, UserError
+from engine.schema import LABEL_NAMES, UserError
 from engine.specs.mix import default_mix
 from engine.specs.read_mix import check_text, read_mix
-from engine.specs.recipe import Recipe, Row
+from engine.specs.recipe import Recipe
+from engine.specs.rows import SCHEMA, Record, Rows
+from engine.text import open_text
 
 _TOO_MUCH: dict[type, str] = {
     ValueError: "a number of too many digits",
     RecursionError: "nested too deep",
 }
 PROMPT_FIELDS: tuple[str, ...] = ("prompt", *LABEL_NAMES, "source")
+
+Tell = Callable[[str], None]
+Read = tuple[int, Record, str]
+"""A line: its number, its values, and what its prompt says against its labels."""
 
 
 def recipe_from(
@@ -31,6 +37,7 @@ def recipe_from(
     spec_file: Path | None = None,
     prompts: Path | None = None,
     labels: Path | None = None,
+    tell: Tell = lambda _: None,
 ) -> Recipe:
     """The recipe of a run: at most one of the three files, else the default mix.
 
@@ -38,7 +45,7 @@ def recipe_from(
     (one prompt a line); annotation columns that a row does not give are what `parse` reads in its
     prompt. `labels` is a label table; a row's `caption` is its prompt, and where there is none the
     prompt is worded from the annotation. Where a prompt states other labels than were given with
-    it, those given stand, and standard error says so once. UserError for every mistake.
+    it, those given stand, and `tell` is told so once. UserError for every mistake.
     """
     given = {"⟨spec⟩": spec_file, "⟨prompts⟩": prompts, "⟨labels⟩": labels}
     named = [name for name, file in given.items() if file is not None]
@@ -49,13 +56,9 @@ def recipe_from(
     if spec_file is not None:
         return Recipe.of_mix(read_mix(Path(spec_file)), seed, size)
     if prompts is not None:
-        return Recipe.of_rows(_read_prompts(Path(prompts)), seed, size)
+        return Recipe.of_rows(_rows(_read_prompts(Path(prompts)), Path(prompts), tell), seed, size)
     if labels is not None:
-        table = read_table(labels)
-        told = {row.line: _against(row.annotation, parse(row.caption or "")) for row in table}
-        _warn(labels, {line: against for line, against in told.items() if against})
-        rows = [Row(annotation=row.annotation, prompt=row.caption) for row in table]
-        return Recipe.of_rows(rows, seed, size)
+        return Recipe.of_rows(_rows(map(_table_row, table_rows(labels)), labels, tell), seed, size)
     return Recipe.of_mix(default_mix(), seed, size)
 
 
@@ -65,37 +68,63 @@ def line_of_source(file: Path, source: str) -> int | None:
     """
     ending = file.suffix.lower()
     if ending == ".csv":
-        rows = read_table(file)
+        rows = table_rows(file)
         return next((row.line for row in rows if row.annotation.source == source), None)
     if ending != ".jsonl":
         return None
-    for line, text in enumerate(read_text(file).split("\n"), 1):
-        if text.strip() and _json_row(text, file, line)[0].annotation.source == source:
-            return line
-    return None
+    at = SCHEMA.get_field_index("source")
+    return next((line for line, row, _ in _read_prompts(file) if row[at] == source), None)
 
 
-def _read_prompts(path: Path) -> list[Row]:
+def _rows(read: Iterable[Read], path: Path, tell: Tell) -> Rows:
+    """The rows that were read, in memory; tells once that prompts contradict their labels."""
+    contradictions, first = 0, ""
+
+    def records() -> Iterator[Record]:
+        nonlocal contradictions, first
+        for line, record, against in read:
+            if against:
+                first = first or f"line {line}: {against}"
+                contradictions += 1
+            yield record
+
+    rows = Rows.of_records(records())
+    if contradictions:
+        tell(
+            f"{path}: rows whose prompt contradicts their labels, which are used: "
+            f"{contradictions:,}; the first is {first}"
+        )
+    return rows
+
+
+def _read_prompts(path: Path) -> Iterator[Read]:
     readers = {".jsonl": _json_row, ".txt": _text_row}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path.suffix or 'no'} extension", file=path, expected=".jsonl or .txt")
+    empty = True
     # Only line feeds end a line: str.splitlines also cuts at separators that a prompt may hold.
-    lines = read_text(path).split("\n")
-    rows = {line: reader(text, path, line) for line, text in enumerate(lines, 1) if text.strip()}
-    if not rows:
+    with open_text(path, newline="\n") as lines:
+        for line, text in enumerate(lines, 1):
+            if text.strip():
+                empty = False
+                yield reader(text.removesuffix("\n"), path, line)
+    if empty:
         raise UserError("no prompts", file=path, expected="at least one line with a prompt")
-    _warn(path, {line: against for line, (_, against) in rows.items() if against})
-    return [row for row, _ in rows.values()]
 
 
-def _text_row(text: str, path: Path, line: int) -> tuple[Row, str]:
+def _table_row(row: LabelRow) -> Read:
+    known = row.annotation.known()
+    against = _against(known, parse(row.caption or ""))
+    return row.line, _record(known, row.annotation.source, row.caption), against
+
+
+def _text_row(text: str, path: Path, line: int) -> Read:
     prompt = text.strip()
-    return Row(annotation=Annotation.model_validate(parse(prompt)), prompt=prompt), ""
+    return line, _record(parse(prompt), None, prompt), ""
 
 
-def _json_row(text: str, path: Path, line: int) -> tuple[Row, str]:
-    """The row, and what its prompt says against its labels."""
+def _json_row(text: str, path: Path, line: int) -> Read:
     given = _json_object(text, path, line)
     for name in given:
         if name not in PROMPT_FIELDS:
@@ -115,31 +144,21 @@ def _json_row(text: str, path: Path, line: int) -> tuple[Row, str]:
     source = given.get("source")
     if source is not None:
         source = _text_field("source", source, path, line)
-    annotation = Annotation(**labels, source=source)
-    return Row(annotation=annotation, prompt=prompt), _against(annotation, stated)
+    known = {name: value for name, value in labels.items() if value is not None}
+    return line, _record(known, source, prompt), _against(known, stated)
 
 
-def _against(annotation: Annotation, stated: dict[str, int]) -> str:
+def _record(known: dict[str, int], source: str | None, prompt: str | None) -> Record:
+    return (*map(known.get, LABEL_NAMES), source, prompt)
+
+
+def _against(known: dict[str, int], stated: dict[str, int]) -> str:
     """Known labels of which a prompt states another value; empty where none is."""
-    known = annotation.known()
     return ", ".join(
         f"{name} {known[name]} where the prompt says {value}"
         for name, value in stated.items()
         if known.get(name, value) != value
     )
-
-
-def _warn(path: Path, against: dict[int, str]) -> None:
-    """Say on standard error, once, that prompts contradict their labels: what `_against` found, by
-    line.
-    """
-    if against:
-        line, first = next(iter(against.items()))
-        print(
-            f"{path}: rows whose prompt contradicts their labels, which are used: "
-            f"{len(against):,}; the first is line {line}: {first}",
-            file=sys.stderr,
-        )
 
 
 def _text_field(name: str, value: Any, path: Path, line: int) -> str:

@@ -1,15 +1,17 @@
 """The `--spec` YAML: a mix of annotations written by a user.
 
-    mix:                            # prevalences; a label not named keeps the default mix's
-    dr_grade: [0.5, 0.1, 0.2, 0.1, 0.1]      # weights of 0..4, or {0: 1, 4: 1} is_amd: 0.2
-    # share of ones unknown: 0.1                    # share left unknown of every label, or {is_amd:
-    0.5, ...} cooccurrence:                   # the first rule of a label that holds replaces its
-    prevalence
-      - label: is_dme given: {dr_grade: ">=2"}    # a value, a list of values, or "> >= < <= !=" and
-        a value prevalence: 0.4             # written as in mix strata:                         #
-        cells that repeat exactly, in a cycle; the other labels are drawn
-      - annotation: {dr_grade: 4, is_dme: 1} rows: 2                     # rows of this cell in a
-        cycle, 1 if not given source: idrid                   # or weights: {idrid: 3, hrf: 1}
+    mix:                             # prevalences; a label not named keeps the default mix's
+      dr_grade: [0.5, 0.1, 0.2, 0.1, 0.1]      # weights of 0..4, or {0: 1, 4: 1}
+      is_amd: 0.2                    # share of ones
+    unknown: 0.1                     # share left unknown of every label, or {is_amd: 0.5, ...}
+    cooccurrence:                    # a label's first rule that holds replaces its prevalence
+      - label: is_dme
+        given: {dr_grade: ">=2"}     # a value, a list of values, or "> >= < <= !=" and a value
+        prevalence: 0.4              # written as in mix
+    strata:                          # cells that repeat exactly, in a cycle; other labels are drawn
+      - annotation: {dr_grade: 4, is_dme: 1}
+        rows: 2                      # rows of this cell in a cycle, 1 if not given
+    source: idrid                    # or weights: {idrid: 3, hrf: 1}
 
 A prevalence or rule of a label removes the default mix's rules of that label.
 """
@@ -25,9 +27,10 @@ from typing import Any, NoReturn
 
 import yaml
 
-from engine.labels import label_value, read_text, unknown_name
+from engine.labels import label_value, unknown_name
 from engine.schema import LABEL_NAMES, LABELS, UserError
 from engine.specs.mix import Mix, Rule, Stratum, default_mix, prevalence
+from engine.text import read_text
 
 Place = tuple[str | int, ...]
 _HIGHEST = {label.name: label.highest for label in LABELS}

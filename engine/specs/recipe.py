@@ -3,14 +3,16 @@ of the recipe."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Iterable
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.prose.template import WORDING, caption
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from engine.seeds import row_id, row_random, row_seed
 from engine.specs.mix import Mix
+from engine.specs.rows import Row, Rows
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,21 +31,8 @@ class Spec(BaseModel):
     size: int
 
 
-class Row(BaseModel):
-    """One row of a user's file: its annotation, and its prompt or None to have one worded."""
-
-    model_config = _FROZEN
-
-    annotation: Annotation
-    prompt: str | None = None
-
-    @field_serializer("annotation")
-    def _known_only(self, annotation: Annotation) -> dict[str, Any]:
-        return annotation.model_dump(exclude_none=True)
-
-
 class Recipe(BaseModel):
-    """Everything that decides specs, as it lies in plan.json.
+    """Everything that decides specs.
 
     "mix" draws annotation and prompt of a row from (seed, index); "rows" cycles through `rows`.
     `wording` is the version of the caption template where prompts are worded by it.
@@ -56,7 +45,7 @@ class Recipe(BaseModel):
     size: int = Field(ge=1)
     wording: int | None = None
     mix: Mix | None = None
-    rows: tuple[Row, ...] = ()
+    rows: Rows = Field(default_factory=Rows.of)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -74,11 +63,11 @@ class Recipe(BaseModel):
         return cls(kind="mix", seed=seed, size=size, wording=WORDING, mix=mix)
 
     @classmethod
-    def of_rows(cls, rows: list[Row], seed: int, size: int) -> Self:
+    def of_rows(cls, rows: Rows | Iterable[Row], seed: int, size: int) -> Self:
         """A recipe that cycles through the rows."""
-        worded = any(row.prompt is None for row in rows)
-        wording = WORDING if worded else None
-        return cls(kind="rows", seed=seed, size=size, wording=wording, rows=tuple(rows))
+        held = rows if isinstance(rows, Rows) else Rows.of(rows)
+        wording = WORDING if held.are_worded() else None
+        return cls(kind="rows", seed=seed, size=size, wording=wording, rows=held)
 
     def spec(self, index: int, fingerprint: str, retry: int = 0) -> Spec:
         """The spec of row `index`, in constant time.
@@ -110,30 +99,24 @@ class Recipe(BaseModel):
 
     def sources(self) -> set[str]:
         """The sources that rows of this recipe may name."""
-        drawn = self.mix.source if self.mix is not None else ()
-        return {*drawn, *(row.annotation.source for row in self.rows)} - {None}
+        return {*self.mix.source} if self.mix is not None else self.rows.sources()
 
     def of_source(self, source: str) -> Self:
         """The same rows, each in the manner of this camera."""
         if self.mix is not None:
             mix = self.mix.model_copy(update={"source": {source: 1.0}})
             return self.model_copy(update={"mix": mix})
-        rows = tuple(
-            row.model_copy(
-                update={"annotation": row.annotation.model_copy(update={"source": source})}
-            )
-            for row in self.rows
-        )
-        return self.model_copy(update={"rows": rows})
+        return self.model_copy(update={"rows": self.rows.of_source(source)})
 
     def labels(self) -> set[str]:
         """The labels that rows of this recipe may state."""
-        drawn = {n for n in LABEL_NAMES if self.mix and self.mix.unknown.get(n, 0.0) < 1}
-        return drawn.union(*(row.annotation.known() for row in self.rows))
+        if self.mix is None:
+            return self.rows.labels()
+        return {name for name in LABEL_NAMES if self.mix.unknown.get(name, 0.0) < 1}
 
     def check_wording(self) -> None:
         """Raise UserError if prompts are worded here otherwise than when the recipe was planned."""
-        if self.mix is not None or any(row.prompt is None for row in self.rows):
+        if self.mix is not None or self.rows.are_worded():
             self._check_wording()
 
     def _check_wording(self) -> None:

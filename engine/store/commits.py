@@ -44,8 +44,6 @@ from engine.store.place import (
 PLAN, CARD, CROISSANT = "plan.json", "README.md", "croissant.json"
 PARTS, COMMITS, DEAD, ATTEMPTS, PRIVATE = "parts", "commits", "dead", "attempts", "private"
 NAME = re.compile(r"^(\d{6})-[0-9a-f]{20}$")
-LISTING = re.compile(r"^images-[0-9a-f]{16}\.parquet$")
-"""The list of photographs of a folder of captions, written just before its plan."""
 RECORD = re.compile(r"[0-9].*\.json")
 CLOSED = re.compile(r"\d{6}\.closed")
 TABLE = re.compile(r"[0-9].*\.parquet")

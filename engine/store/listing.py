@@ -1,28 +1,21 @@
 """images-HASH.parquet: which photographs a folder of captions is about, one row each, in the order
-of its rows.
-
-It lies beside plan.json, which names its hash, and is written before it. It is read a few thousand
-rows at a time, so a million photographs need little memory.
+of its rows. A table beside the plan (`engine.store.beside`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from engine.files import NotAFile
-from engine.schema import LABEL_NAMES, Annotation, UserError
-from engine.store.commits import LISTING
-from engine.store.parts import Hashing
-from engine.store.place import Disk, Place, matching, sha256_of
+from engine.batches import in_batches
+from engine.schema import LABEL_NAMES, Annotation
+from engine.store.beside import IMAGES, Beside, clear_tables, write_table
+from engine.store.place import Disk
 
-GROUP = 4096
 _SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -60,48 +53,36 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """A listing that was written, and where."""
+    """A listing that was written."""
 
-    place: Place
-    name: str
+    table: Beside
+
+    @property
+    def name(self) -> str:
+        return self.table.name
 
     def is_there(self) -> bool:
-        return self.place.holds(self.name)
+        return self.table.place.holds(self.name)
 
     def read(self) -> Iterator[Listed]:
         """All its photographs, in order."""
-        with self.place.reader(self.name) as file:
-            opened = pq.ParquetFile(file)
-            for group in range(opened.num_row_groups):
-                yield from map(_listed, opened.read_row_group(group).to_pylist())
+        for batch in self.table.batches():
+            yield from map(_listed, batch.to_pylist())
 
     def pick(self, indices: Iterable[int]) -> Iterator[Listed]:
         """The photographs of these rows; those that stand near each other are read together."""
-        for index in indices:
-            yield _listed(_group(self, index // GROUP)[index % GROUP])
+        return map(_listed, map(self.table.row, indices))
 
 
 def write_listing(root: Path, listed: Iterable[Listed]) -> str:
     """Write a listing into a new folder; its hash, under which `listing_of` finds it."""
     place = Disk(root)
-    place.make()
-    draft = place.draft("images", 0)
-    try:
-        hashing = Hashing(draft.file)
-        with pq.ParquetWriter(hashing, _SCHEMA, compression="zstd") as writer:
-            for group in _groups(listed):
-                writer.write_table(pa.Table.from_pylist(list(map(_record, group)), _SCHEMA))
-    except BaseException:
-        place.drop(draft)
-        raise
-    digest = hashing.digest.hexdigest()
-    place.publish(replace(draft, final=listing_of(root, digest).name))
-    return digest
+    return write_table(place, IMAGES, _SCHEMA, in_batches(map(_record, listed), _SCHEMA)).sha256
 
 
 def listing_of(root: Path, sha256: str) -> Listing:
     """The listing of this hash in a folder, whether it is there or not."""
-    return Listing(Disk(root), f"images-{sha256[:16]}.parquet")
+    return Listing(Beside(Disk(root), IMAGES, sha256))
 
 
 def check_listing(root: Path, sha256: str) -> Listing:
@@ -109,46 +90,14 @@ def check_listing(root: Path, sha256: str) -> Listing:
     unless it is the one that the plan names.
     """
     listing = listing_of(root, sha256)
-    file = root / listing.name
-    try:
-        changed = sha256_of(listing.place, listing.name) != sha256
-    except (FileNotFoundError, NotAFile) as error:
-        raise UserError("the list of photographs is gone; restore it", file=file) from error
-    if changed:
-        raise UserError("the list of photographs was changed; restore it", file=file)
-    for name in matching(listing.place, "", LISTING):
-        if name != listing.name:
-            listing.place.delete(name)
+    listing.table.check()
+    clear_tables(Disk(root), IMAGES, keep=listing.name)
     return listing
 
 
-@lru_cache(maxsize=2)
-def _group(listing: Listing, number: int) -> list[dict[str, Any]]:
-    with listing.place.reader(listing.name) as file:
-        rows: list[dict[str, Any]] = pq.ParquetFile(file).read_row_group(number).to_pylist()
-    return rows
-
-
-def _groups(listed: Iterable[Listed]) -> Iterator[list[Listed]]:
-    group: list[Listed] = []
-    for each in listed:
-        group.append(each)
-        if len(group) == GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _record(each: Listed) -> dict[str, Any]:
-    return {
-        "path": each.path,
-        "row": each.row,
-        "bytes": each.bytes,
-        "sha256": each.sha256,
-        **each.annotation.model_dump(),
-        "patient_id": each.patient_id,
-    }
+def _record(each: Listed) -> tuple[Any, ...]:
+    known = each.annotation.model_dump().values()
+    return (each.path, each.row, each.bytes, each.sha256, *known, each.patient_id)
 
 
 def _listed(record: dict[str, Any]) -> Listed:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -23,14 +24,21 @@ from engine.pixels.mark import COMPUTED, TRAINED
 from engine.schema import UserError
 from engine.seeds import row_id, row_seed
 from engine.specs import Recipe
-from engine.store.commits import LISTING, PLAN, Folder
-from engine.store.place import base, create, read
+from engine.specs.rows import SCHEMA
+from engine.store import beside
+from engine.store.beside import ROWS, Beside
+from engine.store.commits import PLAN, Folder
+from engine.store.differences import differences
+from engine.store.place import Place, base, create, read
 
 FORMAT = 1
 SINCE: dict[str, Any] = {"gates": (), "gates_sha256": ""}
 """Fields that came later, with what they are where they change nothing: then they are left out of
 the fingerprint, so that folders from before them stay open."""
 DIFFERENCES_SHOWN = 8
+DIGEST = "plan_sha256"
+"""In plan.json, where the rows lie beside it."""
+_NO_ROWS = '"rows":[]'
 
 
 class Sealed(BaseModel):
@@ -48,8 +56,22 @@ class Sealed(BaseModel):
     fingerprint: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """All that decides rows, as plain JSON values."""
+        """All that decides rows, as plain JSON values and `Rows`."""
         return self.model_dump(mode="json", exclude=set(self.LOOSE))
+
+    def canonical(self) -> Iterator[str]:
+        """The canonical JSON of the identity, piece by piece."""
+        yield _canonical(self.identity())
+
+    def lay_down(self, place: Place) -> dict[str, Any]:
+        """What plan.json is to say, once what lies beside it is written."""
+        return self.model_dump(mode="json")
+
+    def check(self) -> None:
+        """Raise UserError where a table beside the plan is not the one that it was sealed with."""
+
+    def clear_others(self, place: Place) -> None:
+        """Remove from its folder what runs that came to nothing laid beside it."""
 
     def common(self) -> dict[str, Any]:
         """What every row says alike, by column."""
@@ -64,8 +86,10 @@ class Sealed(BaseModel):
 
     def sealed(self) -> Self:
         """This plan with its fingerprint: SHA-256 over the canonical JSON of its identity."""
-        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
-        return self.model_copy(update={"fingerprint": hashlib.sha256(text.encode()).hexdigest()})
+        digest = hashlib.sha256()
+        for piece in self.canonical():
+            digest.update(piece.encode())
+        return self.model_copy(update={"fingerprint": digest.hexdigest()})
 
 
 class Plan(Sealed):
@@ -116,12 +140,47 @@ class Plan(Sealed):
 
     def identity(self) -> dict[str, Any]:
         """See `Sealed`; what came later and changes nothing is left out."""
-        whole = {**super().identity(), "settings": self.settings.identity()}
+        whole = self._without_rows(*self.LOOSE)
+        whole["recipe"]["rows"] = self.recipe.rows
+        whole["settings"] = self.settings.identity()
         return {
             name: value
             for name, value in whole.items()
             if name not in SINCE or getattr(self, name) != SINCE[name]
         }
+
+    def canonical(self) -> Iterator[str]:
+        """See `Sealed`. The rows stand where they would stand as a list."""
+        whole = self.identity()
+        whole["recipe"]["rows"] = []
+        before, after = _canonical(whole).split(_NO_ROWS)
+        yield before + _NO_ROWS[:-1]
+        yield from self.recipe.rows.canonical()
+        yield _NO_ROWS[-1] + after
+
+    def lay_down(self, place: Place) -> dict[str, Any]:
+        """See `Sealed`. A user's rows are a table, which plan.json names; a digest of all that it
+        says of pixels spares its readers to hash a million rows.
+        """
+        if not len(self.recipe.rows):
+            return super().lay_down(place)
+        table = beside.write_table(place, ROWS, SCHEMA, self.recipe.rows.table.batches())
+        said = self._without_rows()
+        said["recipe"]["rows"] = {"rows": len(self.recipe.rows), "sha256": table.sha256}
+        return {**said, DIGEST: _digest(said)}
+
+    def check(self) -> None:
+        """See `Sealed`."""
+        self.recipe.rows.table.check()
+
+    def clear_others(self, place: Place) -> None:
+        """See `Sealed`."""
+        beside.clear_tables(place, ROWS, keep=self.recipe.rows.table.name)
+
+    def _without_rows(self, *also: str) -> dict[str, Any]:
+        return self.model_dump(
+            mode="json", exclude={**dict.fromkeys(also, True), "recipe": {"rows"}}
+        )
 
 
 class CaptionPlan(Sealed):
@@ -168,13 +227,15 @@ def read_plan(root: Path) -> Plan | None:
     return plan
 
 
-def read_any_plan(root: Path) -> AnyPlan | None:
+def read_any_plan(root: Path, trusting: bool = False) -> AnyPlan | None:
     """The plan of an existing folder of either kind; see `read_plan`."""
-    return plan_of(Folder(root))
+    return plan_of(Folder(root), trusting)
 
 
-def plan_of(folder: Folder) -> AnyPlan | None:
-    """See `read_any_plan`."""
+def plan_of(folder: Folder, trusting: bool = False) -> AnyPlan | None:
+    """See `read_any_plan`. `trusting`: a table beside the plan was checked by whoever hands out the
+    work.
+    """
     place, file = folder.place, folder.root / PLAN
     if place.holds("") and not place.is_folder():
         raise UserError("this is a file", file=folder.root, expected="a folder")
@@ -186,18 +247,21 @@ def plan_of(folder: Folder) -> AnyPlan | None:
                 expected="a new or empty folder, or a data set folder of RetinaForge",
             )
         return None
-    plan = _parse(folder)
-    if plan.sealed().fingerprint != plan.fingerprint:
+    plan, digest = _parse(folder)
+    if not trusting:
+        plan.check()
+    if not (digest or plan.sealed().fingerprint == plan.fingerprint):
         raise UserError("the plan was changed after it was written; restore it", file=file)
     return plan
 
 
 def _before_a_plan(name: str) -> bool:
     """Whether a run that died before it wrote its plan may have left this."""
-    return name.endswith(".tmp") or bool(LISTING.match(base(name)))
+    return name.endswith(".tmp") or bool(beside.NAME.match(base(name)))
 
 
-def _parse(folder: Folder) -> AnyPlan:
+def _parse(folder: Folder) -> tuple[AnyPlan, bool]:
+    """The plan, and whether its digest says that it stands as it was written."""
     file = folder.root / PLAN
     try:
         text = read(folder.place, PLAN)
@@ -206,8 +270,11 @@ def _parse(folder: Folder) -> AnyPlan:
             f"not a plan: {error.strerror}", file=file, expected="the file that a run wrote"
         ) from error
     try:
-        kind = CaptionPlan if json.loads(text).get("kind") == "caption" else Plan
-        return kind.model_validate_json(text)
+        said = json.loads(text)
+        digest = said.pop(DIGEST, None)
+        kind = CaptionPlan if said.get("kind") == "caption" else Plan
+        plan = kind.model_validate(said, context=partial(_rows_in, folder.place))
+        return plan, digest is not None and digest == _digest(said)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or None
@@ -216,27 +283,49 @@ def _parse(folder: Folder) -> AnyPlan:
         raise UserError(f"not a plan: {error}", file=file) from error
 
 
+def _rows_in(place: Place, named: dict[str, Any]) -> tuple[Beside, int]:
+    """The table that a plan names, and how many rows of it. Raises ValueError."""
+    match named:
+        case {"rows": int(rows), "sha256": str(sha256)} if len(named) == 2 and len(sha256) == 64:
+            return Beside(place, ROWS, sha256), rows
+    raise ValueError("neither a list of rows nor the name of a table")
+
+
+def _digest(said: dict[str, Any]) -> str:
+    """Of all that plan.json says of rows, and the fingerprint; what is loose may be changed."""
+    bound = {name: each for name, each in said.items() if name not in Plan.LOOSE}
+    bound["fingerprint"] = said.get("fingerprint")
+    return hashlib.sha256(_canonical(bound).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 def write_plan(root: Path, plan: AnyPlan) -> None:
-    """Create the folder and its plan in one step. Raises UserError if another run has just created
-    another plan.
+    """Create the folder and its plan, with what lies beside it, if there is none yet. Raises
+    UserError where there is another plan, also one that another run has just created.
     """
     folder = Folder(root)
-    folder.place.make()
-    text = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-    # Of two runs that create the folder at once, the second must not replace the first's.
-    created = create(folder.place, PLAN, text.encode())
-    existing = None if created else plan_of(folder)
+    if not folder.place.holds(PLAN):
+        folder.place.make()
+        said = plan.lay_down(folder.place)
+        text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+        # Of two runs that create the folder at once, the second must not replace the first's.
+        create(folder.place, PLAN, text.encode())
+    existing = plan_of(folder)
     if existing is not None:
         refuse_differences(existing, plan, root / PLAN)
+        existing.clear_others(folder.place)
 
 
 def refuse_differences(existing: AnyPlan, wanted: AnyPlan, file: Path | None = None) -> None:
     """Raise UserError that names the fields in which a wanted plan differs from the one that
     exists, in `file`.
     """
-    if existing.sealed().fingerprint == wanted.sealed().fingerprint:
-        return
     found = list(differences(existing.identity(), wanted.identity()))
+    if not found:
+        return
     shown = "; ".join(found[:DIFFERENCES_SHOWN])
     more = f"; and {len(found) - DIFFERENCES_SHOWN} more" if len(found) > DIFFERENCES_SHOWN else ""
     raise UserError(
@@ -244,23 +333,3 @@ def refuse_differences(existing: AnyPlan, wanted: AnyPlan, file: Path | None = N
         file=file,
         expected="the same settings, or another ⟨out⟩",
     )
-
-
-def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """The fields that differ between two trees of plain values, as `field: old → new`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            inner = f"{path}.{key}" if path else key
-            yield from differences(old.get(key), new.get(key), inner.removeprefix("settings."))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for number, (left, right) in enumerate(zip(old, new, strict=True)):
-            yield from differences(left, right, f"{path}[{number}]")
-    elif old != new:
-        yield f"{path}: {_brief(old)} → {_brief(new)}"
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, list):
-        return f"{len(value)} entries"
-    return text if len(text) <= 60 else f"{text[:57]}..."

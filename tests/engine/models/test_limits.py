@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.models.limits import Limit, SpeechLimits
-from engine.prose.parse import REFERABLE
+from engine.prose.mentions import REFERABLE
 from engine.prose.statements import (
     EDEMA,
     FUNDUS,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 from sentences import SENTENCES
 
+from engine.prose import parse as parsing
 from engine.prose import terms as vocabulary
 from engine.prose.parse import parse
 from engine.prose.terms import plain, terms
@@ -63,7 +65,8 @@ def test_every_reading_is_a_valid_annotation():
 
 def test_the_quick_look_hides_no_term():
     pattern, _ = terms()
-    slow = re.compile(pattern.pattern.replace(f"(?={vocabulary._FIRST_WORDS})", "", 1))
+    quick = vocabulary._by_letter(vocabulary._FIRST_WORDS)
+    slow = re.compile(pattern.pattern.replace(f"(?={quick})", "", 1))
     assert slow.pattern != pattern.pattern
     for text, _ in SENTENCES:
         words = plain(text)
@@ -77,3 +80,13 @@ def test_the_quick_look_hides_no_term():
 )
 def test_a_hostile_text_is_read_in_bounded_time(text):
     assert parse(text) == {}
+
+
+def test_nothing_that_is_read_reaches_across_the_end_of_a_sentence(monkeypatch):
+    rng = random.Random(5)
+    texts = [" ".join(text for text, _ in rng.sample(SENTENCES, 3)) for _ in range(400)]
+    texts += [text.replace(". ", rng.choice([".\n", ".  ", ".\t"])) for text in texts[:100]]
+    apart = [list(parse(text).items()) for text in texts]
+    monkeypatch.setattr(parsing, "_SENTENCES", re.compile("(?!)"))
+    for text, found in zip(texts, apart, strict=True):
+        assert list(parse(text).items()) == found, text

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from engine.prose.parse import REFERABLE, grades, parse
+from engine.prose.mentions import REFERABLE
+from engine.prose.parse import grades, parse
 from engine.prose.statements import (
     EDEMA,
     FUNDUS,

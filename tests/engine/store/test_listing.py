@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine.batches import GROUP
 from engine.schema import Annotation, UserError
 from engine.store.listing import (
-    GROUP,
     Listed,
     check_listing,
     listing_of,

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from engine import call
-from engine.schema import UserError
+from engine.batches import GROUP
+from engine.schema import Annotation, UserError
 from engine.seeds import row_id
-from engine.store.plan import SINCE, Plan, differences, read_plan, refuse_differences, write_plan
+from engine.specs import Recipe, Row
+from engine.store.differences import differences
+from engine.store.place import Disk
+from engine.store.plan import (
+    SINCE,
+    Plan,
+    read_any_plan,
+    read_plan,
+    refuse_differences,
+    write_plan,
+)
 
 
 def changed(plan: Plan, **settings: object) -> Plan:
@@ -21,6 +33,97 @@ def test_a_plan_reads_back_as_it_was_written(tmp_path, plan):
     write_plan(tmp_path / "deep/o", plan)
     assert read_plan(tmp_path / "deep/o") == plan
     assert [path.name for path in (tmp_path / "deep/o").iterdir()] == ["plan.json"]
+
+
+def of_rows(plan: Plan, prompts: list[str]) -> Plan:
+    rows = [Row(annotation=Annotation(dr_grade=n % 5), prompt=p) for n, p in enumerate(prompts)]
+    return plan.model_copy(update={"recipe": Recipe.of_rows(rows, 0, 8)}).sealed()
+
+
+def inline(plan: Plan) -> str:
+    """plan.json as it was before rows lay beside it."""
+    return json.dumps(plan.model_dump(mode="json"))
+
+
+def test_rows_lie_beside_a_plan_whose_fingerprint_holds_them(tmp_path, plan):
+    out = tmp_path / "o"
+    wanted = of_rows(plan, [f"eye {number}" for number in range(GROUP + 5)])
+    write_plan(out, wanted)
+    file = out / "plan.json"
+    said = json.loads(file.read_text())
+    (table,) = out.glob("rows-*.parquet")
+    assert said["recipe"]["rows"] == {
+        "rows": GROUP + 5,
+        "sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+    }
+    assert table.stem == f"rows-{hashlib.sha256(table.read_bytes()).hexdigest()[:16]}"
+    assert file.stat().st_size < 4096
+    found = read_plan(out)
+    assert found == wanted == found.sealed()
+    whole = {**wanted.identity(), "recipe": wanted.recipe.model_dump(mode="json")}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    assert hashlib.sha256(text.encode()).hexdigest() == wanted.fingerprint
+    write_plan(out, wanted)
+    moved = out.rename(tmp_path / "moved")
+    assert read_plan(moved).recipe.spec(GROUP + 1, "") == wanted.recipe.spec(GROUP + 1, "")
+
+
+def test_a_folder_with_its_rows_in_the_plan_stays_open_as_it_is(tmp_path, plan):
+    wanted = of_rows(plan, ["one", "two"])
+    (tmp_path / "plan.json").write_text(inline(wanted))
+    assert read_plan(tmp_path) == wanted
+    write_plan(tmp_path, wanted)
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    with pytest.raises(UserError, match=r'recipe\.rows\[1\]\.prompt: "two" → "three"'):
+        write_plan(tmp_path, of_rows(plan, ["one", "three"]))
+    (tmp_path / "plan.json").write_text(inline(wanted).replace("two", "too"))
+    with pytest.raises(UserError, match="changed after it was written"):
+        read_plan(tmp_path)
+
+
+def test_rows_that_differ_from_those_beside_the_plan_are_named(tmp_path, plan):
+    write_plan(tmp_path, of_rows(plan, ["one", "two"]))
+    with pytest.raises(UserError, match=r'recipe\.rows\[1\]\.prompt: "two" → "three"'):
+        write_plan(tmp_path, of_rows(plan, ["one", "three"]))
+    with pytest.raises(UserError, match=r"recipe\.rows: 2 entries → 3 entries"):
+        write_plan(tmp_path, of_rows(plan, ["one", "two", "three"]))
+    assert len([*tmp_path.glob("rows-*")]) == 1
+
+
+def test_a_plan_or_table_of_rows_that_was_changed_is_refused(tmp_path, plan):
+    write_plan(tmp_path, of_rows(plan, ["one", "two"]))
+    file = tmp_path / "plan.json"
+    text = file.read_text()
+    said = json.loads(text)
+    bound = {**said, "image_format": "png"}
+    for wrong in (bound, {k: v for k, v in bound.items() if k != "plan_sha256"}):
+        file.write_text(json.dumps(wrong))
+        with pytest.raises(UserError, match=r"plan\.json: the plan was changed after it"):
+            read_plan(tmp_path)
+    file.write_text(json.dumps({**said, "license": "mit"}))
+    assert read_plan(tmp_path).license == "mit"
+    said["recipe"]["rows"] = {"sha256": "../../x"}
+    file.write_text(json.dumps(said))
+    with pytest.raises(UserError, match=r"recipe\.rows: not a plan: .*neither a list"):
+        read_plan(tmp_path)
+    file.write_text(text)
+    (table,) = tmp_path.glob("rows-*.parquet")
+    table.write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"rows-.*\.parquet: the table of rows was changed"):
+        read_plan(tmp_path)
+    assert read_any_plan(tmp_path, trusting=True) is not None
+    table.unlink()
+    with pytest.raises(UserError, match=r"rows-.*\.parquet: the table of rows is gone; restore"):
+        read_plan(tmp_path)
+
+
+def test_rows_of_a_run_that_died_before_its_plan_are_cleared_by_the_next(tmp_path, plan):
+    of_rows(plan, ["lost"]).lay_down(Disk(tmp_path))
+    assert read_plan(tmp_path) is None
+    wanted = of_rows(plan, ["kept"])
+    write_plan(tmp_path, wanted)
+    assert len([*tmp_path.glob("rows-*")]) == 1
+    assert read_plan(tmp_path) == wanted
 
 
 def test_the_fingerprint_holds_what_decides_pixels_and_nothing_else(plan):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
+import sys
+import textwrap
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,7 +19,7 @@ from engine.specs import Mix, Recipe, recipe_from
 from engine.specs.mix import Rule, default_mix, pick, prevalence
 from engine.specs.read_mix import read_mix
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
 
 
 @pytest.fixture(params=["default", "mix.yaml", "prompts.txt", "prompts.jsonl", "labels.csv"])
@@ -275,7 +278,7 @@ def test_prompts_fill_what_their_columns_do_not_give(tmp_path):
     assert recipe.spec(2, "f").seed != recipe.spec(0, "f").seed
 
 
-def test_prompts_that_contradict_their_labels_are_told_of_once(tmp_path, capsys):
+def test_prompts_that_contradict_their_labels_are_told_of_once(tmp_path):
     path = tmp_path / "p.jsonl"
     path.write_text(
         '{"prompt": "Severe NPDR", "dr_grade": null, "is_gc": 1}\n'
@@ -283,27 +286,27 @@ def test_prompts_that_contradict_their_labels_are_told_of_once(tmp_path, capsys)
         '{"prompt": "Mild NPDR", "dr_grade": 1}\n'
         '{"prompt": "Mild NPDR", "dr_grade": 2}\n'
     )
-    recipe = recipe_from(0, 64, prompts=path)
+    told: list[str] = []
+    recipe = recipe_from(0, 64, prompts=path, tell=told.append)
     assert recipe.spec(1, "f").annotation.known() == {"dr_grade": 4, "is_gc": 1}
-    told = capsys.readouterr().err
-    assert told.startswith(f"{path}: rows whose prompt contradicts their labels, which are used: 2")
-    assert told.count("\n") == 1
-    assert "line 2: " in told
-    assert "dr_grade 4 where the prompt says 0" in told
-    assert "is_gc 1 where the prompt says 0" in told
+    (words,) = told
+    assert words.startswith(
+        f"{path}: rows whose prompt contradicts their labels, which are used: 2;"
+    )
+    assert words.endswith(
+        "line 2: dr_grade 4 where the prompt says 0, is_gc 1 where the prompt says 0"
+    )
     path.write_text('{"prompt": "Mild NPDR", "dr_grade": 1}\n')
-    recipe_from(0, 64, prompts=path)
-    assert capsys.readouterr().err == ""
+    recipe_from(0, 64, prompts=path, tell=told.append)
+    assert len(told) == 1
 
 
-def test_captions_of_a_table_that_contradict_its_labels_are_told_of_too(tmp_path, capsys):
+def test_captions_of_a_table_that_contradict_its_labels_are_told_of_too(tmp_path):
     path = tmp_path / "l.csv"
     path.write_text("dr_grade,caption\n3,\n1,Mild NPDR\n0,Mild NPDR\n,Mild NPDR\n")
-    recipe_from(0, 64, labels=path)
-    told = capsys.readouterr().err
-    assert (
-        "labels, which are used: 1; the first is line 4: dr_grade 0 where the prompt says 1" in told
-    )
+    told: list[str] = []
+    recipe_from(0, 64, labels=path, tell=told.append)
+    assert told[0].endswith("used: 1; the first is line 4: dr_grade 0 where the prompt says 1")
 
 
 def test_label_rows_are_worded_anew_in_every_cycle_unless_they_have_a_caption(tmp_path):
@@ -383,3 +386,14 @@ def test_the_labels_that_a_recipe_may_state_are_known_before_a_row_is_drawn(tmp_
 
 def test_a_recipe_without_sources_names_none():
     assert recipe_from(0, 64).sources() == set()
+
+
+def test_the_example_that_tells_how_a_mix_is_written_is_one(tmp_path):
+    told = inspect.getdoc(sys.modules[read_mix.__module__])
+    block = told.partition("\n\n")[2].partition("\n\nA prevalence")[0]
+    path = tmp_path / "m.yaml"
+    path.write_text(textwrap.dedent(block))
+    mix = read_mix(path)
+    assert mix.weights["dr_grade"] == (0.5, 0.1, 0.2, 0.1, 0.1)
+    assert (mix.rules[0].given, mix.strata[0].rows) == ({"dr_grade": (2, 3, 4)}, 2)
+    assert mix.source == {"idrid": 1.0}
