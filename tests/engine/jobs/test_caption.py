@@ -100,7 +100,7 @@ def test_a_new_folder_gets_its_list_and_a_second_plan_is_the_first(tmp_path):
     ask = CaptionAsk(str(photographs), labels=tmp_path / "l.csv")
     work = plan_into(out, ask, Manner(), heard)
     assert heard.told == [(str(photographs), 2, 1), ("l.csv", 1)]
-    assert [*out.iterdir()] == [listing_of(out, work.plan.images_sha256).file]
+    assert [*out.iterdir()] == [out / listing_of(out, work.plan.images_sha256).name]
     write_plan(out, work.plan)
     assert planned(out, ask).plan == work.plan == planned(out, CaptionAsk(str(photographs))).plan
     assert plan_again(out, work.plan, None).images == photographs
