@@ -67,7 +67,7 @@ def test_a_hundred_thousand_prompts_are_drawn_and_cost_a_worker_nothing(tmp_path
     told, much = worker_of(out)
     assert told == f"{EYES[0]}, number 90000."
     assert much < worker_of(few)[1] + (16 << 10)
-    counts = asked_labels(read_plan(out).recipe, "", MANY)
+    counts = asked_labels(read_plan(out), MANY)
     assert counts["dr_grade"][4] == pytest.approx(2048 / 3, abs=2)
     (table,) = out.glob("rows-*.parquet")
     table.write_bytes(table.read_bytes()[:-9])
