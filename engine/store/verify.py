@@ -38,6 +38,10 @@ from engine.store.ranges import Ranges
 from engine.store.seal import is_stale
 
 HASHING_THREADS = 4
+READ_AT_ONCE = 8 << 20
+"""Bytes of a part that is read whole: of a larger one Arrow asks Python for each column, which
+holds up the other threads.
+"""
 DRAWN = ("seed", "model", "weights_sha256", "solver", "steps", "guidance")
 """Columns of how a row was drawn, which a photograph that was not drawn leaves empty."""
 PLANNED = ["id", "index", "attempts", "width", "height", "caption_source", "fingerprint", *DRAWN]
@@ -109,12 +113,14 @@ def is_sound(folder: Folder, commit: Commit, plan: AnyPlan) -> bool:
             file.seek(0)
             if hashlib.file_digest(file, "sha256").hexdigest() != commit.sha256:
                 return False
-            return _holds(file, commit, plan)
+            file.seek(0)
+            small = commit.bytes <= READ_AT_ONCE
+            return _holds(pa.BufferReader(file.read()) if small else file, commit, plan)
     except (FileNotFoundError, NotAFile):
         return False
 
 
-def _holds(file: BufferedReader, commit: Commit, plan: AnyPlan) -> bool:
+def _holds(file: BufferedReader | pa.BufferReader, commit: Commit, plan: AnyPlan) -> bool:
     try:
         return _is_planned(pq.ParquetFile(file).read(columns=PLANNED), commit, plan)
     except (pa.ArrowException, OSError, KeyError, OverflowError):
