@@ -158,7 +158,7 @@ class TextRecipe:
 def _read(folder: Path) -> tuple[BertModel, PreTrainedTokenizerFast]:
     """Text encoder and tokenizer of a finished run of this recipe."""
     encoder = loaded(BertModel.from_pretrained, folder / "text_encoder", add_pooling_layer=False)
-    return encoder, loaded(PreTrainedTokenizerFast.from_pretrained, folder / "tokenizer")
+    return encoder.float(), loaded(PreTrainedTokenizerFast.from_pretrained, folder / "tokenizer")
 
 
 plan = TextRecipe

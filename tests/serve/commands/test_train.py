@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 
@@ -40,3 +42,14 @@ def test_a_dry_run_names_what_would_need_less_memory(retinaforge, tmp_path, monk
     assert "(fewer: --set micro=N)" in out
     assert out.endswith(f"the run folder is {tmp_path}/runs/text-debug\n")
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_text_encoder_trains_on_from_a_finished_one(retinaforge, tmp_path):
+    train = ("train", "text-debug", "--workers", 0, "--set", "steps=2", "--out")
+    assert retinaforge(*train, tmp_path / "first")[0] == 0
+    init = ("--set", f"init={tmp_path}/first")
+    code, _, err = retinaforge(*train, tmp_path / "second", *init)
+    assert code == 0, err
+    card = json.loads((tmp_path / "second" / "model" / "model_card.json").read_text())
+    first = json.loads((tmp_path / "first" / "model" / "model_card.json").read_text())
+    assert card["parents"][0]["weights_sha256"] == first["weights_sha256"]
