@@ -191,7 +191,7 @@ def test_the_run_goes_on_from_the_checkpoint_before_a_damaged_one(
 def test_a_parent_that_was_changed_is_refused(tmp_path, train):
     weights = train(tmp_path / "parent") / "w.safetensors"
     weights.write_bytes(weights.read_bytes() + b" ")
-    with pytest.raises(UserError, match="weights_sha256: a file beside this card was changed"):
+    with pytest.raises(UserError, match="weights_sha256: the weights are not those"):
         train(tmp_path / "child", init=tmp_path / "parent")
     assert not (tmp_path / "child").exists()
 

@@ -176,8 +176,8 @@ def test_places_are_checked_before_the_work(model, tmp_path):
     taken = tmp_path / "notes.txt"
     taken.write_text("mine")
     for place, match in (
-        (tmp_path / "nonexistent/x", "--reference: cannot be written"),
-        (tmp_path, "--reference: cannot be written"),
+        (tmp_path / "nonexistent/x", "⟨reference⟩: cannot be written"),
+        (tmp_path, "⟨reference⟩: cannot be written"),
         (taken, "notes.txt: cannot be read"),
         (model / "x.safetensors", "stays in the house"),
     ):
@@ -188,4 +188,4 @@ def test_places_are_checked_before_the_work(model, tmp_path):
 
 
 def test_held_out_eyes_must_be_somebodys(model, photographs, table):
-    refused(model, table(photographs[:EYES]), "--held-out: no photographs", held_out=["phantom:3"])
+    refused(model, table(photographs[:EYES]), "⟨held_out⟩: no photographs", held_out=["phantom:3"])
