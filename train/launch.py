@@ -95,8 +95,8 @@ def _train(job: Job, planned: Recipe, start: int) -> SessionEnd:
         if not job.workers:
             with noticed_signals() as received:
                 return _in_process(job, planned, journal, received)
-        with _cluster(job.workers) as place, guard.at_leisure(), noticed_signals() as received:
-            return _on_workers(job, place, journal, received)
+        with _cluster(job.workers) as machines, guard.at_leisure(), noticed_signals() as received:
+            return _on_workers(job, machines, journal, received)
     finally:
         journal.close()
 
@@ -155,7 +155,7 @@ def noticed_signals() -> Iterator[list[int]]:
 
 
 @dataclass(frozen=True)
-class Place:
+class Machines:
     """Where workers run: what each takes, and whether they are all on this machine."""
 
     resources: dict[str, float]
@@ -163,7 +163,7 @@ class Place:
 
 
 @contextmanager
-def _cluster(workers: int) -> Iterator[Place]:
+def _cluster(workers: int) -> Iterator[Machines]:
     """Ray, embedded unless RAY_ADDRESS or a Ray job names a cluster."""
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
@@ -179,17 +179,17 @@ def _cluster(workers: int) -> Iterator[Place]:
             problem = f"{workers} workers, but {gpus:.0f} GPUs"
             raise UserError(problem, asked="workers", expected=f"1 to {gpus:.0f}")
         resources: dict[str, float] = {"CPU": cpus, "GPU": 1} if gpus else {"CPU": cpus}
-        yield Place(resources, here=not joined and len(ray.nodes()) == 1)
+        yield Machines(resources, here=not joined and len(ray.nodes()) == 1)
 
 
-def _on_workers(job: Job, place: Place, journal: Journal, received: list[int]) -> SessionEnd:
+def _on_workers(job: Job, machines: Machines, journal: Journal, received: list[int]) -> SessionEnd:
     """Follow Ray Train from this thread, which alone gets signals, while `fit` blocks another."""
     stop, events = job.private("stop"), EventFile(job.private("events"))
     events.clear()
-    how = "bf16 over NCCL" if "GPU" in place.resources else "float32 over gloo"
-    journal.say(f"each worker has {_listed(place.resources)}; {how}")
+    how = "bf16 over NCCL" if "GPU" in machines.resources else "float32 over gloo"
+    journal.say(f"each worker has {_listed(machines.resources)}; {how}")
     ended: list[Any] = []
-    thread = threading.Thread(target=lambda: ended.append(_fit(job, place)), daemon=True)
+    thread = threading.Thread(target=lambda: ended.append(_fit(job, machines)), daemon=True)
     thread.start()
     try:
         while thread.is_alive():
@@ -206,20 +206,20 @@ def _on_workers(job: Job, place: Place, journal: Journal, received: list[int]) -
     return ended[0]
 
 
-def _fit(job: Job, place: Place) -> SessionEnd | Exception:
+def _fit(job: Job, machines: Machines) -> SessionEnd | Exception:
     """Ray Train's `fit`: the outcome of rank 0, or what should be raised."""
     with tempfile.TemporaryDirectory() as meeting:
-        return _trained(job, place.resources, _torch(place, meeting))
+        return _trained(job, machines.resources, _torch(machines, meeting))
 
 
-def _torch(place: Place, meeting: str) -> TorchConfig:
+def _torch(machines: Machines, meeting: str) -> TorchConfig:
     """How the workers' torch finds together."""
     from ray.train.torch import TorchConfig
 
     from train.meeting import OneMachine
 
-    backend = "nccl" if "GPU" in place.resources else "gloo"
-    return OneMachine(backend, folder=meeting) if place.here else TorchConfig(backend)
+    backend = "nccl" if "GPU" in machines.resources else "gloo"
+    return OneMachine(backend, folder=meeting) if machines.here else TorchConfig(backend)
 
 
 def _trained(job: Job, resources: dict[str, float], torch: TorchConfig) -> SessionEnd | Exception:

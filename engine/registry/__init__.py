@@ -14,7 +14,7 @@ from engine import shipped
 from engine.registry.base import BaseRef
 from engine.registry.captioner import CaptionerRef
 from engine.registry.diffusion import PipelineRef
-from engine.registry.family import ModelRef, Place, places
+from engine.registry.family import ModelRef, Whereabouts, whereabouts
 from engine.registry.gan import GanRef
 from engine.registry.gate import GateRef
 from engine.registry.null import NullRef
@@ -47,12 +47,12 @@ def find(wanted: type[Wanted], place: str | Path) -> Wanted:
     for family in _families(wanted):
         if isinstance(place, str) and (program := family.called(place)):
             return program
-    return _examined(wanted, place, places(place))
+    return _examined(wanted, place, whereabouts(place))
 
 
 def examine(wanted: type[Wanted], folder: Path) -> Wanted:
     """The model in this very folder. Raises UserError as `find` does."""
-    return _examined(wanted, folder, [Place(folder.name, str(folder), folder)])
+    return _examined(wanted, folder, [Whereabouts(folder.name, str(folder), folder)])
 
 
 def names(wanted: type[ModelRef]) -> list[str]:
@@ -72,7 +72,7 @@ def _families(wanted: type[Wanted]) -> list[type[Wanted]]:
     return [family for family in FAMILIES if issubclass(family, wanted)]
 
 
-def _examined(wanted: type[Wanted], asked: str | Path, among: Iterable[Place]) -> Wanted:
+def _examined(wanted: type[Wanted], asked: str | Path, among: Iterable[Whereabouts]) -> Wanted:
     try:
         for place in among:
             for family in _families(wanted):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from engine import shipped
 from engine.models.card import verified_card
 from engine.models.folder import check_weights
-from engine.registry.family import ModelRef, Place, reading
+from engine.registry.family import ModelRef, Whereabouts, reading
 
 if TYPE_CHECKING:
     from engine.models.text_encoder import PretrainedText
@@ -30,7 +30,7 @@ class BaseRef(ModelRef):
         return all((folder / part).is_dir() for part in (AUTOENCODER, TEXT, TOKENIZER))
 
     @classmethod
-    def examine(cls, place: Place) -> Self:
+    def examine(cls, place: Whereabouts) -> Self:
         """See `ModelRef`."""
         card = verified_card(place.folder)
         for part in (AUTOENCODER, TEXT):

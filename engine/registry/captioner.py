@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from engine import shipped
 from engine.models.classes import ConfigFile, read_config
 from engine.models.folder import examine_network
-from engine.registry.family import Place
+from engine.registry.family import Whereabouts
 from engine.registry.network import NetworkRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
@@ -42,12 +42,12 @@ class CaptionerRef(NetworkRef):
     segmenter: SegmenterRef
 
     @classmethod
-    def examine(cls, place: Place) -> Self:
+    def examine(cls, place: Whereabouts) -> Self:
         """See `ModelRef`: its segmenter is the one that it learned with."""
         digest = examine_network(place.folder, cls.CLASS)
         config = read_config(place.folder / "config.json", _Config)
         outlines = shipped.folder_of(config.segmenter)
-        there = Place(outlines.name, config.segmenter, outlines)
+        there = Whereabouts(outlines.name, config.segmenter, outlines)
         segmenter = SegmenterRef.examine(there) if SegmenterRef.holds(outlines) else None
         if segmenter is None or segmenter.weights_sha256 != config.segmenter_sha256:
             raise UserError(

@@ -13,7 +13,7 @@ from engine.models.card import CARD
 from engine.models.classes import INDEX
 from engine.models.folder import examine
 from engine.models.grounds import GeometrySource, Ground, NoGeometry, PhantomGeometry, stacked
-from engine.registry.family import Place, reading
+from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
 from engine.schema import UserError
 from engine.specs import Spec
@@ -38,7 +38,7 @@ class PipelineRef(SamplerRef):
         return (folder / INDEX).is_file()
 
     @classmethod
-    def examine(cls, place: Place) -> Self:
+    def examine(cls, place: Whereabouts) -> Self:
         """See `ModelRef`."""
         found = examine(place.folder)
         solver = found.sampling.solver

@@ -18,7 +18,7 @@ from engine.schema import UserError
 
 
 @dataclass(frozen=True)
-class Place:
+class Whereabouts:
     """Where a model may lie: what it is called there, its `folder`, and the `location` by which
     plans name that: a name of this checkout, or a path."""
 
@@ -71,7 +71,7 @@ class ModelRef:
         return False
 
     @classmethod
-    def examine(cls, place: Place) -> Self:
+    def examine(cls, place: Whereabouts) -> Self:
         """The model in a folder of this family. Raises UserError with every reason not to load
         it, before any weight is read."""
         raise NotImplementedError
@@ -103,15 +103,15 @@ class ModelRef:
         return shipped.folder_of(self.location) if self.learned else None
 
 
-def places(wanted: str | Path) -> Iterator[Place]:
+def whereabouts(wanted: str | Path) -> Iterator[Whereabouts]:
     """Where a model may lie that is called so: as a name of this checkout first, unless it is
     given as a path. A training run keeps its finished model one folder down."""
     if isinstance(wanted, str) and wanted in shipped.names():
-        yield Place(wanted, wanted, shipped.WEIGHTS / wanted)
+        yield Whereabouts(wanted, wanted, shipped.WEIGHTS / wanted)
     folder = Path(wanted).expanduser()
     for each in (folder / "model", folder):
         if each.is_dir():
-            yield Place(folder.resolve().name, str(each.resolve()), each.resolve())
+            yield Whereabouts(folder.resolve().name, str(each.resolve()), each.resolve())
 
 
 @contextmanager

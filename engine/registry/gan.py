@@ -13,7 +13,7 @@ from engine import device, shipped
 from engine.call import CallSettings
 from engine.models.folder import GAN_CLASS, examine_gan, is_network
 from engine.models.grounds import PhantomGeometry
-from engine.registry.family import Place, reading
+from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
 from engine.specs import Spec
 
@@ -30,7 +30,7 @@ class GanRef(SamplerRef):
         return is_network(folder, GAN_CLASS)
 
     @classmethod
-    def examine(cls, place: Place) -> Self:
+    def examine(cls, place: Whereabouts) -> Self:
         """See `ModelRef`."""
         found = examine_gan(place.folder)
         return cls(

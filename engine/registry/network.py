@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from engine import shipped
 from engine.models.folder import examine_network, is_network
-from engine.registry.family import ModelRef, Place, reading
+from engine.registry.family import ModelRef, Whereabouts, reading
 
 
 class NetworkRef(ModelRef):
@@ -21,7 +21,7 @@ class NetworkRef(ModelRef):
         return is_network(folder, cls.CLASS)
 
     @classmethod
-    def examine(cls, place: Place) -> Self:
+    def examine(cls, place: Whereabouts) -> Self:
         """See `ModelRef`."""
         digest = examine_network(place.folder, cls.CLASS)
         return cls(name=place.name, location=place.location, weights_sha256=digest)
