@@ -26,11 +26,11 @@ WIDTH, CHANNELS = 64, 8
 _ONE_LAYER = {"hidden_size": WIDTH, "intermediate_size": 64, "num_attention_heads": 2}
 
 
-def t5() -> PretrainedText:
+def t5(width: int = WIDTH) -> PretrainedText:
     pieces = ["<pad>", "</s>", "<unk>", "▁", *ascii_lowercase]
     tokenizer = T5Tokenizer(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0)
     config = T5Config(
-        vocab_size=len(tokenizer), d_model=WIDTH, d_kv=32, d_ff=64, num_layers=1, num_heads=2
+        vocab_size=len(tokenizer), d_model=width, d_kv=32, d_ff=64, num_layers=1, num_heads=2
     )
     return PretrainedText(T5EncoderModel(config).eval(), tokenizer)
 
@@ -59,12 +59,12 @@ def gemma() -> PretrainedText:
 TEXTS = {"t5": t5, "clip": clip, "gemma": gemma}
 
 
-def kl(channels: int = CHANNELS) -> AutoencoderKL:
-    """Halves a picture three times."""
+def kl(channels: int = CHANNELS, levels: int = 4) -> AutoencoderKL:
+    """Halves a picture at every level but one."""
     torch.manual_seed(0)
     return AutoencoderKL(
-        block_out_channels=(16,) * 4, down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=channels, norm_num_groups=4,
+        block_out_channels=(16,) * levels, down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels, latent_channels=channels, norm_num_groups=4,
         scaling_factor=0.5, shift_factor=0.1,
     ).eval()  # fmt: skip
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from engine.diffusion.loss import rectified_flow_loss
 from engine.models import transformer
+from engine.models.classes import Needs
 from engine.models.conditioner import Conditioner, Prepared
 from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import GeometryEncoder
@@ -53,9 +54,11 @@ class Denoising(nn.Module):
         return {"loss": loss}
 
 
-def new(preset: str, sources: tuple[str, ...], spread: list[float] | None) -> Denoising:
+def new(
+    preset: str, needs: Needs | None, sources: tuple[str, ...], spread: list[float] | None
+) -> Denoising:
     """Untrained; sources are the cameras that its labels know."""
-    denoiser = transformer.build(preset)
+    denoiser = transformer.build(preset, needs)
     labels = LabelEncoder(width=denoiser.config.cross_attention_dim, sources=sources)
     return _with_new_geometry(denoiser, labels, spread)
 

@@ -28,9 +28,8 @@ from engine.data.squares import load_squares
 from engine.diffusion.loss import logit_normal_times
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models import principal_components, text_encoder, transformer
-from engine.models.autoencoder import autoencoder_of
 from engine.models.card import write_card
-from engine.models.classes import Denoiser, check_fit, load_component, read_config
+from engine.models.classes import load_component, read_components, read_needs
 from engine.models.geometry import Outlines
 from engine.models.grounds import PhantomGeometry
 from engine.models.patches import encoder_of
@@ -101,14 +100,18 @@ class DiffusionRecipe:
         torch.manual_seed(self.settings.seed)
         if self.settings.init:
             return going_on(Path(self.settings.init), sources, spread)
-        return new(self.settings.model["preset"], sources, spread)
+        base = self.settings.model["base"]
+        needs = None
+        if base:
+            needs = read_needs(shipped.folder_of(registry.find(BaseRef, base).location))
+        return new(self.settings.model["preset"], needs, sources, spread)
 
     def _load_frozen(self, teaching: list[Example]) -> None:
         base = self.settings.init or self.settings.model["base"]
         if base:
             found = registry.find(BaseRef, base)
             self._vae, self._text = found.load()
-            self._check_fit(shipped.folder_of(found.location))
+            self._check_size(shipped.folder_of(found.location))
         else:
             torch.manual_seed(self.settings.seed)
             self._vae = principal_components.build(self.settings.model["preset"])
@@ -124,17 +127,12 @@ class DiffusionRecipe:
         self._text.model.float().eval().requires_grad_(False)
         self._encoder = encoder_of(self._vae)
 
-    def _check_fit(self, base: Path) -> None:
+    def _check_size(self, base: Path) -> None:
         """Told now, and not when every photograph is encoded."""
+        patch = transformer.PRESETS[self.settings.model["preset"]]["patch_size"]
         if self.settings.init:
-            needed = read_config(base / "transformer/config.json", Denoiser).model_dump()
-        else:
-            needed = transformer.PRESETS[self.settings.model["preset"]]
-        whole = autoencoder_of(self._vae)
-        check_fit(base / "vae", "latent_channels", whole.channels, needed["in_channels"])
-        width = needed["cross_attention_dim"]
-        check_fit(base / "text_encoder", "hidden_size", self._text.width, width)
-        size, stride = self.settings.data["size"], whole.factor * needed["patch_size"]
+            patch = read_components(base).denoiser.patch_size
+        size, stride = self.settings.data["size"], read_needs(base).factor * patch
         require(size % stride == 0, "data.size", size, f"a multiple of {stride}")
 
     def _encode(self, examples: list[Example], variants: int) -> tuple[list[Encoded], list[str]]:

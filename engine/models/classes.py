@@ -105,6 +105,16 @@ class Components:
     takes_geometry: bool
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What autoencoder and text encoder want of a denoiser: channels of latents, width of a
+    token's state, and how many pixels a place of the latents is."""
+
+    channels: int
+    width: int
+    factor: int
+
+
 class _Named(ConfigFile):
     """The classes that `model_index.json` names: of a component that it was saved without, a
     pipeline keeps the name and two nulls."""
@@ -133,19 +143,13 @@ def read_components(folder: Path) -> Components:
     if not (folder / "tokenizer/tokenizer.json").is_file():
         raise _missing(folder / "tokenizer/tokenizer.json")
     for component, field, has, needed in _fits(found):
-        check_fit(folder / component, field, has, needed)
+        if has != needed:
+            file = folder / component / "config.json"
+            problem = f"{has} does not fit the denoiser"
+            raise UserError(problem, file=file, field=field, expected=str(needed))
     return Components(
         found["transformer"], found["vae"], found["label_encoder"], "geometry_encoder" in found
     )
-
-
-def check_fit(component: Path, field: str, has: int, needed: int) -> None:
-    """Raise UserError for a component's number that is not the denoiser's."""
-    if has != needed:
-        file = component / "config.json"
-        raise UserError(
-            f"{has} does not fit the denoiser", file=file, field=field, expected=str(needed)
-        )
 
 
 def _fits(found: dict[str, Any]) -> Iterator[tuple[str, str, int, int]]:
@@ -160,9 +164,29 @@ def _fits(found: dict[str, Any]) -> Iterator[tuple[str, str, int, int]]:
         yield "geometry_encoder", "width", geometry.width, denoiser.hidden_size
 
 
+def read_needs(base: Path) -> Needs:
+    """What a denoiser must be like to learn with the autoencoder and the text encoder of a folder.
+    Raises UserError where they are none that are known."""
+    for component in ("vae", "text_encoder"):
+        _own_class(base / component)
+    latents = read_config(base / "vae/config.json", _Latents)
+    words = read_config(base / "text_encoder/config.json", _Text)
+    return Needs(latents.latent_channels, words.width, latents.factor)
+
+
 def load_component(folder: Path) -> Any:
     """A component by the class that its own configuration names; its folder is called what the
     component is. Raises UserError for another class, and whatever its library does."""
+    named = _own_class(folder)
+    library, _, name = named.rpartition(".")
+    kind = getattr(importlib.import_module(library), name)
+    if folder.name == "tokenizer":
+        return kind.from_pretrained(folder, local_files_only=True)
+    how = _HOW.get(named, {})
+    return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, **how)
+
+
+def _own_class(folder: Path) -> str:
     component = folder.name
     file = folder / _told_by(component)
     told = read_config(file, _Told)
@@ -170,12 +194,7 @@ def load_component(folder: Path) -> Any:
     known = {name.rpartition(".")[2]: name for name in CLASSES[component][1]}
     if words not in known:
         raise _unknown(words, file, component)
-    library, _, name = known[words].rpartition(".")
-    kind = getattr(importlib.import_module(library), name)
-    if component == "tokenizer":
-        return kind.from_pretrained(folder, local_files_only=True)
-    how = _HOW.get(known[words], {})
-    return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, **how)
+    return known[words]
 
 
 class _Told(ConfigFile):

@@ -16,6 +16,7 @@ from diffusers.models.embeddings import get_2d_rotary_pos_embed_lumina
 from torch import nn
 
 from engine.models.attention import use_kernels
+from engine.models.classes import Needs
 from engine.models.conditioner import Context
 
 PRESETS: dict[str, dict] = {
@@ -44,14 +45,21 @@ PRESETS: dict[str, dict] = {
     },
 }
 
+FACTOR = 16
+"""Pixels of a place of the latents that the presets are for."""
 TIME_SCALE = 1000.0
 """Times 0..1 are embedded as 0..1000: sinusoids of a 256-wide embedding are flat over 0..1."""
 
 
-def build(preset: str) -> LuminaNextDiT2DModel:
+def build(preset: str, needs: Needs | None = None) -> LuminaNextDiT2DModel:
     """An untrained denoiser whose blocks begin as identity (adaLN-Zero, Peebles & Xie 2023,
-    §3.2)."""
-    model = LuminaNextDiT2DModel(**PRESETS[preset], learn_sigma=False, qk_norm=True)
+    §3.2). It fits the autoencoder and the text encoder of its preset, or those that `needs` tells
+    of, at the same size in pixels."""
+    shape = dict(PRESETS[preset])
+    if needs is not None:
+        shape["in_channels"], shape["cross_attention_dim"] = needs.channels, needs.width
+        shape["sample_size"] = shape["sample_size"] * FACTOR // needs.factor
+    model = LuminaNextDiT2DModel(**shape, learn_sigma=False, qk_norm=True)
     # Uninitialised memory in diffusers, and never read: zero keeps the weights' hash stable.
     nn.init.zeros_(model.pad_token)
     for block in model.layers:

@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from stand_ins import TEXTS, kl, save_base
+from stand_ins import TEXTS, kl, save_base, t5
 
 from engine import registry
+from engine.models.card import write_card
+from engine.models.classes import read_components
 from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.specs import recipe_from
@@ -46,16 +48,29 @@ def test_a_denoiser_learns_and_draws_with_the_words_and_latents_of_others(name, 
 
 def test_going_on_from_such_a_model_keeps_its_text_encoder(tmp_path):
     torch.manual_seed(0)
-    base = save_base(tmp_path / "base", TEXTS["t5"](), kl())
+    base = save_base(tmp_path / "base", t5(), kl())
     first = trained(base, tmp_path)
     second = trained(base, tmp_path / "more", init=first / "model")
     kept = "text_encoder/model.safetensors"
     assert (first / "model" / kept).read_bytes() == (second / "model" / kept).read_bytes()
 
 
+def test_a_new_denoiser_takes_the_width_and_the_channels_of_what_it_learns_with(tmp_path):
+    base = save_base(tmp_path / "base", t5(width=96), kl(channels=4))
+    found = read_components(trained(base, tmp_path) / "model")
+    assert (found.denoiser.in_channels, found.denoiser.cross_attention_dim) == (4, 96)
+    assert found.denoiser.sample_size * found.latents.factor == 256
+
+
 def test_what_does_not_fit_is_told_before_a_photograph_is_encoded(tmp_path):
-    folder = save_base(tmp_path / "base", TEXTS["t5"](), kl(channels=4))
-    told = "vae/config.json: latent_channels: 4 does not fit the denoiser"
-    with pytest.raises(UserError, match=told):
-        trained(folder, tmp_path)
-    assert not (tmp_path / "cache").exists()
+    base = save_base(tmp_path / "base", t5(), kl(levels=7))
+    with pytest.raises(
+        UserError, match=r"data\.size: 64 is out of range .expected a multiple of 128"
+    ):
+        trained(base, tmp_path)
+    first = trained(save_base(tmp_path / "fits", t5(), kl()), tmp_path / "first")
+    save_base(first / "model", t5(width=96), kl())
+    write_card(first / "model", {})
+    with pytest.raises(UserError, match="hidden_size: 96 does not fit the denoiser"):
+        trained(base, tmp_path / "second", init=first / "model")
+    assert not (tmp_path / "second/cache").exists()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine.models import transformer
+from engine.models.classes import Needs
 from engine.models.conditioner import Context
 
 
@@ -51,6 +52,15 @@ def test_a_new_denoiser_with_a_spread_is_the_best_linear_guess():
         )
     skip, _ = transformer.precondition(torch.tensor(spread), torch.tensor([0.5]))
     assert torch.allclose(found, skip * latents)
+
+
+def test_a_denoiser_that_fits_others_draws_the_same_size():
+    usual = transformer.build("debug").config
+    same = transformer.build("debug", Needs(8, 64, 16)).config
+    assert dict(same) == dict(usual)
+    other = transformer.build("debug", Needs(4, 96, 8)).config
+    assert (other.in_channels, other.cross_attention_dim) == (4, 96)
+    assert other.sample_size * 8 == usual.sample_size * 16
 
 
 def test_tiny_has_about_ten_million_parameters():
