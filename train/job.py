@@ -21,6 +21,8 @@ from train.settings import Settings, override
 if TYPE_CHECKING:
     from train.recipe import Recipe
 
+_MOST = 10_000
+"""Workers that are offered where a batch does not divide by those that were asked for."""
 PACKAGES = ("torch", "diffusers", "transformers", "ray", "deepspeed")
 
 
@@ -132,7 +134,7 @@ def _check_slices(settings: Settings, workers: int) -> None:
         raise UserError(f"{workers} is out of range", asked="workers", expected="0 or more")
     batch = settings.batch
     if batch % max(1, workers):
-        divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
+        divisors = ", ".join(str(n) for n in range(1, min(batch, _MOST) + 1) if batch % n == 0)
         raise UserError(
             f"a batch of {batch} has no {workers} equal slices",
             asked="workers",
@@ -155,7 +157,12 @@ def _portable(settings: Settings) -> dict[str, Any]:
 
 def _absolute(entry: str) -> str:
     """A path that holds on a worker, whose folder is another; `phantom:COUNT` stays as it is."""
-    return str(Path(entry).resolve()) if os.path.exists(entry) else entry
+    if not os.path.exists(entry):
+        return entry
+    path, real = Path(entry), Path(entry).resolve()
+    # A table's kind is told by its name, and what a link leads to may have none, as in a cache.
+    renamed = real.is_file() and real.suffix != path.suffix
+    return str(path.parent.resolve() / path.name if renamed else real)
 
 
 def _versions() -> dict[str, str]:

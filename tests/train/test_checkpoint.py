@@ -16,7 +16,6 @@ from engine.models.card import write_card
 from engine.schema import UserError
 from train.checkpoint import PARTS, RECORD, STATE
 from train.folder import RunFolder, TrainingError, settings_sha256
-from train.job import make_job
 
 
 def save(folder, step, writer=True):
@@ -233,14 +232,6 @@ def test_data_that_cannot_be_read_is_told_before_a_folder_is_made(tmp_path):
     with told, folder.claimed(SETTINGS, ["n" * 5000]):
         pass
     assert not (tmp_path / "run").exists()
-
-
-def test_a_job_names_its_data_in_full_and_leaves_what_is_none(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").touch()
-    data = ["a.csv", "", "phantom:3", "n" * 5000]
-    job = make_job("diffusion-debug", data, 0, {}, tmp_path / "run")
-    assert job.data == [str(tmp_path / "a.csv"), *data[1:]]
 
 
 def test_a_run_folder_cannot_be_a_file(tmp_path):
