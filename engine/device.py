@@ -90,6 +90,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device (or the machine) had no memory left for a call; a smaller
     call may pass.
     """
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return True  # how torch says it of a CPU
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
