@@ -105,7 +105,10 @@ class ModelRef:
 
 def whereabouts(wanted: str | Path) -> Iterator[Whereabouts]:
     """Where a model may lie that is called so: as a name of this checkout first, unless it is
-    given as a path. A training run keeps its finished model one folder down."""
+    given as a path. A training run keeps its finished model one folder down. No name is no place,
+    and not the folder that one stands in."""
+    if not str(wanted).strip():
+        return
     if isinstance(wanted, str) and wanted in shipped.names():
         yield Whereabouts(wanted, wanted, shipped.WEIGHTS / wanted)
     folder = Path(wanted).expanduser()
