@@ -38,7 +38,7 @@ def what_is_there(path: Path) -> str:
     found = _alike(path)
     if not found and "\\" in str(path):
         path = Path(str(path).replace("\\", "/"))
-        found = [path.name] if path.is_file() else []
+        found = [path.name] if os.path.isfile(path) else []
     return f"; {' and '.join(found[:3])} {'are' if found[1:] else 'is'} there" if found else ""
 
 
