@@ -1,9 +1,8 @@
-"""Photographs in: fields found, labels kept true, eyes kept apart, broken files told."""
+"""Photographs in: labels kept true, eyes kept apart, broken files told."""
 
 from __future__ import annotations
 
 import io
-import math
 import os
 import struct
 import subprocess
@@ -20,84 +19,13 @@ from engine.data import splits
 from engine.data.example import Example, UnreadableImage, decode
 from engine.data.latents import LatentSettings, encode_examples
 from engine.data.sources import read_examples
-from engine.data.transforms import (
-    Augmentation,
-    augment,
-    crop_to_field,
-    draw_augmentation,
-    find_field,
-    to_tensor,
-    to_uint8,
-)
+from engine.data.transforms import crop_to_field, to_tensor
 from engine.models import principal_components
 from engine.models.patches import encoder_of
 from engine.schema import Annotation, UserError
 
-STILL = Augmentation(False, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 RETINAFORGE = Path(sys.executable).with_name("retinaforge")
 SHARED = Path(__file__).parents[4] / "shared" / "data"
-
-
-def disc_photograph(width, height, cx, cy, r):
-    y, x = np.mgrid[:height, :width]
-    inside = (x - cx) ** 2 + (y - cy) ** 2 < r * r
-    image = np.zeros((height, width, 3), np.uint8)
-    image[inside] = (150, 80, 30)
-    return Image.fromarray(image)
-
-
-@pytest.mark.parametrize(
-    ("size", "centre", "r"),
-    [((640, 480), (320, 240), 200), ((500, 500), (260, 240), 230), ((97, 61), (48, 30), 25)],
-)
-def test_the_field_is_found_wherever_it_lies(size, centre, r):
-    field = find_field(disc_photograph(*size, *centre, r))
-    found = ((field.left + field.right) / 2, (field.top + field.bottom) / 2)
-    assert found == pytest.approx(centre, abs=max(3, 0.03 * size[0]))
-    assert (field.right - field.left) / 2 == pytest.approx(r, rel=0.06)
-
-
-def test_a_field_wider_than_the_photograph_keeps_its_full_width():
-    cut = disc_photograph(600, 300, 300, 150, 260)
-    square = np.asarray(crop_to_field(cut, 128))
-    assert square[64].any(-1).mean() > 0.98, "the circle touches both sides"
-    assert not square[:20].any(), "above the photograph's edge it is black"
-
-
-def test_a_photograph_without_a_surround_is_taken_whole():
-    field = find_field(Image.new("RGB", (40, 30), (120, 60, 20)))
-    assert (field.right - field.left, field.bottom - field.top) == (40, 30)
-
-
-def test_a_black_image_has_a_field_all_the_same():
-    assert crop_to_field(Image.new("RGB", (40, 30)), 16).size == (16, 16)
-
-
-def test_pixels_survive_the_way_to_tensors_and_back(photographs):
-    array = np.asarray(photographs[0])
-    assert np.array_equal(to_uint8(to_tensor(photographs[0])[None])[0], array)
-
-
-def test_mirroring_is_exact_and_standing_still_changes_nothing(photographs):
-    image = to_tensor(photographs[0])
-    assert torch.allclose(augment(image, STILL), image, atol=1e-4)
-    mirrored = augment(image, Augmentation(True, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-    assert torch.allclose(mirrored, image.flip(-1), atol=1e-4)
-
-
-def test_augmentations_are_small_and_leave_the_corners_black(photographs):
-    generator = torch.Generator().manual_seed(0)
-    image = to_tensor(photographs[0])
-    for _ in range(20):
-        change = draw_augmentation(generator)
-        assert abs(change.degrees) <= 12
-        assert augment(image, change)[:, :8, :8].eq(-1).all()
-
-
-def test_half_of_the_drawings_are_mirrored():
-    generator = torch.Generator().manual_seed(0)
-    mirrored = sum(draw_augmentation(generator).mirrored for _ in range(400))
-    assert abs(mirrored - 200) < 3 * math.sqrt(100)
 
 
 def png_of_claimed_size(width, height):
