@@ -1,9 +1,12 @@
-"""A whole pipeline of one or two layers with untrained weights, as the tests of models share it."""
+"""A whole pipeline of one or two layers with untrained weights, and model folders
+of such, as the tests of models share them."""
 
 from __future__ import annotations
 
 import random
+import shutil
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,7 +14,9 @@ from PIL import Image
 from engine.data.transforms import to_tensor
 from engine.diffusion.pipeline import RetinaForgePipeline
 from engine.models import principal_components, text_encoder, transformer
+from engine.models.card import write_card
 from engine.models.conditioning import LabelEncoder
+from engine.models.gan import GeometryGan
 from engine.models.geometry import GeometryEncoder
 
 
@@ -61,3 +66,26 @@ def pipeline(photographs, tokenizer) -> RetinaForgePipeline:
     for parameter in geometry.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return RetinaForgePipeline(denoiser, vae, text, tokenizer, labels, geometry)
+
+
+@pytest.fixture(scope="session")
+def debug_folder(pipeline, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "debug"
+    pipeline.save_pretrained(folder)
+    write_card(folder, {"name": "debug", "size": 64})
+    return folder
+
+
+@pytest.fixture
+def folder(debug_folder, tmp_path):
+    return shutil.copytree(debug_folder, tmp_path / "debug")
+
+
+@pytest.fixture
+def gan_folder(tmp_path):
+    torch.manual_seed(0)
+    colours = ((-0.2, -0.6, -0.8, *np.eye(3).ravel() * 0.1),)
+    gan = GeometryGan((8, 8, 8), 4, 64, ("hrf",), colours)
+    gan.half().save_pretrained(tmp_path / "gan")
+    write_card(tmp_path / "gan", {"name": "gan"})
+    return tmp_path / "gan"
