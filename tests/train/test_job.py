@@ -155,10 +155,10 @@ def test_nothing_is_left_where_the_model_is_of_the_last_step(job, exported, aske
     job.folder.export(lambda to: write_card(to, {"steps": exported}))
     job = replace(job, settings=replace(job.settings, steps=asked))
     assert nothing_left(job, latest, pytest.fail) is not bool(left)
+    assert not nothing_left(job, None, pytest.fail), "the model is of checkpoints that are gone"
 
 
 def test_a_run_never_goes_back(job):
     shorter = replace(job, settings=replace(job.settings, steps=9))
     with pytest.raises(UserError, match=r"^steps: .* already at step 10 \(expected at least 10"):
         nothing_left(shorter, take_up(shorter, pytest.fail), pytest.fail)
-    assert not nothing_left(shorter, None, pytest.fail)

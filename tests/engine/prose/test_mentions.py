@@ -34,6 +34,7 @@ def said(text):
         ("History of glaucoma, mild NPDR", "doubt present"),
         ("History of glaucoma, AMD", "doubt doubt"),
         ("History of falls, glaucoma", "present"),
+        ("No falls, glaucoma", "absent"),
         ("No glaucoma; possible AMD. ERM", "absent doubt present"),
         ("No glaucoma suspect", "doubt"),
         ("Glaucoma screening was negative", "doubt"),
