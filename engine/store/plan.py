@@ -271,6 +271,8 @@ def _parse(folder: Folder) -> tuple[AnyPlan, bool]:
         ) from error
     try:
         said = json.loads(text)
+        if not isinstance(said, dict):
+            raise ValueError(f"a {type(said).__name__}")
         digest = said.pop(DIGEST, None)
         kind = CaptionPlan if said.get("kind") == "caption" else Plan
         plan = kind.model_validate(said, context=partial(_rows_in, folder.place))
@@ -279,7 +281,7 @@ def _parse(folder: Folder) -> tuple[AnyPlan, bool]:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or None
         raise UserError(f"not a plan: {first['msg']}", file=file, field=field) from error
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not a plan: {error}", file=file) from error
 
 

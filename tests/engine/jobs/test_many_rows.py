@@ -68,7 +68,8 @@ def test_a_hundred_thousand_prompts_are_drawn_and_cost_a_worker_nothing(tmp_path
     assert told == f"{EYES[0]}, number 90000."
     assert much < worker_of(few)[1] + (16 << 10)
     counts = asked_labels(read_plan(out), MANY)
-    assert counts["dr_grade"][4] == pytest.approx(2048 / 3, abs=2)
+    # Rows spread evenly over three that take turns: a third, but for the steps of the spreading.
+    assert counts["dr_grade"][4] == pytest.approx(2048 / 3, rel=0.01)
     (table,) = out.glob("rows-*.parquet")
     table.write_bytes(table.read_bytes()[:-9])
     uses = (

@@ -127,7 +127,7 @@ def test_a_row_that_kills_its_worker_is_a_dead_letter_of_a_real_run(plan, tmp_pa
     class Deadly(DrawActor):
         def __init__(self, *how: object) -> None:
             super().__init__(*how)
-            sampler = self._draw.sampler
+            sampler = registry.find(SamplerRef, "null").load(plan.settings)
 
             class Killer:
                 rows_per_call, truncated = 1, sampler.truncated
@@ -139,7 +139,7 @@ def test_a_row_that_kills_its_worker_is_a_dead_letter_of_a_real_run(plan, tmp_pa
 
             self._draw = Draw(plan, Killer())
 
-    job = Drawing(plan, registry.find(SamplerRef, "null"), Deadly)
+    job = Drawing(plan, registry.find(SamplerRef, "null"), actor=Deadly)
     state = carry_out(tmp_path / "o", job, 30, Schedule(workers=1, part_rows=10), lambda _: None)
     assert (state.planned, state.committed, state.dead) == (30, 29, 1)
     found = verify(tmp_path / "o")
