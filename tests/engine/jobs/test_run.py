@@ -202,7 +202,7 @@ def test_a_model_that_cannot_be_loaded_stops_the_run_with_the_reason(processors,
     config = model / "transformer" / "config.json"
     # Fewer than its weights have, so nothing is too large; they just do not fit.
     told = json.loads(config.read_text())
-    config.write_text(json.dumps({**told, "patch_size": told["patch_size"] // 2}))
+    config.write_text(json.dumps({**told, "ffn_dim_multiplier": 0.5}))
     with pytest.raises(RunError, match="cannot load model broken"):
         generate(tmp_path / "o", 4, model=str(model), gates="none")
 
