@@ -1,0 +1,52 @@
+"""What a measure of a set says: a value with its interval, beside what photographs have and what
+chance would give."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+COVERAGE = 0.95
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a set. `low` and `high`: the 95 % interval; `n`: what was counted; `floor`: the
+    same of real photographs; `control`: of what holds nothing to find. None where that cannot be
+    estimated."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    floor: float | None = None
+    control: float | None = None
+
+
+Counts = Mapping[Hashable, tuple[int, int]]
+"""Of each eye how many were found, and of how many."""
+
+
+def share(name: str, counts: Counts) -> Figure:
+    """The share found of all, with the bootstrap's interval over eyes (Efron 1979), as what lies in
+    one eye is alike. Without two eyes that have any there is no interval."""
+    having = [pair for pair in counts.values() if pair[1]]
+    found, all_ = (sum(pair[k] for pair in having) for k in (0, 1))
+    if not all_:
+        return Figure(name, None, None, None, 0)
+    low, high = _interval(having) if having[1:] else (None, None)
+    return Figure(name, found / all_, low, high, all_)
+
+
+def _interval(pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    # Sorted, as the order in which eyes were read decides nothing.
+    found, all_ = np.array(sorted(pairs), float).T
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), RESAMPLES)
+    tails = ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
+    low, high = np.quantile((drawn @ found) / (drawn @ all_), tails)
+    return float(low), float(high)
