@@ -227,6 +227,36 @@ PRESETS: dict[str, Preset] = {
         ),
         "train.gan",
     ),
+    "refiner-tiny": Preset(
+        Settings(
+            name="refiner-tiny",
+            steps=4000,
+            batch=4,
+            lr=5e-4,
+            warmup=50,
+            betas=(0.0, 0.99),
+            ema=0.998,
+            clip=0.0,
+            sheet_every=500,
+            checkpoint_every=250,
+            model={"widths": (32, 48, 64, 64), "fine": 16, "critics": (16, 32), "reach": 0.4},
+            data={"size": 512, "crop": 256, "phantoms": 256},
+        ),
+        "train.refiner",
+    ),
+    "refiner-debug": Preset(
+        Settings(
+            name="refiner-debug",
+            steps=10,
+            batch=2,
+            lr=5e-4,
+            betas=(0.0, 0.99),
+            checkpoint_every=5,
+            model={"widths": (8, 8), "fine": 4, "critics": (8, 8), "reach": 0.4},
+            data={"size": 64, "crop": 32, "phantoms": 4},
+        ),
+        "train.refiner",
+    ),
 }
 """Every preset by name."""
 

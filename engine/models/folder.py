@@ -18,7 +18,7 @@ from engine.schema import MAX_CAPTION_TOKENS, UserError
 
 PIPELINE_CLASS = "RetinaForgePipeline"
 COMPONENTS = ("transformer", "vae", "text_encoder", "label_encoder")
-GAN_CLASS = "GeometryGan"
+GAN_CLASSES = ("GeometryGan", "Refiner")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -128,34 +128,38 @@ def examine(folder: Path) -> ModelFolder:
     )
 
 
-def is_network(folder: Path, name: str) -> bool:
-    """Whether a folder is one network of the class of this name, rather than a pipeline."""
+def is_network(folder: Path, *classes: str) -> bool:
+    """Whether a folder is one network of a class of these names, rather than a pipeline."""
     config = folder / "config.json"
-    return (
-        not (folder / INDEX).exists()
-        and config.is_file()
-        and f'"{name}"'.encode() in read_regular(config, MOST_TEXT)
-    )
+    if (folder / INDEX).exists() or not config.is_file():
+        return False
+    told = read_regular(config, MOST_TEXT)
+    return any(f'"{name}"'.encode() in told for name in classes)
 
 
-def examine_network(folder: Path, name: str) -> str:
-    """The hash of a folder that is one network of this class. Raises UserError as `examine` does,
-    which reads a pipeline."""
+def examine_network(folder: Path, *classes: str) -> str:
+    """The hash of a folder that is one network of one of these classes. Raises UserError as
+    `examine` does, which reads a pipeline."""
     files_of(folder)
-    found = read_config(folder / "config.json", _Network).class_name
-    if found != name:
+    found = class_of(folder)
+    if found not in classes:
         raise UserError(
             f"a folder of another architecture: {found}",
             file=folder / "config.json",
-            expected=name,
+            expected=" or ".join(classes),
         )
     check_weights(folder)
     return verified_card(folder).sha256
 
 
+def class_of(folder: Path) -> str:
+    """The class of the one network in a folder."""
+    return read_config(folder / "config.json", _Network).class_name
+
+
 def examine_gan(folder: Path) -> ModelFolder:
-    """Read the folder of a `GeometryGan`, as `examine` does that of a pipeline."""
-    digest = examine_network(folder, GAN_CLASS)
+    """Read the folder of a generator, as `examine` does that of a pipeline."""
+    digest = examine_network(folder, *GAN_CLASSES)
     config, card = read_config(folder / "config.json", _Gan), _card(folder)
     return ModelFolder(
         weights_sha256=digest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +52,8 @@ class GeometryGan(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
+    starts: ClassVar[bool] = False
+    """Whether it begins from the ground's picture."""
 
     @register_to_config
     def __init__(
@@ -88,18 +91,18 @@ class GeometryGan(ModelMixin, ConfigMixin):
         for join, block, skip in zip(self.up, self.outer, reversed(skips)):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = block(F.leaky_relu(join(torch.cat([x, skip], 1)), 0.2), style)
-        full = _hold(F.pixel_shuffle(self.unfold(x), FOLD))
+        full = hold(F.pixel_shuffle(self.unfold(x), FOLD))
         full = F.leaky_relu(self.finish(torch.cat([full, given], 1)), 0.2)
         light = torch.sigmoid(self.last(full)) * maps[:, -1:]
         return light * 2 - 1
 
     @torch.inference_mode()
     def paint(
-        self, maps: np.ndarray, annotations: Sequence[Annotation], row_seeds: Sequence[int]
+        self, geometry: np.ndarray, annotations: Sequence[Annotation], row_seeds: Sequence[int]
     ) -> np.ndarray:
         """Maps (B, S, S, 8) uint8 as photographs (B, S, S, 3) uint8 in the colour of each
         annotation's source; a row depends on its own map, source and seed alone."""
-        given = torch.from_numpy(maps).permute(0, 3, 1, 2).float() / 255
+        given = torch.from_numpy(geometry).permute(0, 3, 1, 2).float() / 255
         size = given.shape[-1]
         style = seeds.noise(list(row_seeds), (COLOURS + CODES,))
         for row, annotation in enumerate(annotations):
@@ -115,7 +118,7 @@ class GeometryGan(ModelMixin, ConfigMixin):
         return numbers[:3] + numbers[3:].reshape(3, 3) @ normal
 
 
-def _hold(unfolded: torch.Tensor) -> torch.Tensor:
+def hold(unfolded: torch.Tensor) -> torch.Tensor:
     """Each pixel as the mean of FOLD x FOLD: a zero-order hold, after which an unfolded map can
     show no grid (Sugawara et al. 2018, arXiv 1806.02658, section 3)."""
     # Borders are continued by whole blocks, so that every mean has each place of a block once.

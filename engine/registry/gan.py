@@ -1,5 +1,5 @@
-"""A folder of `GeometryGan`: the phantom of a row's annotation painted as a photograph in one
-evaluation. It reads no prompt."""
+"""A folder of a generator that makes a photograph of a row's phantom in one evaluation: a
+`GeometryGan` paints its map, a `Refiner` changes its picture. Neither reads a prompt."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
-import numpy as np
-
 from engine import device, shipped
 from engine.call import CallSettings
-from engine.models.folder import GAN_CLASS, examine_gan, is_network
-from engine.models.grounds import PhantomGeometry
+from engine.models.folder import GAN_CLASSES, class_of, examine_gan, is_network
+from engine.models.grounds import PhantomGeometry, stacked
 from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
 from engine.specs import Spec
 
 
 class GanRef(SamplerRef):
-    """A painter of geometry: it starts from no image."""
+    """A generator of photographs on phantoms: no image is given to it."""
 
     FAMILY: ClassVar[str] = "gan"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
@@ -27,7 +25,7 @@ class GanRef(SamplerRef):
     @classmethod
     def holds(cls, folder: Path) -> bool:
         """See `ModelRef`."""
-        return is_network(folder, GAN_CLASS)
+        return is_network(folder, *GAN_CLASSES)
 
     @classmethod
     def examine(cls, place: Whereabouts) -> Self:
@@ -60,16 +58,18 @@ class GanRef(SamplerRef):
 
 
 class GanSampler:
-    """`GeometryGan` behind the door: fixed call shape, fixed threads, padding."""
+    """A generator behind the door: fixed call shape, fixed threads, padding."""
 
     def __init__(self, folder: Path, settings: CallSettings) -> None:
         import torch
 
         from engine.models.gan import GeometryGan
+        from engine.models.refiner import Refiner
 
+        generator = {each.__name__: each for each in (GeometryGan, Refiner)}[class_of(folder)]
         device.use_threads(settings.threads)
         self.rows_per_call = settings.rows_per_call
-        self._gan = GeometryGan.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        self._gan = generator.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         self._gan.to(settings.device, getattr(torch, settings.dtype)).eval()
 
     def draw(self, specs: Sequence[Spec]) -> list[Drawn]:
@@ -84,14 +84,13 @@ class GanSampler:
         return False
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
-        source = PhantomGeometry()
-        grounds = [source.ground(spec.annotation, spec.seed, spec.size, False) for spec in specs]
-        maps = [ground.map for ground in grounds]
+        source, light = PhantomGeometry(), self._gan.starts
+        grounds = [source.ground(spec.annotation, spec.seed, spec.size, light) for spec in specs]
         rows = list(range(len(specs))) + [-1] * (self.rows_per_call - len(specs))
         images = self._gan.paint(
-            np.stack([maps[row] for row in rows]),
-            [specs[row].annotation for row in rows],
-            [specs[row].seed for row in rows],
+            annotations=[specs[row].annotation for row in rows],
+            row_seeds=[specs[row].seed for row in rows],
+            **stacked([grounds[row] for row in rows], geometry=True, start=light),
         )
         # The generator learned from photographs that were good enough to keep, so it paints every
         # eye clearly.

@@ -1,0 +1,141 @@
+"""`Refiner`: from a phantom's picture to a photograph in one evaluation, by what the phantom lacks.
+
+A bounded change is painted on the phantom's own picture, as in SimGAN (Shrivastava et al. 2017,
+arXiv 1612.07828): what the phantom shows for certain stays there, and only its looks are learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+from torch.nn import functional as F
+
+from engine import seeds
+from engine.data.transforms import to_uint8
+from engine.models.gan import FOLD, hold
+from engine.models.grounds import GEOMETRY
+from engine.schema import Annotation
+
+CODES = 8
+"""Normal numbers for all that neither picture nor source decides."""
+GRAIN = 2
+PICTURE = 3
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions round a shortcut; the style scales and shifts what is normalised.
+
+    Each pixel is normalised by itself (Karras et al. 2018, arXiv 1710.10196, section 4.2), so that
+    a crop is refined as the whole picture is.
+    """
+
+    def __init__(self, channels: int, style: int) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(channels, channels, 3, padding=1)
+        self.two = nn.Conv2d(channels, channels, 3, padding=1)
+        self.style = nn.Linear(style, 2 * channels)
+
+    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        scale, shift = self.style(style)[:, :, None, None].chunk(2, 1)
+        inner = self.one(x)
+        inner = inner * torch.rsqrt(inner.square().mean(1, keepdim=True) + 1e-6)
+        return x + self.two(F.leaky_relu(inner * (1 + scale) + shift, 0.2))
+
+
+class Refiner(ModelMixin, ConfigMixin):
+    """A U-Net on the folded picture and map, then two convolutions at full size.
+
+    It changes no channel by more than `reach` of [-1, 1]. Untrained it changes nothing.
+    """
+
+    config_name = "config.json"
+    starts: ClassVar[bool] = True
+    """Whether it begins from the ground's picture."""
+
+    @register_to_config
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (32, 48, 64, 64),
+        fine: int = 16,
+        size: int = 512,
+        reach: float = 0.4,
+        sources: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        style, given = len(sources) + CODES, PICTURE + len(GEOMETRY) + GRAIN
+        self.stem = nn.Conv2d(given * FOLD**2, widths[0], 3, padding=1)
+        pairs = list(pairwise(widths))
+        self.down = nn.ModuleList([nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs])
+        self.inner = nn.ModuleList([_Block(b, style) for _, b in pairs])
+        self.up = nn.ModuleList([nn.Conv2d(b + a, a, 3, padding=1) for a, b in reversed(pairs)])
+        self.outer = nn.ModuleList([_Block(a, style) for a, _ in reversed(pairs)])
+        self.unfold = nn.Conv2d(widths[0], fine * FOLD**2, 1)
+        self.finish = nn.Conv2d(fine + given, fine, 3, padding=1)
+        self.last = nn.Conv2d(fine, PICTURE, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(
+        self,
+        pictures: torch.Tensor,
+        maps: torch.Tensor,
+        style: torch.Tensor,
+        grain: torch.Tensor,
+    ) -> torch.Tensor:
+        """Pictures (B, 3, S, S) in [-1, 1], maps (B, 8, S, S) in 0..1, style (B, sources + 8),
+        grain (B, 2, S, S) normal; S a multiple of 32. Gives photographs (B, 3, S, S) in [-1, 1],
+        unchanged outside the field."""
+        given = torch.cat([pictures, maps, grain], 1)
+        x = self.stem(F.pixel_unshuffle(given, FOLD))
+        skips = []
+        for shrink, block in zip(self.down, self.inner):
+            skips.append(x)
+            x = block(F.leaky_relu(shrink(x), 0.2), style)
+        for join, block, skip in zip(self.up, self.outer, reversed(skips)):
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = block(F.leaky_relu(join(torch.cat([x, skip], 1)), 0.2), style)
+        full = hold(F.pixel_shuffle(self.unfold(x), FOLD))
+        full = F.leaky_relu(self.finish(torch.cat([full, given], 1)), 0.2)
+        change = self.config.reach * torch.tanh(self.last(full))
+        return pictures + change * maps[:, -1:]
+
+    @torch.inference_mode()
+    def paint(
+        self,
+        geometry: np.ndarray,
+        start: np.ndarray,
+        annotations: Sequence[Annotation],
+        row_seeds: Sequence[int],
+    ) -> np.ndarray:
+        """Phantoms' maps (B, S, S, 8) and pictures (B, S, S, 3), uint8, as photographs (B, S, S, 3)
+        uint8 of each annotation's source; a row depends on its own phantom, source and seed
+        alone."""
+        rows, size = list(row_seeds), start.shape[1]
+        codes = seeds.noise(rows, (CODES,))
+        sources = torch.stack([self.source(each.source) for each in annotations])
+        to = {"device": self.device, "dtype": self.dtype}
+        refined = self(
+            _layers(start).to(**to) * 2 - 1,
+            _layers(geometry).to(**to),
+            torch.cat([sources, codes], 1).to(**to),
+            seeds.noise(rows, (GRAIN, size, size)).to(**to),
+        )
+        return to_uint8(refined)
+
+    def source(self, name: str | None) -> torch.Tensor:
+        """A source as the style has it (sources,): 1 at its place, the first one's for another."""
+        known = list(self.config.sources)
+        place = known.index(name) if name in known else 0
+        return F.one_hot(torch.tensor(place), len(known)).float()
+
+
+def _layers(images: np.ndarray) -> torch.Tensor:
+    """Images (B, S, S, C) uint8 as (B, C, S, S) float32 in 0..1."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
