@@ -230,10 +230,9 @@ class RefinerRecipe:
     def _refined(self, annotation: Annotation, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The picture (S, S, 3) uint8 of the phantom of a seed, and the same refined."""
         phantom = draw(annotation, seed, self._size)
-        maps, refiner = geometry_map(phantom.masks), self.module.refiner
-        return phantom.image, refiner.refine(phantom.image[None], maps[None], [annotation], [seed])[
-            0
-        ]
+        picture, map_ = phantom.image, geometry_map(phantom.masks)
+        refined = self.module.refiner.paint(map_[None], picture[None], [annotation], [seed])
+        return picture, refined[0]
 
     def sheet(self, few: bool = False) -> Image.Image | None:
         """Phantoms of held-out photographs' labels above, refined below, the photographs under
