@@ -253,7 +253,7 @@ PRESETS: dict[str, Preset] = {
             betas=(0.0, 0.99),
             checkpoint_every=5,
             model={"widths": (8, 8), "fine": 4, "critics": (8, 8), "reach": 0.4},
-            data={"size": 64, "crop": 32, "phantoms": 4},
+            data={"size": 128, "crop": 96, "phantoms": 4},
         ),
         "train.refiner",
     ),

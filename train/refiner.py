@@ -56,6 +56,8 @@ _STEEP = 1.0
 _NOISE = 0.02
 _SCALES = 1, 4
 """What the critics see is reduced by these."""
+_SMALLEST = 96
+"""Pixels of the smallest crop that leaves the coarse critic a patch."""
 _BORDER = 5
 """Pixels inside the border of the field that critics do not see: apertures are not refined."""
 _SHEET = 10**9
@@ -128,9 +130,9 @@ class RefinerRecipe:
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
         self._size, self._crop = settings.data["size"], settings.data["crop"]
-        require(self._size >= 64 and self._size % 32 == 0, "data.size", self._size, "32 x n")
-        right = 32 <= self._crop <= self._size and self._crop % 32 == 0
-        require(right, "data.crop", self._crop, f"32 x n up to {self._size}")
+        require(self._size % 32 == 0, "data.size", self._size, "32 x n")
+        right = _SMALLEST <= self._crop <= self._size and self._crop % 32 == 0
+        require(right, "data.crop", self._crop, f"32 x n from {_SMALLEST} to {self._size}")
         require(settings.data["phantoms"] >= 1, "data.phantoms", settings.data["phantoms"], "1")
         self._examples = read_examples(data)
         self._teaching = splits.teaching(self._examples)

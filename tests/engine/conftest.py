@@ -18,6 +18,7 @@ from engine.models.card import write_card
 from engine.models.conditioning import LabelEncoder
 from engine.models.gan import GeometryGan
 from engine.models.geometry import GeometryEncoder
+from engine.models.refiner import Refiner
 
 
 def photograph(seed: int, size: int = 256) -> Image.Image:
@@ -89,3 +90,13 @@ def gan_folder(tmp_path):
     gan.half().save_pretrained(tmp_path / "gan")
     write_card(tmp_path / "gan", {"name": "gan"})
     return tmp_path / "gan"
+
+
+@pytest.fixture
+def refiner_folder(tmp_path):
+    torch.manual_seed(0)
+    refiner = Refiner((8, 8, 8), 4, 64, 0.4, ("hrf",))
+    torch.nn.init.normal_(refiner.last.weight)
+    refiner.half().save_pretrained(tmp_path / "refiner")
+    write_card(tmp_path / "refiner", {"name": "refiner"})
+    return tmp_path / "refiner"

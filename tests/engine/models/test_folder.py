@@ -12,7 +12,7 @@ from engine import shipped
 from engine.models.card import hash_folder, read_card, write_card
 from engine.models.folder import (
     COMPONENTS,
-    GAN_CLASS,
+    GAN_CLASSES,
     PICKLES,
     Sampling,
     examine,
@@ -232,15 +232,15 @@ def test_weights_that_only_a_pickle_holds_are_refused_and_one_beside_safetensors
 
 def test_a_network_is_known_by_the_whole_name_of_its_class(folder, gan_folder):
     config = gan_folder / "config.json"
-    assert is_network(gan_folder, GAN_CLASS)
-    assert not is_network(gan_folder, GAN_CLASS[:-1])
-    assert not is_network(folder, GAN_CLASS)
+    assert is_network(gan_folder, *GAN_CLASSES)
+    assert not is_network(gan_folder, GAN_CLASSES[0][:-1])
+    assert not is_network(folder, *GAN_CLASSES)
     shutil.copy(config, folder / "config.json")
-    assert not is_network(folder, GAN_CLASS), "what has an index is a pipeline"
+    assert not is_network(folder, *GAN_CLASSES), "what has an index is a pipeline"
     config.unlink()
-    assert not is_network(gan_folder, GAN_CLASS)
+    assert not is_network(gan_folder, *GAN_CLASSES)
     os.mkfifo(config)
-    assert not is_network(gan_folder, GAN_CLASS)
+    assert not is_network(gan_folder, *GAN_CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -265,14 +265,14 @@ def test_a_configuration_that_is_no_painters_is_told_by_field(gan_folder, fields
 def test_a_network_without_whole_weights_or_the_cards_own_is_refused(gan_folder):
     (weights,) = gan_folder.glob("*.safetensors")
     whole = weights.read_bytes()
-    assert examine_network(gan_folder, GAN_CLASS) == hash_folder(gan_folder)
+    assert examine_network(gan_folder, *GAN_CLASSES) == hash_folder(gan_folder)
     for content, told in (
         (whole[:-1], "cannot be opened"),
         (whole[:-1] + bytes([whole[-1] ^ 1]), "not those that the model card names"),
     ):
         weights.write_bytes(content)
         with pytest.raises(UserError, match=told):
-            examine_network(gan_folder, GAN_CLASS)
+            examine_network(gan_folder, *GAN_CLASSES)
     weights.rename(weights.with_suffix(".pt"))
     with pytest.raises(UserError, match=r"\.pt: pickled weights"):
-        examine_network(gan_folder, GAN_CLASS)
+        examine_network(gan_folder, *GAN_CLASSES)

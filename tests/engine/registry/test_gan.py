@@ -61,6 +61,21 @@ def test_a_caption_tells_the_geometry_that_was_drawn_and_not_the_prompt(gan_fold
     assert named > 5
 
 
+def test_a_refiner_starts_from_the_picture_of_a_rows_phantom(refiner_folder):
+    ref = registry.find(SamplerRef, str(refiner_folder))
+    assert (ref.FAMILY, ref.size, ref.sources, ref.usual.steps) == ("gan", 64, ("hrf",), 1)
+    rows = [spec.model_copy(update={"annotation": PARTLY_KNOWN}) for spec in specs(3)]
+    drawn = ref.load(settings(geometry=True, rows_per_call=2)).draw(rows)
+    for row, each in zip(rows, drawn, strict=True):
+        phantom = render.draw(row.annotation, row.seed, 64)
+        assert np.array_equal(each.masks["mask_lesion"], phantom.masks["lesion"])
+        change = np.abs(each.image.astype(int) - phantom.image)
+        assert 0 < change.mean() < change.max() <= 0.4 * 127.5 + 1
+        assert not change[~phantom.masks["field"]].any()
+    alone = ref.load(settings(geometry=True)).draw(rows[2:])[0]
+    assert np.abs(alone.image.astype(int) - drawn[2].image).max() <= 1
+
+
 def test_what_is_asked_to_be_unreadable_of_a_gan_is_made_so(gan_folder):
     ref = registry.find(SamplerRef, str(gan_folder))
     sampler = ref.load(settings(geometry=True))
