@@ -184,7 +184,8 @@ def peak_memory(call: Call, device: str) -> int:
         before = torch.cuda.memory_allocated()
         call()
         torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
+        peak: int = torch.cuda.max_memory_allocated() - before
+        return peak
     # Otherwise the profiler says on standard error that it starts and stops.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from torch.profiler import profile

@@ -6,7 +6,6 @@ the decoder goes on learning.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +25,7 @@ from engine.data.transforms import augment, draw_augmentation, to_uint8
 from engine.models import principal_components
 from engine.models.card import write_card
 from train.census import enough, told
+from train.chance import generator_at
 from train.frozen import loaded
 from train.settings import Settings, require
 
@@ -175,9 +175,3 @@ def _check(settings: Settings) -> None:
     size, crop = settings.data["size"], settings.data["crop"]
     require(crop >= 16 and crop % 16 == 0, "data.crop", crop, "a multiple of 16")
     require(size >= crop and size % 16 == 0, "data.size", size, "a multiple of 16, at least crop")
-
-
-def generator_at(seed: int, position: int) -> torch.Generator:
-    """The generator of one sample of a run: all that is random in it comes from here."""
-    digest = hashlib.sha256(f"train:{seed}:{position}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -44,8 +44,8 @@ from engine.registry.captioner import CaptionerRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import DISEASES, LABELS, Annotation, UserError
 from train import pictures
-from train.autoencoder import generator_at
 from train.census import census, enough, told
+from train.chance import generator_at
 from train.frozen import load_segmenter
 from train.journal import counted
 from train.settings import Settings, require

@@ -37,8 +37,8 @@ from engine.models.text_encoder import PretrainedText
 from engine.prose.template import caption
 from engine.registry.base import BaseRef
 from engine.schema import LABEL_NAMES, Annotation
-from train.autoencoder import generator_at
 from train.census import census, enough, image_hashes, told
+from train.chance import generator_at, random_annotation
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, new
 from train.frozen import (
@@ -46,7 +46,6 @@ from train.frozen import (
     load_segmenter,
 )
 from train.settings import Settings, require
-from train.text import random_annotation
 
 _GIVEN = 0.85
 """Share of rows whose geometry is given; the others teach its null."""

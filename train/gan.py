@@ -31,8 +31,8 @@ from engine.models.gan import CODES, COLOURS, GeometryGan
 from engine.models.geometry import to_layers
 from engine.models.grounds import GEOMETRY, PhantomGeometry, geometry_map
 from engine.specs.mix import default_mix
-from train.autoencoder import generator_at
 from train.census import census, enough, image_hashes, told
+from train.chance import generator_at
 from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require

@@ -40,8 +40,8 @@ from engine.registry.gate import GateRef
 from engine.schema import READABILITY, Annotation, UserError
 from engine.specs.mix import default_mix
 from engine.specs.recipe import Recipe
-from train.autoencoder import generator_at
 from train.census import told
+from train.chance import generator_at
 from train.frozen import load_segmenter
 from train.settings import Settings, require
 

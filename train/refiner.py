@@ -41,8 +41,8 @@ from engine.models.segmenter import FIELD_LIGHT
 from engine.phantom.render import draw
 from engine.schema import Annotation
 from engine.specs import Spec
-from train.autoencoder import generator_at
 from train.census import census, enough, image_hashes, told
+from train.chance import generator_at
 from train.frozen import loaded
 from train.journal import counted
 from train.settings import Settings, require

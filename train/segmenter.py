@@ -30,8 +30,8 @@ from engine.phantom.render import draw
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 from engine.specs.mix import default_mix
-from train.autoencoder import generator_at
 from train.census import enough, told
+from train.chance import generator_at
 from train.settings import Settings, require
 
 ARTERY, VEIN = SEGMENTS.index("artery"), SEGMENTS.index("vein")

@@ -3,7 +3,6 @@ back."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -29,7 +28,8 @@ from engine.models.card import write_card
 from engine.models.text_encoder import tokenize
 from engine.prose.parse import parse
 from engine.prose.template import caption
-from engine.schema import LABELS, MAX_CAPTION_TOKENS, Annotation
+from engine.schema import LABELS, MAX_CAPTION_TOKENS
+from train.chance import random_annotation
 from train.frozen import loaded
 from train.settings import Settings, require
 
@@ -167,23 +167,6 @@ plan = TextRecipe
 def build(settings: Settings, data: list[str]) -> TextRecipe:
     """The recipe of a preset's settings, prepared; it needs no data."""
     return TextRecipe(settings, data).prepare()
-
-
-def random_annotation(rng: random.Random) -> Annotation:
-    """An annotation with more findings and more gaps than any clinic has, so that each is
-    learned."""
-    findings = rng.choice((0.0, 0.15, 0.4))
-    known = rng.choice((0.3, 0.7, 1.0))
-    values: dict[str, Any] = {}
-    for label in LABELS:
-        usual = label.name.startswith("is_") and label.name.endswith(("readable", "fundus"))
-        if rng.random() < known:
-            positive = rng.random() < (0.85 if usual else findings)
-            values[label.name] = rng.randint(1, label.highest) if positive else 0
-    values["eye_side"] = rng.randint(0, 1)
-    if rng.random() < 0.4:
-        del values["eye_side"]
-    return Annotation(**values)
 
 
 def learn_tokens(corpus: list[str], vocabulary: int) -> PreTrainedTokenizerFast:

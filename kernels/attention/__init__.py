@@ -55,7 +55,8 @@ def backend(name: str) -> Backend:
 
         return flash.attention
     known = {"reference": reference, "sdpa": sdpa, "xformers": memory_efficient}
-    return known[name].attention
+    chosen: Backend = known[name].attention
+    return chosen
 
 
 def why_not(name: str, q: torch.Tensor) -> str | None:

@@ -40,7 +40,8 @@ def rows() -> list[dict[str, Any]]:
     )
     if run.returncode:
         raise RuntimeError(f"the interpreter fails: {run.stderr.strip().splitlines()[-1]}")
-    return json.loads(run.stdout)
+    rows: list[dict[str, Any]] = json.loads(run.stdout)
+    return rows
 
 
 def _row(shape: Shape, dtype: torch.dtype) -> dict[str, Any]:
