@@ -60,6 +60,8 @@ MASKS: tuple[str, ...] = (
     "mask_cup",
     "mask_fovea",
     "mask_lesion",
+    "mask_dark_lesion",
+    "mask_bright_lesion",
 )
 
 MAX_CAPTION_TOKENS = 256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from engine.data.transforms import crop_to_field, find_field
 from engine.files import read_regular
 from engine.pixels.door import MOST_BYTES, Picture, UnreadableImage, mask
 
-PARTS = ("mask_artery", "mask_vein", "mask_cup")
+PARTS = ("mask_artery", "mask_vein", "mask_cup", "mask_dark_lesion", "mask_bright_lesion")
 """Masks of what stands beside other structures of its kind: in a picture of three values it is not
 clear which is meant."""
 _RING = 3
@@ -24,8 +24,7 @@ _RING = 3
 
 def read_square(example: Example, size: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The field's square (size, size, 3) uint8 of an example, and its masks (size, size) bool by
-    column name without "mask_"; a mask of lesions is given as `dark_lesion` and `bright_lesion`.
-    A phantom gives all its masks.
+    column name without "mask_", as `squared` gives them. A phantom gives all its masks.
 
     Raises UnreadableImage for a photograph or mask that cannot be read, or a mask of another size.
     """
@@ -33,16 +32,31 @@ def read_square(example: Example, size: int) -> tuple[np.ndarray, dict[str, np.n
         phantom = example.draw(size)
         return phantom.image, phantom.masks
     photograph = example.picture()
-    field = find_field(photograph.image)
-    square = np.asarray(crop_to_field(photograph.image, size, field))
-    masks = {}
-    for column, path in example.masks:
-        shape = read_mask(column, path, photograph)
-        name = column.removeprefix("mask_")
-        masks[name] = np.asarray(crop_to_field(shape, size, field)) >= 128
-    if "lesion" in masks:
-        masks.update(by_light(square, masks.pop("lesion")))
+    shapes = {column: read_mask(column, path, photograph) for column, path in example.masks}
+    return squared(photograph.image, shapes, size)
+
+
+def squared(
+    photograph: Image.Image, shapes: Mapping[str, Image.Image], size: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The field's square of a photograph and of the masks by column that lie over it, these by
+    name without "mask_". Lesions are given as `dark_lesion` and `bright_lesion`: as they are named,
+    else `mask_lesion` is parted by light."""
+    field = find_field(photograph)
+    square = np.asarray(crop_to_field(photograph, size, field))
+    masks = {
+        column.removeprefix("mask_"): np.asarray(crop_to_field(shape, size, field)) >= 128
+        for column, shape in shapes.items()
+    }
+    lesions = masks.pop("lesion", None)
+    if lesions is not None and not parted(shapes):
+        masks.update(by_light(square, lesions))
     return square, masks
+
+
+def parted(columns: Collection[str]) -> bool:
+    """Whether lesions are dark or bright by these columns of masks, and need not be parted."""
+    return "mask_dark_lesion" in columns or "mask_bright_lesion" in columns
 
 
 def read_mask(column: str, path: Path, photograph: Picture) -> Image.Image:

@@ -25,7 +25,7 @@ from engine.data.parquet_images import described_rows, passed_over
 from engine.data.phantoms import NAME, phantom_examples
 from engine.labels import LabelRow, read_table
 from engine.pixels.mark import maker_of
-from engine.schema import LABEL_NAMES, Annotation, UserError, first_of, row_schema
+from engine.schema import LABEL_NAMES, MASKS, Annotation, UserError, first_of, row_schema
 from engine.store.commits import PARTS, PLAN, Folder, read_commits
 from engine.store.listing import Listing, listing_of
 from engine.store.plan import AnyPlan, read_any_plan
@@ -148,7 +148,8 @@ def _read_parquet(path: Path) -> Iterator[Example]:
         photographs += maker is None
         yield Example(path=path, row=row, size=len(image) or None, drawn_by=maker, **told)
     others = passed_over(path)
-    if photographs and set(row_schema().names) <= set(pq.read_schema(path).names):
+    # Parts from before a mask came lack it.
+    if photographs and {*row_schema().names} - {*MASKS} <= {*pq.read_schema(path).names}:
         _tell_unlisted(path, "the list of photographs")
     elif others:
         print(f"{path}: nothing is read from the columns {', '.join(others)}", file=sys.stderr)

@@ -65,6 +65,9 @@ COLUMNS = {
     "quality_score": "the quality gate's score, 0 to 1",
     "nearest_distance": "distance to the nearest training image",
     "fingerprint": "of the plan",
+    "mask_lesion": "every lesion",
+    "mask_dark_lesion": "lesions that are darker than the retina around them",
+    "mask_bright_lesion": "lesions that are brighter than the retina around them",
     **{label.name: label.meaning for label in LABELS},
 }
 """What columns hold in every folder."""

@@ -31,6 +31,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "mask_artery": (255, 92, 77),
     "mask_vein": (84, 140, 255),
     "mask_lesion": (61, 220, 132),
+    "mask_dark_lesion": (40, 200, 235),
+    "mask_bright_lesion": (255, 90, 200),
 }
 """Of each mask's layer, from the lowest to the uppermost: what is small lies over what is large."""
 OPACITY = 165

@@ -47,6 +47,15 @@ def test_a_mask_is_cropped_with_its_photograph_and_lesions_are_parted_by_tone(ma
     assert all(70 < mask.sum() < 120 for mask in masks.values())
 
 
+def test_lesions_that_a_table_names_dark_are_dark_whatever_they_look_like(masked):
+    whole = ("mask_lesion", masked / "lesions.png")
+    named = ("mask_dark_lesion", masked / "lesions.png")
+    _, masks = read_square(Example(masked / "eye.png", Annotation(), masks=(whole, named)), 88)
+    assert [*masks] == ["dark_lesion"]
+    _, parts = read_square(Example(masked / "eye.png", Annotation(), masks=(whole,)), 88)
+    assert np.array_equal(masks["dark_lesion"], parts["dark_lesion"] | parts["bright_lesion"])
+
+
 def test_a_mask_of_another_size_or_none_makes_its_photograph_unreadable(masked):
     for name in ("narrow.png", "missing.png"):
         example = Example(masked / "eye.png", Annotation(), masks=(("mask_lesion", masked / name),))

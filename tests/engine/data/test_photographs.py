@@ -21,7 +21,7 @@ from engine.data.photographs import differing, find, hashed, labelled, read
 from engine.data.sources import read_examples
 from engine.pixels.encode import Origin, encode, encode_photograph
 from engine.pixels.mark import identify
-from engine.schema import IMAGE_TYPE, Annotation, UserError
+from engine.schema import IMAGE_TYPE, Annotation, UserError, row_schema
 from engine.store.listing import Listed
 
 
@@ -225,6 +225,17 @@ def test_foreign_columns_of_parquet_are_told(tmp_path, capsys):
     assert len(read_examples([str(file)])) == 1
     told = f"a.parquet: nothing is read from the columns {', '.join(foreign)}\n"
     assert capsys.readouterr().err.endswith(told)
+
+
+@pytest.mark.parametrize("without", [(), ("mask_dark_lesion", "mask_bright_lesion")])
+def test_a_part_that_lies_alone_is_known_whenever_it_was_written(tmp_path, capsys, without):
+    file = save(tmp_path / "eye.png")
+    fields = [field for field in row_schema() if field.name not in without]
+    row = dict.fromkeys([field.name for field in fields])
+    row["image"] = {"bytes": file.read_bytes(), "path": None}
+    pq.write_table(pa.Table.from_pylist([row], pa.schema(fields)), tmp_path / "part.parquet")
+    read_examples([str(tmp_path / "part.parquet")])
+    assert "the list of photographs is not there" in capsys.readouterr().err
 
 
 def test_rows_of_parquet_that_hold_no_bytes_are_told(tmp_path):
