@@ -26,6 +26,12 @@ class Figure:
     floor: float | None = None
     control: float | None = None
 
+    def __str__(self) -> str:
+        if self.value is None:
+            return "cannot be estimated"
+        between = "" if self.low is None else f" ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.value:.2f}{between} of {self.n:,}"
+
 
 Counts = Mapping[Hashable, tuple[int, int]]
 """Of each eye how many were found, and of how many."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from serve.commands._tree import tree
-from serve.commands.evaluate import authenticity, captions, condition, outlines
+from serve.commands.evaluate import authenticity, captions, condition, lesions, outlines
 
-app = tree((condition, authenticity, outlines, captions), "Measure what a model draws.")
+app = tree((condition, authenticity, lesions, outlines, captions), "Measure what a model draws.")
