@@ -14,7 +14,7 @@ from engine.data.example import Example
 from engine.data.identity import eyes, patient_key
 from engine.data.outlines import PARTS, parted, read_square, squared
 from engine.data.phantoms import PhantomExample
-from engine.data.sources import read_examples
+from engine.data.sources import read_asked
 from engine.data.splits import drawn_apart
 from engine.pixels.door import UnreadableImage, mask, picture
 from engine.schema import UserError
@@ -46,24 +46,16 @@ def masked_set(source: str) -> Masked:
     lesions."""
     if (Path(source) / PLAN).is_file():
         return _of_folder(Path(source))
-    return _of_examples(source, _read(source, "set"))
+    return _of_examples(source, read_asked(source, "set"))
 
 
 def masked_photographs(source: str) -> Masked:
     """The photographs of a table: those of its test split where it has one. That a model may have
     seen them does not matter, as nothing is asked of a model. UserError where none has a mask of
     lesions."""
-    _, photographs = drawn_apart(_masked(_read(source, "real")))
+    _, photographs = drawn_apart(_masked(read_asked(source, "real")))
     tested = [each for each in photographs if each.split == "test"]
     return _of_examples(source, tested or photographs)
-
-
-def _read(source: str, asked: str) -> list[Example]:
-    try:
-        return read_examples([source])
-    except UserError as error:
-        error.args = (str(error).replace("⟨data⟩", f"⟨{asked}⟩"),)
-        raise
 
 
 def _of_examples(source: str, examples: Sequence[Example]) -> Masked:

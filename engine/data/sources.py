@@ -49,6 +49,15 @@ def read_examples(data: list[str]) -> list[Example]:
     return examples
 
 
+def read_asked(source: str, asked: str) -> list[Example]:
+    """`read_examples` of one source that a door asks for by another name than `data`."""
+    try:
+        return read_examples([source])
+    except UserError as error:
+        error.args = (str(error).replace("⟨data⟩", f"⟨{asked}⟩"),)
+        raise
+
+
 def _tell_slips(examples: Sequence[Example]) -> None:
     pairs = doubtful_patients(each.patient_id for each in examples)
     if pairs:

@@ -48,11 +48,31 @@ def share(name: str, counts: Counts) -> Figure:
     return Figure(name, found / all_, low, high, all_)
 
 
+def difference(name: str, one: Sequence[float], other: Sequence[float]) -> Figure:
+    """How much larger the mean of a value of each eye is than that of other eyes, with the
+    bootstrap's interval over both; `n` counts the first."""
+    if not one or not other:
+        return Figure(name, None, None, None, len(one))
+    value = float(np.mean(one) - np.mean(other))
+    if len(one) < 2 or len(other) < 2:
+        return Figure(name, value, None, None, len(one))
+    rng = np.random.default_rng(0)
+    means = [_resamples(len(each), rng) @ sorted(each) / len(each) for each in (one, other)]
+    return Figure(name, value, *_middle(means[0] - means[1]), len(one))
+
+
 def _interval(pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:
     # Sorted, as the order in which eyes were read decides nothing.
     found, all_ = np.array(sorted(pairs), float).T
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), RESAMPLES)
-    tails = ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
-    low, high = np.quantile((drawn @ found) / (drawn @ all_), tails)
+    drawn = _resamples(len(pairs), np.random.default_rng(0))
+    return _middle((drawn @ found) / (drawn @ all_))
+
+
+def _resamples(eyes: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each eye is drawn (RESAMPLES, eyes)."""
+    return rng.multinomial(eyes, np.full(eyes, 1 / eyes), RESAMPLES)
+
+
+def _middle(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2))
     return float(low), float(high)

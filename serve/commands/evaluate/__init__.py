@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from serve.commands._tree import tree
-from serve.commands.evaluate import authenticity, captions, condition, lesions, outlines
+from serve.commands.evaluate import authenticity, captions, condition, lesions, outlines, spectrum
 
-app = tree((condition, authenticity, lesions, outlines, captions), "Measure what a model draws.")
+app = tree(
+    (condition, authenticity, spectrum, lesions, outlines, captions), "Measure what a model draws."
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.evaluate.figures import Figure, share
+from engine.evaluate.figures import Figure, difference, share
 
 
 def test_a_share_counts_what_lies_in_eyes_and_its_interval_does_not_depend_on_their_order():
@@ -20,3 +20,19 @@ def test_what_cannot_be_estimated_is_none():
     assert share("seen", {}) == nothing
     assert share("seen", {1: (0, 0)}) == nothing
     assert share("seen", {1: (2, 4), 2: (0, 0)}) == Figure("seen", 0.5, None, None, 4)
+
+
+def test_a_difference_of_means_and_its_interval_over_the_eyes_of_both():
+    one, other = [float(n % 3) for n in range(30)], [float(n % 5) for n in range(40)]
+    found = difference("more", one, other)
+    assert (found.value, found.n) == (pytest.approx(-1), 30)
+    assert -1.8 < found.low < -1 < found.high < -0.2
+    assert difference("more", one[::-1], other) == found
+    assert difference("more", one, []) == Figure("more", None, None, None, 30)
+    assert difference("more", one, [1.0]) == Figure("more", 0.0, None, None, 30)
+
+
+def test_a_figure_in_words():
+    assert str(share("seen", {1: (2, 4), 2: (3, 4)})) == "0.62 (0.50 to 0.75) of 8"
+    assert str(share("seen", {1: (2, 4)})) == "0.50 of 4"
+    assert str(share("seen", {})) == "cannot be estimated"
