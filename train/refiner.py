@@ -51,7 +51,7 @@ _NEAR = 2.0
 """Weight of the distance to the phantom's picture."""
 _LESION, _VESSEL = 6.0, 2.0
 """How much more it weighs there."""
-_STEEP = 1.0
+_STEEP = 0.05
 """Weight of the critics' steepness, from noise of this size:"""
 _NOISE = 0.02
 _SCALES = 1, 4
