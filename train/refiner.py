@@ -1,12 +1,13 @@
-"""Recipe: a refiner learns to make phantoms look like photographs, against critics of patches.
+"""Recipe: a refiner learns to make phantoms look like photographs.
 
 Unpaired, as in SimGAN (Shrivastava et al. 2017, arXiv 1612.07828): a photograph and the phantom of
-another photograph's labels and camera meet in a row. Critics at full size and at a quarter of it
-compare the two (the relativistic loss of Huang et al. 2025, arXiv 2501.05441, eq. 2); how steep
-they are is bounded (R1 and R2 by a finite difference: Lin et al. 2025, arXiv 2501.08316, section
-3.3), and the refined picture stays near the phantom's, above all where it shows a lesion. All learn
-in one step from one loss: the refiner sees the critics' weights as constants, and the critics see
-its pictures so.
+another photograph's labels and camera meet in a row. Critics compare the two (the relativistic loss
+of Huang et al. 2025, arXiv 2501.05441, eq. 2): one sees patches of the reduced pictures, the others
+a segmenter's features of them (Sauer et al. 2021, arXiv 2111.01007), which tell far more of few
+photographs. How steep critics are is bounded (R1 and R2 by a finite difference: Lin et al. 2025,
+arXiv 2501.08316, section 3.3), and the refined picture stays near the phantom's, above all where it
+shows a lesion. All learn in one step from one loss: the refiner sees the critics' weights as
+constants, and the critics see its pictures so.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from engine.models.card import write_card
 from engine.models.geometry import to_layers
 from engine.models.grounds import GEOMETRY, geometry_map
 from engine.models.refiner import CODES, GRAIN, PICTURE, Refiner
-from engine.models.segmenter import FIELD_LIGHT
+from engine.models.segmenter import FIELD_LIGHT, Segmenter
 from engine.phantom.render import draw
 from engine.schema import Annotation
 from engine.specs import Spec
 from train.census import census, enough, image_hashes, told
 from train.chance import generator_at
-from train.frozen import loaded
+from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
 
@@ -53,9 +54,11 @@ _LESION, _VESSEL = 6.0, 2.0
 """How much more it weighs there."""
 _STEEP = 0.05
 """Weight of the critics' steepness, from noise of this size:"""
-_NOISE = 0.02
-_SCALES = 1, 4
-"""What the critics see is reduced by these."""
+_NOISE = 0.05
+_COARSE = 4
+"""By which the picture is reduced for the critic of its patches."""
+_LEVELS = 3
+"""Of the segmenter's features, at a half, a quarter and an eighth of the size."""
 _SMALLEST = 96
 """Pixels of the smallest crop that leaves the coarse critic a patch."""
 _BORDER = 5
@@ -66,14 +69,44 @@ LESIONS = (GEOMETRY.index("dark_lesion"), GEOMETRY.index("bright_lesion"))
 VESSELS = (GEOMETRY.index("artery"), GEOMETRY.index("vein"))
 
 
-class Refining(nn.Module):
-    """Refiner and critics."""
+class Patches(nn.Sequential):
+    """A critic of the patches of a picture (Isola et al. 2017, arXiv 1611.07004) without norms: it
+    sees colour and contrast."""
 
-    def __init__(self, refiner: Refiner, widths: Sequence[int]) -> None:
+    def __init__(self, channels: int, width: int) -> None:
+        widths = [channels, width, 2 * width, 4 * width, 8 * width, 1]
+        layers: list[nn.Module] = []
+        for (a, b), stride in zip(pairwise(widths), (2, 2, 2, 1, 1)):
+            layers += [nn.Conv2d(a, b, 4, stride, padding=1), nn.LeakyReLU(0.2)]
+            nn.init.kaiming_normal_(layers[-2].weight, a=0.2)
+        super().__init__(*layers[:-1])
+
+
+class Head(nn.Sequential):
+    """A critic of features."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, width, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 1, 1),
+        )
+
+
+class Refining(nn.Module):
+    """Refiner and critics; of `segmenter` the features alone, which are not trained."""
+
+    def __init__(self, refiner: Refiner, segmenter: Segmenter, width: int) -> None:
         super().__init__()
         self.refiner = refiner
-        channels = PICTURE + 1 + len(refiner.config.sources)
-        self.critics = nn.ModuleList([_critic(channels, width) for width in widths])
+        self.segmenter = segmenter.requires_grad_(False)
+        told = 1 + len(refiner.config.sources)
+        features = segmenter.config.features[1 : 1 + _LEVELS]
+        self.critics = nn.ModuleList(
+            [Patches(PICTURE + told, width), *(Head(n + told, width) for n in features)]
+        )
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Per row: pictures of phantoms and photographs (B, 3, S, S), maps (B, 8, S, S), style,
@@ -83,38 +116,36 @@ class Refining(nn.Module):
         refined = self.refiner(pictures, maps, style, batch["grain"])
         near = (_importance(maps) * (refined - pictures).abs()).mean((1, 2, 3))
         fooled = told = steep = torch.zeros_like(near)
-        for critic, by in zip(self.critics, _SCALES):
-            real, fake = (self._seen(x, batch, by) for x in (batch["photographs"], refined))
+        views = zip(self._views(refined, batch), self._views(batch["photographs"], batch))
+        for critic, (fake, real) in zip(self.critics, views):
             constant = {name: weight.detach() for name, weight in critic.named_parameters()}
             opinion = functional_call(critic, constant, (fake,))
             of_fake, of_real = critic(fake.detach()), critic(real)
             fooled = fooled + F.softplus(of_real.detach() - opinion).mean((1, 2, 3))
             told = told + F.softplus(of_fake - of_real).mean((1, 2, 3))
             for x, of_x in ((fake.detach(), of_fake), (real, of_real)):
-                noise = torch.randn_like(x[:, :PICTURE]) * _NOISE
-                moved = critic(torch.cat([x[:, :PICTURE] + noise, x[:, PICTURE:]], 1))
+                moved = critic(x + torch.randn_like(x) * _NOISE)
                 steep = steep + ((moved - of_x) / _NOISE).square().mean((1, 2, 3))
         loss = _NEAR * near + fooled + told + _STEEP / 2 * steep
         return {"loss": loss, "near": near, "told": told, "fooled": fooled, "steep": steep}
 
-    def _seen(self, x: torch.Tensor, batch: dict[str, torch.Tensor], by: int) -> torch.Tensor:
-        """What a critic sees of pictures (B, 3, S, S): what lies in both fields, at 1 / `by` of the
-        size, with the radius and the source of every pixel."""
-        seen, sources = batch["seen"], batch["style"][:, :-CODES, None, None]
-        shown = torch.cat([x * seen, batch["radius"]], 1)
-        if by > 1:
-            shown = F.avg_pool2d(shown, by)
-        return torch.cat([shown, sources.expand(-1, -1, *shown.shape[2:])], 1)
-
-
-def _critic(channels: int, width: int) -> nn.Sequential:
-    """A critic of patches (Isola et al. 2017, arXiv 1611.07004) without norms: it sees contrast."""
-    widths = [channels, width, 2 * width, 4 * width, 8 * width, 1]
-    layers: list[nn.Module] = []
-    for (a, b), stride in zip(pairwise(widths), (2, 2, 2, 1, 1)):
-        layers += [nn.Conv2d(a, b, 4, stride, padding=1), nn.LeakyReLU(0.2)]
-        nn.init.kaiming_normal_(layers[-2].weight, a=0.2)
-    return nn.Sequential(*layers[:-1])
+    def _views(self, x: torch.Tensor, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """What each critic sees of pictures (B, 3, S, S) where both fields are: the reduced
+        picture, then features; with the radius and the source of every pixel."""
+        radius, sources = batch["radius"], batch["style"][:, :-CODES, None, None]
+        shown = x * batch["seen"] + batch["seen"] - 1
+        views = [F.avg_pool2d(shown, _COARSE), *self.segmenter.features(shown, _LEVELS)]
+        return [
+            torch.cat(
+                [
+                    view,
+                    F.adaptive_avg_pool2d(radius, view.shape[2:]),
+                    sources.expand(-1, -1, *view.shape[2:]),
+                ],
+                1,
+            )
+            for view in views
+        ]
 
 
 def _importance(maps: torch.Tensor) -> torch.Tensor:
@@ -125,7 +156,8 @@ def _importance(maps: torch.Tensor) -> torch.Tensor:
 
 class RefinerRecipe:
     """See the module; `data`: `size` in pixels of a whole eye, `crop` of what a row shows of it,
-    `phantoms`, how many are kept in memory."""
+    `phantoms`, how many are kept in memory; `model.segmenter` is the name or folder of the network
+    whose features critics see. Empty, an untrained one does, which is enough to test with."""
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
@@ -157,7 +189,8 @@ class RefinerRecipe:
                 size=self._size,
                 sources=tuple(named),
             )
-        return Refining(refiner, self.settings.model["critics"])
+        segmenter = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
+        return Refining(refiner, segmenter, self.settings.model["critic"])
 
     def sketch(self) -> nn.Module:
         """See `Recipe`."""

@@ -7,10 +7,16 @@ Every mistake is a UserError that names file, line, field and what is allowed.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from itertools import chain, islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from engine import device
 from engine.labels import LabelRow, label_value, table_rows, unknown_name
 from engine.prose.parse import parse
 from engine.schema import LABEL_NAMES, UserError
@@ -27,6 +33,9 @@ _TOO_MUCH: dict[type, str] = {
 PROMPT_FIELDS: tuple[str, ...] = ("prompt", *LABEL_NAMES, "source")
 
 Tell = Callable[[str], None]
+Line = tuple[int, str]
+CHUNK = 5000
+"""Lines that a process parses at a time."""
 Read = tuple[int, Record, str]
 """A line: its number, its values, and what its prompt says against its labels."""
 
@@ -105,12 +114,36 @@ def _read_prompts(path: Path) -> Iterator[Read]:
     empty = True
     # Only line feeds end a line: str.splitlines also cuts at separators that a prompt may hold.
     with open_text(path, newline="\n") as lines:
-        for line, text in enumerate(lines, 1):
-            if text.strip():
-                empty = False
-                yield reader(text.removesuffix("\n"), path, line)
+        numbered = ((line, text) for line, text in enumerate(lines, 1) if text.strip())
+        for read in _in_order(partial(_read_lines, reader, path), numbered):
+            empty = False
+            yield read
     if empty:
         raise UserError("no prompts", file=path, expected="at least one line with a prompt")
+
+
+def _in_order(read: Callable[[list[Line]], list[Read]], lines: Iterator[Line]) -> Iterator[Read]:
+    """What `read` makes of the lines, in their order. Parsing takes nearly all of the time, so that
+    where there are many lines every processor has a share of them."""
+    chunks = iter(lambda: list(islice(lines, CHUNK)), [])
+    first = next(chunks, [])
+    if len(first) < CHUNK:
+        yield from read(first)
+        return
+    processes, waiting = device.cpu_count(), deque[Future[list[Read]]]()
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for chunk in chain([first], chunks):
+            waiting.append(pool.submit(read, chunk))
+            if len(waiting) > 2 * processes:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _read_lines(
+    reader: Callable[[str, Path, int], Read], path: Path, lines: list[Line]
+) -> list[Read]:
+    return [reader(text.removesuffix("\n"), path, line) for line, text in lines]
 
 
 def _table_row(row: LabelRow) -> Read:

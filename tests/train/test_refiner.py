@@ -12,6 +12,7 @@ from engine.models.grounds import GEOMETRY
 from engine.models.refiner import Refiner
 from engine.schema import UserError
 from train import refiner
+from train.frozen import load_segmenter
 from train.refiner import Refining
 
 
@@ -44,9 +45,10 @@ def test_critics_see_neither_the_border_nor_beyond_a_field(recipe):
     assert set(seen.unique().tolist()) <= {0.0, 1.0}
     assert 0.2 < seen.mean() < field.mean()
     assert not (seen * (1 - field)).any()
-    before = recipe.module._seen(batch["photographs"], batch, 1)
+    before = recipe.module._views(batch["photographs"], batch)
     batch["photographs"][(seen == 0).expand(-1, 3, -1, -1)] = 0.7
-    assert torch.equal(recipe.module._seen(batch["photographs"], batch, 1), before)
+    for one, other in zip(recipe.module._views(batch["photographs"], batch), before, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_critics_learn_from_telling_apart_and_the_refiner_does_not(recipe):
@@ -74,11 +76,12 @@ def test_a_change_costs_more_where_a_lesion_is():
 
 
 def test_critics_that_see_nothing_are_not_steep_and_cannot_tell():
-    module = Refining(Refiner((8, 8), 4, 96, 0.4, ("one",)), (8, 8))
+    module = Refining(Refiner((8, 8), 4, 96, 0.4, ("one",)), load_segmenter("", 0), 8)
     for critic in module.critics:
         for part in critic:
             if isinstance(part, torch.nn.Conv2d):
                 torch.nn.init.zeros_(part.weight)
+                torch.nn.init.zeros_(part.bias)
     batch = {
         "pictures": torch.zeros(1, 3, 96, 96),
         "photographs": torch.ones(1, 3, 96, 96),
@@ -90,7 +93,7 @@ def test_critics_that_see_nothing_are_not_steep_and_cannot_tell():
     }
     values = module(batch)
     assert values["steep"].item() == 0
-    assert values["told"].item() == pytest.approx(2 * torch.log(torch.tensor(2.0)).item())
+    assert values["told"].item() == pytest.approx(4 * torch.log(torch.tensor(2.0)).item())
 
 
 def test_a_finished_folder_loads_and_goes_on(recipe, tmp_path):
