@@ -15,7 +15,7 @@ import pytest
 
 from engine.prose.parse import parse
 from engine.schema import LABEL_NAMES, UserError
-from engine.specs import Mix, Recipe, recipe_from
+from engine.specs import Mix, Recipe, read, recipe_from
 from engine.specs.mix import Rule, default_mix, pick, prevalence
 from engine.specs.read_mix import read_mix
 
@@ -397,3 +397,17 @@ def test_the_example_that_tells_how_a_mix_is_written_is_one(tmp_path):
     assert mix.weights["dr_grade"] == (0.5, 0.1, 0.2, 0.1, 0.1)
     assert (mix.rules[0].given, mix.strata[0].rows) == ({"dr_grade": (2, 3, 4)}, 2)
     assert mix.source == {"idrid": 1.0}
+
+
+def test_many_prompts_are_parsed_by_several_processes_as_by_one(tmp_path, monkeypatch):
+    path = tmp_path / "p.txt"
+    texts = [f"Eye {i}: {'severe' if i % 3 else 'no'} glaucoma." for i in range(60)]
+    path.write_text("\n".join(["", *texts]) + "\n")
+    alone = recipe_from(0, 64, prompts=path)
+    monkeypatch.setattr(read, "CHUNK", 7)
+    together = recipe_from(0, 64, prompts=path)
+    assert [together.spec(i, "0") for i in range(60)] == [alone.spec(i, "0") for i in range(60)]
+    bad = tmp_path / "p.jsonl"
+    bad.write_text('{"prompt": "an eye"}\n' * 40 + '{"prompt": " "}\n' * 20)
+    with pytest.raises(UserError, match=r"p\.jsonl: line 41: prompt"):
+        recipe_from(0, 64, prompts=bad)
