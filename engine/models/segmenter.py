@@ -56,14 +56,6 @@ class Segmenter(ModelMixin, ConfigMixin):
         """See the class."""
         return self.unet(images)
 
-    def features(self, images: torch.Tensor, levels: int) -> list[torch.Tensor]:
-        """Features of photographs (B, 3, S, S) in [-1, 1] at S / 2, S / 4, ... on the way down: so
-        many levels, with the channels that the configuration names after its first."""
-        found = [self.unet.conv_0(images)]
-        for number in range(1, levels + 1):
-            found.append(self.unet.get_submodule(f"down_{number}")(found[-1]))
-        return found[1:]
-
     @torch.inference_mode()
     def masks(
         self, image: np.ndarray, known: Mapping[str, np.ndarray] | None = None
