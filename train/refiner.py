@@ -110,11 +110,11 @@ class RefinerRecipe:
         else:
             named = {e.annotation.source or "unknown": 0 for e in self._teaching}
             refiner = Refiner(
-                tuple(options["widths"]),
-                options["fine"],
-                self._size,
-                options["reach"],
-                tuple(named),
+                widths=tuple(options["widths"]),
+                fine=options["fine"],
+                size=self._size,
+                reach=options["reach"],
+                sources=tuple(named),
             )
         return Refining(refiner, options["critic"])
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.models.grounds import GEOMETRY, geometry_map
-from engine.models.refiner import CODES, GRAIN, Refiner
+from engine.models.grounds import geometry_map
+from engine.models.refiner import CODES, GRAIN, LINES, Refiner, smoothed
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
@@ -24,10 +24,10 @@ def refiner():
 
 def given(rows: int, size: int) -> list[torch.Tensor]:
     torch.manual_seed(1)
-    maps = (torch.rand(rows, len(GEOMETRY), size, size) > 0.5).float()
+    lines = (torch.rand(rows, LINES, size, size) > 0.5).float()
     pictures = torch.rand(rows, 3, size, size) * 2 - 1
     grain = torch.randn(rows, GRAIN, size, size)
-    return [pictures, maps, torch.randn(rows, 2 + CODES), grain]
+    return [pictures, lines, torch.randn(rows, 2 + CODES), grain]
 
 
 def test_untrained_it_changes_nothing():
@@ -36,10 +36,10 @@ def test_untrained_it_changes_nothing():
 
 
 def test_no_change_is_larger_than_its_reach_nor_outside_the_field(refiner):
-    pictures, maps, *rest = given(2, SIZE)
-    change = (refiner(pictures, maps, *rest) - pictures).abs()
+    pictures, lines, *rest = given(2, SIZE)
+    change = (refiner(pictures, lines, *rest) - pictures).abs()
     assert 0.1 < change.max() <= 0.3 + 1e-6
-    assert not change[(maps[:, -1:] == 0).expand_as(change)].any()
+    assert not change[(lines[:, -1:] == 0).expand_as(change)].any()
 
 
 def test_a_crop_is_refined_as_the_whole_is(refiner):
@@ -71,3 +71,29 @@ def test_a_row_is_its_own_phantom_source_and_seed_alone(refiner):
 def test_a_source_that_it_does_not_know_is_its_first(refiner):
     assert refiner.source("two").tolist() == [0, 1]
     assert refiner.source(None).tolist() == refiner.source("one").tolist() == [1, 0]
+
+
+def test_smoothing_takes_texture_and_leaves_edges_and_lesions():
+    rng = np.random.default_rng(0)
+    picture = np.full((128, 128, 3), 90, np.uint8)
+    picture[:, 64:] = 160
+    picture = (picture + rng.integers(-5, 6, picture.shape)).astype(np.uint8)
+    lesions = np.zeros((128, 128), bool)
+    lesions[30:34, 30:34] = True
+    found = smoothed(picture, lesions)
+    plain = np.s_[60:120, 8:56]
+    assert found[plain].std() < picture[plain].std() / 2
+    assert np.array_equal(found[lesions], picture[lesions])
+    step = found[:, 68:72].astype(int).mean() - found[:, 56:60].astype(int).mean()
+    assert abs(step - 70) < 4
+
+
+def test_smoothing_reaches_as_far_of_a_larger_picture():
+    """A wave of half the length in a picture of half the size is smoothed as much."""
+    left = []
+    for size in (256, 512):
+        line = 100 + 4 * np.sin(np.arange(size) * 2 * np.pi / (size / 64))
+        picture = np.repeat(np.tile(line, (size, 1))[..., None], 3, -1).round().astype(np.uint8)
+        left.append(float(smoothed(picture, np.zeros((size, size), bool)).std() / picture.std()))
+    assert left[0] == pytest.approx(left[1], abs=0.1)
+    assert max(left) < 0.6
