@@ -139,7 +139,7 @@ class Refiner(ModelMixin, ConfigMixin):
         alone."""
         rows, size = list(row_seeds), start.shape[1]
         marked = geometry > 0
-        lesions = marked[..., _LESIONS].any(-1)
+        lesions = np.any(marked[..., _LESIONS], -1)
         pictures = np.stack([smoothed(*each) for each in zip(start, lesions)])
         lines = np.stack([marked[..., _VESSELS].any(-1), marked[..., -1]], 1)
         codes = seeds.noise(rows, (CODES,))
