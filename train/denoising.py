@@ -14,8 +14,9 @@ from engine.models import transformer
 from engine.models.classes import Needs
 from engine.models.conditioner import Conditioner, Prepared
 from engine.models.conditioning import LabelEncoder
-from engine.models.geometry import GeometryEncoder
-from train.frozen import loaded
+from engine.models.geometry import PICTURES, GeometryEncoder
+from engine.schema import LABELS, MAX_CAPTION_TOKENS
+from train.frozen import loaded, time_scale
 
 
 class Denoising(nn.Module):
@@ -30,9 +31,11 @@ class Denoising(nn.Module):
         label_encoder: LabelEncoder,
         geometry_encoder: GeometryEncoder,
         spread: list[float] | None,
+        time_scale: float = transformer.TIME_SCALE,
     ) -> None:
         super().__init__()
         self.spread = spread
+        self.time_scale = time_scale
         self.transformer = denoiser
         self.label_encoder = label_encoder
         self.geometry_encoder = geometry_encoder
@@ -48,7 +51,9 @@ class Denoising(nn.Module):
         context = self.conditioner.attend(prepared)
 
         def velocity(latents: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-            return transformer.velocity(self.transformer, latents, times, context, self.spread)
+            return transformer.velocity(
+                self.transformer, latents, times, context, self.spread, self.time_scale
+            )
 
         loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
         return {"loss": loss}
@@ -60,7 +65,7 @@ def new(
     """Untrained; sources are the cameras that its labels know."""
     denoiser = transformer.build(preset, needs)
     labels = LabelEncoder(width=denoiser.config.cross_attention_dim, sources=sources)
-    return _with_new_geometry(denoiser, labels, spread)
+    return Denoising(denoiser.float(), labels.float(), _new_geometry(denoiser), spread)
 
 
 def going_on(folder: Path, sources: tuple[str, ...], spread: list[float] | None) -> Denoising:
@@ -69,15 +74,30 @@ def going_on(folder: Path, sources: tuple[str, ...], spread: list[float] | None)
     denoiser = loaded(transformer.read, folder / "transformer").float()
     labels = loaded(LabelEncoder.from_pretrained, folder / "label_encoder")
     labels = labels.knowing(sources).float()
+    scale = time_scale(folder)
     if not (folder / "geometry_encoder").is_dir():
-        return _with_new_geometry(denoiser, labels, spread)
+        return Denoising(denoiser, labels, _new_geometry(denoiser), spread, scale)
     geometry = loaded(GeometryEncoder.from_pretrained, folder / "geometry_encoder").float()
-    return Denoising(denoiser, labels, geometry, spread)
+    return Denoising(denoiser, labels, geometry, spread, scale)
 
 
-def _with_new_geometry(
-    denoiser: nn.Module, labels: LabelEncoder, spread: list[float] | None
-) -> Denoising:
+def _new_geometry(denoiser: nn.Module) -> GeometryEncoder:
     config = denoiser.config
-    geometry = GeometryEncoder(config.in_channels, config.patch_size, config.hidden_size)
-    return Denoising(denoiser.float(), labels.float(), geometry, spread)
+    return GeometryEncoder(config.in_channels, config.patch_size, config.hidden_size)
+
+
+def specimen(rows: int, needs: Needs, size: int) -> dict[str, torch.Tensor]:
+    """A batch of `rows` photographs of `size` px as `Denoising` takes one, of no meaning, with
+    captions as long as they may be."""
+    side = size // needs.factor
+    shape = (rows, needs.channels, side, side)
+    return {
+        "latents": torch.empty(shape),
+        "noise": torch.empty(shape),
+        "times": torch.empty(rows),
+        "states": torch.empty(rows, MAX_CAPTION_TOKENS, needs.width),
+        "mask": torch.ones(rows, MAX_CAPTION_TOKENS, dtype=torch.bool),
+        "labels": torch.zeros(rows, len(LABELS) + 1, dtype=torch.int64),
+        "geometry": torch.empty(rows, PICTURES * needs.channels, side, side),
+        "given": torch.ones(rows, dtype=torch.bool),
+    }

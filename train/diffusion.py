@@ -29,7 +29,7 @@ from engine.diffusion.loss import logit_normal_times
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models import principal_components, text_encoder, transformer
 from engine.models.card import write_card
-from engine.models.classes import load_component, read_components, read_needs
+from engine.models.classes import Needs, load_component, read_components, read_needs
 from engine.models.geometry import Outlines
 from engine.models.grounds import PhantomGeometry
 from engine.models.patches import encoder_of
@@ -40,7 +40,7 @@ from engine.schema import LABEL_NAMES, Annotation
 from train.census import census, enough, image_hashes, told
 from train.chance import generator_at, random_annotation
 from train.conditions import as_seen, hide
-from train.denoising import Denoising, going_on, new
+from train.denoising import Denoising, going_on, new, specimen
 from train.frozen import (
     latent_spread,
     load_segmenter,
@@ -58,6 +58,7 @@ class DiffusionRecipe:
     `model.base` is a model's name or folder that gives autoencoder, text encoder and tokenizer,
     `model.segmenter` one that outlines photographs. Empty, the autoencoder is started from the
     photographs' components and the others are untrained, which is enough to test with.
+    `model.checkpointing` gives up speed for memory (`transformer.checkpointed`).
     """
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
@@ -90,20 +91,31 @@ class DiffusionRecipe:
         return self
 
     def sketch(self) -> nn.Module:
-        """See `Recipe`."""
-        return self._denoising(self._teaching, None)
+        """See `Recipe`; of new weights only the shapes are made."""
+        with torch.device("cpu" if self.settings.init else "meta"):
+            return self._denoising(self._teaching, None)
+
+    def specimen(self, rows: int) -> dict[str, torch.Tensor]:
+        """See `Specimens`: captions are as long as they may be."""
+        return specimen(rows, self._needs(), self.settings.data["size"])
+
+    def _needs(self) -> Needs:
+        base = self.settings.init or self.settings.model["base"]
+        if not base:
+            return transformer.own_needs(self.settings.model["preset"])
+        return read_needs(shipped.folder_of(registry.find(BaseRef, base).location))
 
     def _denoising(self, examples: Sequence[Example], spread: list[float] | None) -> Denoising:
         named = {example.annotation.source for example in examples}
         sources = tuple(sorted(source for source in named if source))
         torch.manual_seed(self.settings.seed)
         if self.settings.init:
-            return going_on(Path(self.settings.init), sources, spread)
-        base = self.settings.model["base"]
-        needs = None
-        if base:
-            needs = read_needs(shipped.folder_of(registry.find(BaseRef, base).location))
-        return new(self.settings.model["preset"], needs, sources, spread)
+            made = going_on(Path(self.settings.init), sources, spread)
+        else:
+            made = new(self.settings.model["preset"], self._needs(), sources, spread)
+        if self.settings.model["checkpointing"]:
+            transformer.checkpointed(made.transformer)
+        return made
 
     def _load_frozen(self, teaching: list[Example]) -> None:
         base = self.settings.init or self.settings.model["base"]
@@ -112,8 +124,10 @@ class DiffusionRecipe:
             self._vae, self._text = found.load()
             self._check_size(shipped.folder_of(found.location))
         else:
+            preset, known = self.settings.model["preset"], principal_components.PRESETS
+            require(preset in known, "model.base", "", "a model that gives autoencoder and text")
             torch.manual_seed(self.settings.seed)
-            self._vae = principal_components.build(self.settings.model["preset"])
+            self._vae = principal_components.build(preset)
             some, refused = load_squares(teaching[:32], self.settings.data["size"])
             enough(some, self.counts, refused)
             principal_components.start_from_components(self._vae, torch.stack(some))
@@ -217,6 +231,7 @@ class DiffusionRecipe:
             label_encoder=self.module.label_encoder,
             geometry_encoder=self.module.geometry_encoder,
             latent_spread=self.module.spread,
+            time_scale=self.module.time_scale,
         )
 
     def sheet(self, few: bool = False) -> Image.Image | None:
@@ -275,7 +290,9 @@ class DiffusionRecipe:
         pipeline = self.pipeline()
         # A copy: rounded to float16, the text encoder would go on to teach other rows.
         parts = {name: copy.deepcopy(part) for name, part in pipeline.components.items()}
-        rounded = RetinaForgePipeline(**parts, latent_spread=self.module.spread).to(torch.float16)
+        spread, scale = self.module.spread, self.module.time_scale
+        copied = RetinaForgePipeline(**parts, latent_spread=spread, time_scale=scale)
+        rounded = copied.to(torch.float16)
         rounded.save_pretrained(folder, max_shard_size="14MB")
         photographs = [e.image_sha256 for e in self._train if not e.example.synthetic]
         hashes = image_hashes(photographs, folder)

@@ -11,7 +11,9 @@ import torch
 from safetensors import SafetensorError
 
 from engine import registry
+from engine.models.classes import INDEX
 from engine.models.segmenter import Segmenter
+from engine.models.transformer import TIME_SCALE
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 
@@ -45,8 +47,19 @@ def latent_spread(init: str | None, latents: torch.Tensor) -> list[float] | None
     if not init:
         found = latents.pow(2).mean((0, 2, 3)).sqrt().clamp_min(1e-3)
         return [round(float(x), 6) for x in found]
-    index = Path(init) / "model_index.json"
+    known = _index(Path(init)).get("latent_spread")
+    return list(known) if known else None
+
+
+def time_scale(init: Path) -> float:
+    """By what the model in the folder `init` has times multiplied (`models.transformer.velocity`).
+    UserError for a folder without `model_index.json`."""
+    return float(_index(init).get("time_scale") or TIME_SCALE)
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    index = folder / INDEX
     if not index.is_file():
         raise UserError("not a model folder", file=index, field="init")
-    known = json.loads(index.read_text()).get("latent_spread")
-    return list(known) if known else None
+    found: dict[str, Any] = json.loads(index.read_text())
+    return found

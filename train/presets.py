@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -33,6 +33,22 @@ class Preset:
         """The recipe of these settings on `data`."""
         return import_module(self.recipe).build(settings, data)
 
+
+_LARGE = Settings(
+    name="diffusion-base",
+    steps=100000,
+    batch=256,
+    micro=16,
+    lr=2e-4,
+    warmup=2000,
+    weight_decay=0.01,
+    ema=0.9999,
+    sheet_every=5000,
+    checkpoint_every=1000,
+    model={"preset": "base", "base": "tiny", "segmenter": "segmenter", "checkpointing": True},
+    data={"size": 512, "variants": 4, "phantoms": 0.3, "cache": "~/.cache/retinaforge/latents"},
+)
+"""Of denoisers for GPUs; none of them was trained to its end yet."""
 
 PRESETS: dict[str, Preset] = {
     "text-tiny": Preset(
@@ -93,7 +109,12 @@ PRESETS: dict[str, Preset] = {
             warmup=500,
             ema=0.9995,
             sheet_every=2000,
-            model={"preset": "tiny", "base": "tiny", "segmenter": "segmenter"},
+            model={
+                "preset": "tiny",
+                "base": "tiny",
+                "segmenter": "segmenter",
+                "checkpointing": False,
+            },
             data={
                 "size": 256,
                 "variants": 8,
@@ -110,13 +131,41 @@ PRESETS: dict[str, Preset] = {
             batch=4,
             lr=1e-3,
             checkpoint_every=5,
-            model={"preset": "debug", "base": "", "segmenter": ""},
+            model={"preset": "debug", "base": "", "segmenter": "", "checkpointing": False},
             data={
                 "size": 64,
                 "variants": 2,
                 "phantoms": 0.3,
                 "cache": "~/.cache/retinaforge/latents",
             },
+        ),
+        "train.diffusion",
+    ),
+    "diffusion-base": Preset(_LARGE, "train.diffusion"),
+    "diffusion-large": Preset(
+        replace(
+            _LARGE,
+            name="diffusion-large",
+            steps=200000,
+            lr=1e-4,
+            warmup=5000,
+            zero=2,
+            model={**_LARGE.model, "preset": "large"},
+        ),
+        "train.diffusion",
+    ),
+    # Rate, decay and norm are those with which RetinaLogos went on from Lumina-Next.
+    "diffusion-retinalogos-2b": Preset(
+        replace(
+            _LARGE,
+            name="diffusion-retinalogos-2b",
+            batch=64,
+            micro=8,
+            lr=1e-6,
+            weight_decay=1e-5,
+            clip=0.5,
+            zero=3,
+            model={**_LARGE.model, "preset": "retinalogos-2b", "base": ""},
         ),
         "train.diffusion",
     ),

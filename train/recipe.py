@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from PIL import Image
 from torch import Tensor, nn
@@ -69,3 +69,11 @@ class Recipe(Protocol):
         `facts` (steps, samples, preset, settings, scores, losses, wall seconds, workers, zero,
         versions, parents) go into `folder`/model_card.json beside the recipe's own facts.
         """
+
+
+@runtime_checkable
+class Specimens(Protocol):
+    """A recipe whose pass can be weighed before any photograph is read (`train.weighing`)."""
+
+    def specimen(self, rows: int) -> dict[str, Tensor]:
+        """A batch as `batch` gives one, of the shapes that take most; its values mean nothing."""

@@ -10,7 +10,10 @@ from typing import Any
 from engine.schema import UserError
 
 SCHEDULES = ("cosine", "constant")
-FREE = ("steps", "zero", "micro", "sheet_every", "checkpoint_every", "data.cache")
+FREE = (
+    *("steps", "zero", "micro", "sheet_every", "checkpoint_every"),
+    *("model.checkpointing", "data.cache"),
+)
 """Fields that may change when a run goes on: they do not decide which weights a step gives.
 
 `steps` does through the cosine's length, and must change all the same: a run may be made longer.

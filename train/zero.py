@@ -40,6 +40,12 @@ from train.stepper import (
 
 T = TypeVar("T")
 
+BUCKET = 50_000_000
+"""Gradients that are reduced at once; DeepSpeed keeps room for as many, and on a GPU twice."""
+GATHERED = 100_000_000
+"""Weights that ZeRO-3 keeps whole at once. DeepSpeed's own 1e9 would never let go of a model of
+fewer."""
+
 
 def deepspeed_config(settings: Settings, world: int, cuda: bool) -> dict[str, Any]:
     """DeepSpeed's configuration: float32 on CPUs over gloo; on GPUs bf16 products over NCCL.
@@ -55,7 +61,13 @@ def deepspeed_config(settings: Settings, world: int, cuda: bool) -> dict[str, An
         "gradient_accumulation_steps": rows // micro,
         "gradient_clipping": settings.clip,
         "zero_allow_untested_optimizer": True,
-        "zero_optimization": {"stage": settings.zero, "overlap_comm": cuda},
+        "zero_optimization": {
+            "stage": settings.zero,
+            "overlap_comm": cuda,
+            "reduce_bucket_size": BUCKET,
+            "stage3_max_live_parameters": GATHERED,
+            "stage3_max_reuse_distance": GATHERED,
+        },
         "torch_autocast": {"enabled": cuda, "dtype": "bfloat16"},
         # The loop prints; DeepSpeed need not.
         "steps_per_print": 1 << 30,

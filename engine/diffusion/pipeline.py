@@ -33,6 +33,7 @@ from engine.models.geometry import GeometryEncoder, geometry_latents, to_layers
 from engine.models.grounds import PhantomGeometry, stacked
 from engine.models.patches import QuickEncoder, encoder_of
 from engine.models.text_encoder import PretrainedText, TextEncoder
+from engine.models.transformer import TIME_SCALE
 from engine.schema import Annotation
 
 LOADER = "pipeline.py"
@@ -60,7 +61,8 @@ class RetinaForgePipeline(DiffusionPipeline):
     pixels. A model without geometry encoder draws from captions and labels alone.
 
     latent_spread: root mean square of each latent channel over the training images, where the
-    denoiser was trained with it (`models.transformer.velocity`).
+    denoiser was trained with it, and time_scale: what it was trained to have times multiplied by
+    (`models.transformer.velocity`).
     """
 
     _optional_components: ClassVar[list[str]] = ["geometry_encoder"]
@@ -74,9 +76,10 @@ class RetinaForgePipeline(DiffusionPipeline):
         label_encoder: LabelEncoder,
         geometry_encoder: GeometryEncoder | None,
         latent_spread: Sequence[float] | None = None,
+        time_scale: float = TIME_SCALE,
     ) -> None:
         super().__init__()
-        self.register_to_config(latent_spread=latent_spread)
+        self.register_to_config(latent_spread=latent_spread, time_scale=time_scale)
         self.register_modules(
             transformer=use_kernels(transformer),
             vae=vae,
@@ -250,7 +253,12 @@ class RetinaForgePipeline(DiffusionPipeline):
             x = latents.repeat(2, 1, 1, 1) if both else latents
             times = torch.full((len(x),), time, device=x.device, dtype=x.dtype)
             return transformer.velocity(
-                self.transformer, x, times, pair if both else context, self.config.latent_spread
+                self.transformer,
+                x,
+                times,
+                pair if both else context,
+                self.config.latent_spread,
+                self.config.time_scale,
             )
 
         return solve(

@@ -25,6 +25,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 class _Index(ConfigFile):
     class_name: str = Field(alias="_class_name")
     latent_spread: list[Annotated[float, Field(gt=0)]] | None = None
+    time_scale: Annotated[float, Field(gt=0)] | None = None
 
 
 class _Config(ConfigFile):

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import LuminaNextDiT2DModel
 from diffusers.models.embeddings import get_2d_rotary_pos_embed_lumina
+from diffusers.models.transformers.lumina_nextdit2d import LuminaNextDiTBlock
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from engine.models.attention import use_kernels
 from engine.models.classes import Needs
@@ -22,6 +25,7 @@ from engine.models.conditioner import Context
 PRESETS: dict[str, dict] = {
     # 64 tokens of 2 x 2 x 64 latents at 256 px.
     "tiny": {
+        "factor": 16,
         "sample_size": 16,
         "patch_size": 2,
         "in_channels": 64,
@@ -33,6 +37,7 @@ PRESETS: dict[str, dict] = {
         "cross_attention_dim": 256,
     },
     "debug": {
+        "factor": 16,
         "sample_size": 16,
         "patch_size": 2,
         "in_channels": 8,
@@ -43,10 +48,49 @@ PRESETS: dict[str, dict] = {
         "multiple_of": 32,
         "cross_attention_dim": 64,
     },
+    # Autoencoder and text encoder of `tiny`. A token is one place of its latents, 16 px: 1,024
+    # tokens at 512 px, and no seams of 32 px between patches.
+    "base": {
+        "factor": 16,
+        "sample_size": 32,
+        "patch_size": 1,
+        "in_channels": 64,
+        "hidden_size": 768,
+        "num_layers": 16,
+        "num_attention_heads": 12,
+        "num_kv_heads": 4,
+        "multiple_of": 64,
+        "cross_attention_dim": 256,
+    },
+    "large": {
+        "factor": 16,
+        "sample_size": 32,
+        "patch_size": 1,
+        "in_channels": 64,
+        "hidden_size": 1152,
+        "num_layers": 24,
+        "num_attention_heads": 18,
+        "num_kv_heads": 6,
+        "multiple_of": 64,
+        "cross_attention_dim": 256,
+    },
+    # Lumina-Next-T2I 2B with the autoencoder of SDXL and Gemma 2B, as RetinaLogos has it: 1,024
+    # tokens of 2 x 2 x 4 latents at 512 px.
+    "retinalogos-2b": {
+        "factor": 8,
+        "sample_size": 64,
+        "patch_size": 2,
+        "in_channels": 4,
+        "hidden_size": 2304,
+        "num_layers": 24,
+        "num_attention_heads": 32,
+        "num_kv_heads": 8,
+        "multiple_of": 256,
+        "cross_attention_dim": 2048,
+    },
 }
-
-FACTOR = 16
-"""Pixels of a place of the latents that the presets are for."""
+"""The shapes of denoisers by name, and `factor`, the pixels of a place of the latents that each is
+for."""
 TIME_SCALE = 1000.0
 """Times 0..1 are embedded as 0..1000: sinusoids of a 256-wide embedding are flat over 0..1."""
 
@@ -56,9 +100,10 @@ def build(preset: str, needs: Needs | None = None) -> LuminaNextDiT2DModel:
     §3.2). It fits the autoencoder and the text encoder of its preset, or those that `needs` tells
     of, at the same size in pixels."""
     shape = dict(PRESETS[preset])
+    factor = shape.pop("factor")
     if needs is not None:
         shape["in_channels"], shape["cross_attention_dim"] = needs.channels, needs.width
-        shape["sample_size"] = shape["sample_size"] * FACTOR // needs.factor
+        shape["sample_size"] = shape["sample_size"] * factor // needs.factor
     model = LuminaNextDiT2DModel(**shape, learn_sigma=False, qk_norm=True)
     # Uninitialised memory in diffusers, and never read: zero keeps the weights' hash stable.
     nn.init.zeros_(model.pad_token)
@@ -75,28 +120,57 @@ def read(folder: Path) -> LuminaNextDiT2DModel:
     return use_kernels(LuminaNextDiT2DModel.from_pretrained(folder))
 
 
+def own_needs(preset: str) -> Needs:
+    """The autoencoder and the text encoder that a preset is for."""
+    shape = PRESETS[preset]
+    return Needs(shape["in_channels"], shape["cross_attention_dim"], shape["factor"])
+
+
+class _Checkpointed(LuminaNextDiTBlock):
+    """A block that keeps its input alone for the backward pass, and computes the rest again."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not (self.training and torch.is_grad_enabled()):
+            return super().__call__(*args, **kwargs)
+        return checkpoint(super().__call__, *args, use_reentrant=False, **kwargs)
+
+
+def checkpointed(model: LuminaNextDiT2DModel) -> LuminaNextDiT2DModel:
+    """The model itself, its blocks checkpointed in training (Chen et al. 2016, arXiv 1604.06174):
+    the same gradients for a third more computing, and memory of one block."""
+    for block in model.layers:
+        # The class of diffusers offers none. A wrapper would change the weights' names; ZeRO
+        # gathers weights in what hangs on a block's call, which has to come again with it.
+        block.__class__ = _Checkpointed
+    return model
+
+
 def velocity(
     model: LuminaNextDiT2DModel,
     latents: torch.Tensor,
     times: torch.Tensor,
     context: Context,
     spread: Sequence[float] | None = None,
+    time_scale: float = TIME_SCALE,
 ) -> torch.Tensor:
     """The predicted velocity (B, C, h, w) of noisy latents (B, C, h, w) at times (B,) in [0, 1].
 
     spread: root mean square of each of the C channels over images; None where the network predicts
-    the velocity itself, as published Lumina-Next weights do.
+    the velocity itself, as published Lumina-Next weights do. time_scale: by what times are
+    multiplied before they are embedded; 1 for such weights.
     """
     with _added(model.patch_embedder, context.patches):
         found = model(
             hidden_states=latents,
-            timestep=times * TIME_SCALE,
+            timestep=times * time_scale,
             encoder_hidden_states=context.tokens,
             encoder_mask=context.mask,
             image_rotary_emb=_rotary(model, latents.shape[2], latents.shape[3]),
             cross_attention_kwargs={},
             return_dict=False,
         )[0]
+    # Published weights give variances too, which nobody has trained or reads (`learn_sigma`).
+    found = found[:, : latents.shape[1]]
     if spread is None:
         return found
     skip, scale = precondition(torch.tensor(spread).to(latents), times.to(latents))

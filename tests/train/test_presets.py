@@ -7,7 +7,7 @@ from train.presets import PRESETS, find
 
 
 def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(UserError, match=r"expected one of .*diffusion-debug, diffusion-tiny"):
+    with pytest.raises(UserError, match=r"expected one of .*diffusion-debug, diffusion-large"):
         find("diffusion-huge")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers import LuminaNextDiT2DModel
 
 from engine.models import transformer
 from engine.models.classes import Needs
 from engine.models.conditioner import Context
 
 
-@pytest.mark.parametrize("preset", sorted(transformer.PRESETS))
+@pytest.mark.parametrize("preset", ["debug", "tiny"])
 def test_a_new_denoiser_predicts_nothing_and_hashes_the_same(preset):
     torch.manual_seed(1)
     model = transformer.build(preset)
@@ -63,9 +64,40 @@ def test_a_denoiser_that_fits_others_draws_the_same_size():
     assert other.sample_size * 8 == usual.sample_size * 16
 
 
-def test_tiny_has_about_ten_million_parameters():
-    count = sum(p.numel() for p in transformer.build("tiny").parameters())
-    assert 8e6 < count < 12e6
+@pytest.mark.parametrize(
+    ("preset", "millions", "tokens"),
+    [
+        ("tiny", 10.5, 64),
+        ("base", 151.8, 1024),
+        ("large", 492.8, 1024),
+        ("retinalogos-2b", 1754.8, 1024),
+    ],
+)
+def test_a_preset_is_as_large_as_it_is_said_to_be(preset, millions, tokens):
+    with torch.device("meta"):
+        model = transformer.build(preset)
+    count = sum(p.numel() for p in model.parameters()) / 1e6
+    assert count == pytest.approx(millions, rel=0.01)
+    assert (model.config.sample_size // model.config.patch_size) ** 2 == tokens
+
+
+def test_variances_that_published_weights_give_are_left_out_and_times_are_scaled():
+    torch.manual_seed(0)
+    shape = {k: v for k, v in transformer.PRESETS["debug"].items() if k != "factor"}
+    model = LuminaNextDiT2DModel(**shape, learn_sigma=True)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    seen = []
+    model.time_caption_embed.time_proj.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    context = Context(torch.randn(1, 3, 64), torch.ones(1, 3, dtype=torch.bool))
+    latents, times = torch.randn(1, 8, 4, 4), torch.tensor([0.25])
+    with torch.no_grad():
+        found = [
+            transformer.velocity(model, latents, times, context, time_scale=scale)
+            for scale in (1.0, transformer.TIME_SCALE)
+        ]
+    assert [each.shape for each in found] == [latents.shape] * 2
+    assert [each.item() for each in seen] == [0.25, 250.0]
 
 
 def test_geometry_is_added_to_each_patch_and_the_denoiser_is_left_as_it_was():
