@@ -1,8 +1,8 @@
-"""Recipe: a refiner learns to give smoothed photographs their texture back.
+"""Recipe: a refiner learns to give bare photographs their vessels and texture back.
 
-Photographs teach alone: what is smoothed away is put back, near the photograph by the distance in
+Photographs teach alone: what was taken out of them is put back, near the photograph by the distance in
 pixels, above all on vessels and lesions, and as likely as it by a critic of patches that sees the
-smoothed picture too (Isola et al. 2017, arXiv 1611.07004), with the relativistic loss of Huang et
+bare picture too (Isola et al. 2017, arXiv 1611.07004), with the relativistic loss of Huang et
 al. 2025 (arXiv 2501.05441, eq. 2). Both networks learn in one step from one loss: the refiner sees
 the critic's weights as constants, and the critic sees its pictures so.
 """
@@ -33,7 +33,7 @@ from engine.evaluate.authenticity import FOLDS, SIZE, authenticity
 from engine.models.card import write_card
 from engine.models.geometry import to_layers
 from engine.models.grounds import PhantomGeometry
-from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, smoothed
+from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, bare
 from engine.schema import Annotation
 from engine.specs import Spec
 from train.census import census, enough, image_hashes, told
@@ -64,7 +64,7 @@ class Refining(nn.Module):
         self.critic = PatchDiscriminator(2, width, seen, 1, 3, norm="INSTANCE")
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Per row: smoothed pictures and photographs (B, 3, S, S), lines (B, 2, S, S), lesions
+        """Per row: bare pictures and photographs (B, 3, S, S), lines (B, 3, S, S), lesions
         (B, 1, S, S), style, grain (B, 2, S, S)."""
         given, photographs = torch.cat([batch["pictures"], batch["lines"]], 1), batch["photographs"]
         refined = self.refiner(batch["pictures"], batch["lines"], batch["style"], batch["grain"])
@@ -72,7 +72,8 @@ class Refining(nn.Module):
         opinion = functional_call(self.critic, constant, (torch.cat([refined, given], 1),))[-1]
         fake = self.critic(torch.cat([refined.detach(), given], 1))[-1]
         real = self.critic(torch.cat([photographs, given], 1))[-1]
-        weight = 1 + _LESION * batch["lesions"] + _VESSEL * batch["lines"][:, :1]
+        vessels = batch["lines"][:, :-1].amax(1, keepdim=True)
+        weight = 1 + _LESION * batch["lesions"] + _VESSEL * vessels
         near = (weight * (refined - photographs).abs()).mean((1, 2, 3))
         broad = F.avg_pool2d(refined - photographs, 8).abs().mean((1, 2, 3))
         fooled = F.softplus(real.detach() - opinion).mean((1, 2, 3))
@@ -168,16 +169,17 @@ class RefinerRecipe:
         }
 
     def _show(self, example: Example) -> np.ndarray:
-        """A photograph's square, the same smoothed, its vessels, field and lesions: (S, S, 9)
-        uint8."""
+        """A photograph's square, the same bare, its arteries, veins, field and lesions:
+        (S, S, 10) uint8."""
         image, known = read_square(example, self._size)
         found = self._segmenter.masks(image, known)
         lesions = np.zeros(image.shape[:2], bool)
         for name in ("dark_lesion", "bright_lesion"):
             lesions |= known.get(name, lesions)
         vessels = known.get("vessel", without_specks(found["vessel"]))
-        masks = np.stack([vessels, found["field"], lesions], -1)
-        return np.concatenate([image, smoothed(image, lesions), masks * np.uint8(255)], -1)
+        lines = [found[name] & vessels for name in ("artery", "vein")]
+        masks = np.stack([*lines, found["field"], lesions], -1)
+        return np.concatenate([image, bare(image, vessels, lesions), masks * np.uint8(255)], -1)
 
     def _refined(self, annotation: Annotation, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The picture (S, S, 3) uint8 of the phantom of a seed, and the same refined."""

@@ -1,8 +1,8 @@
 """`Refiner`: a phantom's picture gets the texture of photographs, in one evaluation.
 
-What is fine in a picture is smoothed away, but for its lesions, and put back as photographs have
-it: so a photograph teaches by its own smoothed picture, and a phantom's, smoothed, looks the same.
-What the phantom shows for certain stays there.
+Vessels and all that is fine are taken out of a picture, but for its lesions, and put back as
+photographs have them: so a photograph teaches by its own bare picture, and a phantom's, as bare,
+looks the same.
 """
 
 from __future__ import annotations
@@ -29,24 +29,43 @@ CODES = 8
 """Normal numbers for all that neither picture nor source decides."""
 GRAIN = 2
 PICTURE = 3
-LINES = 2
-"""Masks of vessels and field."""
-_VESSELS = GEOMETRY.index("artery"), GEOMETRY.index("vein")
-_LESIONS = GEOMETRY.index("dark_lesion"), GEOMETRY.index("bright_lesion")
+LINES = 3
+"""Masks of arteries, veins and field."""
+_LINES = [GEOMETRY.index(name) for name in ("artery", "vein", "field")]
+_LESIONS = [GEOMETRY.index(name) for name in ("dark_lesion", "bright_lesion")]
 _REACH, _TONES = 4.0, 16.0
 """Of the smoothing at 512 pixels: how far, and between which grey levels."""
+_FILL = 5.0
+"""From how far at 512 pixels vessels are filled."""
 _MARGIN = 3
-"""Pixels round a lesion that are not smoothed."""
+"""Pixels round a lesion that stay as they are."""
 
 
-def smoothed(picture: np.ndarray, lesions: np.ndarray) -> np.ndarray:
-    """A picture (S, S, 3) uint8 without what is finer than an edge (Tomasi & Manduchi, ICCV 1998),
-    but for its lesions (S, S) bool."""
-    reach = _REACH * len(picture) / 512
-    plain = cv2.bilateralFilter(picture, 0, _TONES, reach)
-    margin = np.ones((2 * _MARGIN + 1, 2 * _MARGIN + 1), np.uint8)
-    kept = cv2.dilate(lesions.astype(np.uint8), margin) > 0
+def bare(picture: np.ndarray, vessels: np.ndarray, lesions: np.ndarray) -> np.ndarray:
+    """A picture (S, S, 3) uint8 without its vessels (S, S) bool, which are filled from beside them,
+    and without what is finer than an edge (Tomasi & Manduchi, ICCV 1998); its lesions (S, S) bool
+    stay."""
+    scale = len(picture) / 512
+    plain = cv2.bilateralFilter(_filled(picture, vessels, _FILL * scale), 0, _TONES, _REACH * scale)
+    kept = _grown(lesions, _MARGIN)
     return np.where(kept[..., None], picture, plain)
+
+
+def _filled(picture: np.ndarray, hole: np.ndarray, reach: float) -> np.ndarray:
+    """A picture with the mean of what lies round a hole in it, by distance (Knutsson & Westin, CVPR
+    1993)."""
+    hole = _grown(hole, 1)
+    known = (~hole).astype(np.float32)
+    share = cv2.GaussianBlur(known, (0, 0), reach)[..., None]
+    light = cv2.GaussianBlur(picture * known[..., None], (0, 0), reach)
+    round_it = np.round(light / np.maximum(share, 1e-3)).clip(0, 255).astype(np.uint8)
+    return np.where(hole[..., None], round_it, picture)
+
+
+def _grown(mask: np.ndarray, by: int) -> np.ndarray:
+    """A mask (S, S) bool with what lies within so many pixels of it."""
+    square = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
+    return cv2.dilate(mask.astype(np.uint8), square) > 0
 
 
 class _Block(nn.Module):
@@ -109,7 +128,7 @@ class Refiner(ModelMixin, ConfigMixin):
         style: torch.Tensor,
         grain: torch.Tensor,
     ) -> torch.Tensor:
-        """Smoothed pictures (B, 3, S, S) in [-1, 1], lines (B, 2, S, S) in 0..1, style
+        """Bare pictures (B, 3, S, S) in [-1, 1], lines (B, 3, S, S) in 0..1, style
         (B, sources + 8), grain (B, 2, S, S) normal; S a multiple of 32. Gives photographs
         (B, 3, S, S), unchanged outside the field."""
         given = torch.cat([pictures, lines, grain], 1)
@@ -139,15 +158,15 @@ class Refiner(ModelMixin, ConfigMixin):
         alone."""
         rows, size = list(row_seeds), start.shape[1]
         marked = geometry > 0
-        lesions = np.any(marked[..., _LESIONS], -1)
-        pictures = np.stack([smoothed(*each) for each in zip(start, lesions)])
-        lines = np.stack([marked[..., _VESSELS].any(-1), marked[..., -1]], 1)
+        lines, lesions = marked[..., _LINES], np.any(marked[..., _LESIONS], -1)
+        vessels = np.any(lines[..., :-1], -1)
+        pictures = np.stack([bare(*each) for each in zip(start, vessels, lesions)])
         codes = seeds.noise(rows, (CODES,))
         sources = torch.stack([self.source(each.source) for each in annotations])
         to = {"device": self.device, "dtype": self.dtype}
         refined = self(
             _layers(pictures).to(**to) * 2 - 1,
-            torch.from_numpy(lines).to(**to),
+            torch.from_numpy(lines).permute(0, 3, 1, 2).to(**to),
             torch.cat([sources, codes], 1).to(**to),
             seeds.noise(rows, (GRAIN, size, size)).to(**to),
         )

@@ -48,7 +48,7 @@ def test_the_critic_learns_from_telling_apart_and_the_refiner_does_not(recipe):
 
 def test_a_pixel_of_a_lesion_weighs_more(recipe):
     batch = recipe.batch(range(1))
-    batch["lines"][:, :1], batch["lesions"][:] = 0, 0
+    batch["lines"][:, :-1], batch["lesions"][:] = 0, 0
     plain = recipe.module(batch)["near"]
     assert plain > 0
     batch["lesions"][:] = 1
@@ -66,7 +66,7 @@ def test_specks_are_no_vessels():
 
 
 def test_lesions_that_people_marked_are_shown_as_they_are(tmp_path, recipe):
-    """In the smoothed picture too, and more often than others."""
+    """In the bare picture too, and more often than others."""
     table = discs(tmp_path)
     mask = np.zeros((96, 128), bool)
     mask[50:60, 60:70] = True

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.models.grounds import geometry_map
-from engine.models.refiner import CODES, GRAIN, LINES, Refiner, smoothed
+from engine.models.refiner import CODES, GRAIN, LINES, Refiner, bare
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
@@ -80,7 +80,7 @@ def test_smoothing_takes_texture_and_leaves_edges_and_lesions():
     picture = (picture + rng.integers(-5, 6, picture.shape)).astype(np.uint8)
     lesions = np.zeros((128, 128), bool)
     lesions[30:34, 30:34] = True
-    found = smoothed(picture, lesions)
+    found = bare(picture, ~lesions & False, lesions)
     plain = np.s_[60:120, 8:56]
     assert found[plain].std() < picture[plain].std() / 2
     assert np.array_equal(found[lesions], picture[lesions])
@@ -94,6 +94,16 @@ def test_smoothing_reaches_as_far_of_a_larger_picture():
     for size in (256, 512):
         line = 100 + 4 * np.sin(np.arange(size) * 2 * np.pi / (size / 64))
         picture = np.repeat(np.tile(line, (size, 1))[..., None], 3, -1).round().astype(np.uint8)
-        left.append(float(smoothed(picture, np.zeros((size, size), bool)).std() / picture.std()))
+        left.append(float(bare(picture, *np.zeros((2, size, size), bool)).std() / picture.std()))
     assert left[0] == pytest.approx(left[1], abs=0.1)
     assert max(left) < 0.6
+
+
+def test_vessels_are_taken_out_and_lesions_on_them_stay():
+    picture = np.full((512, 512, 3), 120, np.uint8)
+    vessels, lesions = np.zeros((2, 512, 512), bool)
+    vessels[200:208], lesions[196:212, 100:120] = True, True
+    picture[vessels], picture[lesions] = 60, 40
+    found = bare(picture, vessels, lesions).astype(int)
+    assert np.abs(found[:, 300:] - 120).max() <= 2
+    assert (found[lesions] == 40).all()

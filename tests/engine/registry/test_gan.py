@@ -10,7 +10,7 @@ import pytest
 from calls import settings, specs
 
 from engine import registry
-from engine.models.refiner import smoothed
+from engine.models.refiner import bare
 from engine.phantom import render
 from engine.prose.parse import parse
 from engine.registry import SamplerRef
@@ -70,7 +70,7 @@ def test_a_refiner_starts_from_the_picture_of_a_rows_phantom(refiner_folder):
     for row, each in zip(rows, drawn, strict=True):
         phantom = render.draw(row.annotation, row.seed, 64)
         assert np.array_equal(each.masks["mask_lesion"], phantom.masks["lesion"])
-        plain = smoothed(phantom.image, phantom.masks["lesion"])
+        plain = bare(phantom.image, *(phantom.masks[name] for name in ("vessel", "lesion")))
         change = np.abs(each.image.astype(int) - plain)
         assert 0 < change.mean() < change.max() <= 0.4 * 127.5 + 1
         assert not change[~phantom.masks["field"]].any()
