@@ -1,8 +1,8 @@
 """Recipe: a refiner learns to give bare photographs their vessels and texture back.
 
-Photographs teach alone: what was taken out of them is put back, near the photograph by the distance in
-pixels, above all on vessels and lesions, and as likely as it by a critic of patches that sees the
-bare picture too (Isola et al. 2017, arXiv 1611.07004), with the relativistic loss of Huang et
+Photographs teach alone: what was taken out of them is put back, near the photograph by the distance
+in pixels, above all on vessels and lesions, and as likely as it by a critic of patches that sees
+the bare picture too (Isola et al. 2017, arXiv 1611.07004), with the relativistic loss of Huang et
 al. 2025 (arXiv 2501.05441, eq. 2). Both networks learn in one step from one loss: the refiner sees
 the critic's weights as constants, and the critic sees its pictures so.
 """
