@@ -37,6 +37,8 @@ _REACH, _TONES = 4.0, 16.0
 """Of the smoothing at 512 pixels: how far, and between which grey levels."""
 _FILL = 5.0
 """From how far at 512 pixels vessels are filled."""
+_BLACK = 15
+"""Light up to which a pixel is none of the field, and fills nothing."""
 _MARGIN = 3
 """Pixels round a lesion that stay as they are."""
 
@@ -55,7 +57,7 @@ def _filled(picture: np.ndarray, hole: np.ndarray, reach: float) -> np.ndarray:
     """A picture with the mean of what lies round a hole in it, by distance (Knutsson & Westin, CVPR
     1993)."""
     hole = _grown(hole, 1)
-    known = (~hole).astype(np.float32)
+    known = (~hole & (picture.max(-1) > _BLACK)).astype(np.float32)
     share = cv2.GaussianBlur(known, (0, 0), reach)[..., None]
     light = cv2.GaussianBlur(picture * known[..., None], (0, 0), reach)
     round_it = np.round(light / np.maximum(share, 1e-3)).clip(0, 255).astype(np.uint8)
