@@ -88,6 +88,19 @@ def test_generate_runs_where_every_extra_is_missing(tmp_path):
     assert list((tmp_path / "o" / "commits").iterdir())
 
 
+def test_one_process_encodes_and_trains_where_ray_is_missing(tmp_path):
+    places = {"data.cache": str(tmp_path / "cache"), "steps": "1", "batch": "1"}
+    told = (
+        f"'diffusion-debug', ['phantom:2'], 0, {places!r}, Path({str(tmp_path / 'run')!r}), False"
+    )
+    run = in_fresh_python(
+        "import sys\nsys.modules['ray'] = None\nfrom pathlib import Path\n"
+        f"from train.launch import run_training\nrun_training({told})"
+    )
+    assert "encoded photograph 2 of 2" in run.stdout, run.stderr[-2000:]
+    assert (tmp_path / "run/model/model_card.json").exists(), run.stderr[-2000:]
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_files_are_small_and_say_what_they_are_for(path):
     text = path.read_text()

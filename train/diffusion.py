@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,18 +21,17 @@ from torch import nn
 
 from engine import registry, seeds, shipped
 from engine.data import splits
+from engine.data.contents import Contents
 from engine.data.example import Example
-from engine.data.latents import Encoded, LatentSettings, encode_examples, writable_cache
+from engine.data.latents import Encoded, LatentSettings, writable_cache
 from engine.data.sources import read_examples
-from engine.data.squares import load_squares
 from engine.diffusion.loss import logit_normal_times
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
-from engine.models import principal_components, text_encoder, transformer
+from engine.jobs.run import Schedule
+from engine.models import text_encoder, transformer
 from engine.models.card import write_card
 from engine.models.classes import Needs, load_component, read_components, read_needs
-from engine.models.geometry import Outlines
 from engine.models.grounds import PhantomGeometry
-from engine.models.patches import encoder_of
 from engine.models.text_encoder import PretrainedText
 from engine.prose.template import caption
 from engine.registry.base import BaseRef
@@ -41,12 +40,12 @@ from train.census import census, enough, image_hashes, told
 from train.chance import generator_at, random_annotation
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, new, specimen
-from train.frozen import (
-    latent_spread,
-    load_segmenter,
-)
+from train.frozen import latent_spread, load_segmenter
+from train.latents import STARTING, Encoders, Latents, look_at, start_autoencoder
 from train.settings import Settings, require
 
+_HELD_OUT = 64
+"""Held-out photographs that are scored."""
 _GIVEN = 0.85
 """Share of rows whose geometry is given; the others teach its null."""
 
@@ -63,21 +62,47 @@ class DiffusionRecipe:
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
+        self._vae: Any = None
         _check(settings)
         self._cache = writable_cache(settings.data["cache"])
-        self._examples = read_examples(data)
+        self._contents = Contents(self._cache)
+        self._examples = read_examples(data, self._contents.sha256)
         self._teaching = splits.teaching(self._examples)
+        self._tested = splits.held_out(self._examples)[:_HELD_OUT]
         self.counts = told(self._teaching, self._examples)
         self.refused: list[str] = []
         self._variants = settings.data["variants"]
         enough(self._teaching, self.counts)
 
+    def encode(self, schedule: Schedule, say: Callable[[str], None]) -> Latents:
+        """See `OnLatents`."""
+        settings, started = self.settings, None
+        size, first = settings.data["size"], len(self._teaching)
+        if self._base_name:
+            self._load_frozen(None)
+        known = look_at(self._cache, self._contents, [*self._teaching, *self._tested], say)
+        if not self._base_name:
+            some = list(zip(self._teaching, known))[:STARTING]
+            preset = settings.model["preset"]
+            started = start_autoencoder(self._cache, preset, settings.seed, size, some, self.counts)
+            self._load_frozen(started)
+        encoders = Encoders(self._cache, self._vae, self._segmenter, schedule, say)
+        how = LatentSettings(size, self._variants, 1.0 if self._variants > 1 else 0.0)
+        taught = encoders.encoded(self._teaching, known[:first], how)
+        enough([spot for spot in taught.spots if spot], self.counts, taught.refused)
+        plain = LatentSettings(size, variants=1, strength=0.0)
+        return Latents(taught, encoders.encoded(self._tested, known[first:], plain), started)
+
+    def take(self, latents: Latents) -> None:
+        """See `OnLatents`."""
+        self._latents = latents
+
     def prepare(self) -> Self:
-        """See `Recipe`: encode what the cache lacks."""
-        self._load_frozen(self._teaching)
-        self._train, self.refused = self._encode(self._teaching, self._variants)
-        self._held_out, _ = self._encode(splits.held_out(self._examples)[:64], 1)
-        enough(self._train, self.counts, self.refused)
+        """See `Recipe`."""
+        self._load_frozen(self._latents.started)
+        self._train = self._latents.taught.of(self._teaching)
+        self._held_out = self._latents.held_out.of(self._tested)
+        self.refused = list(self._latents.taught.refused)
         self._encoded = {e.example: e for e in self._train}
         drawn, taken = splits.drawn_apart([e.example for e in self._train])
         self._eyes, self._phantoms = splits.one_per_eye(taken), drawn
@@ -117,20 +142,21 @@ class DiffusionRecipe:
             transformer.checkpointed(made.transformer)
         return made
 
-    def _load_frozen(self, teaching: list[Example]) -> None:
-        base = self.settings.init or self.settings.model["base"]
-        if base:
-            found = registry.find(BaseRef, base)
+    @property
+    def _base_name(self) -> str:
+        """What gives autoencoder and text encoder; empty where nothing does."""
+        return self.settings.init or self.settings.model["base"]
+
+    def _load_frozen(self, started: Path | None) -> None:
+        """Once, in whichever of `encode` and `prepare` comes first."""
+        if self._vae is not None:
+            return
+        if started is None:
+            found = registry.find(BaseRef, self._base_name)
             self._vae, self._text = found.load()
             self._check_size(shipped.folder_of(found.location))
         else:
-            preset, known = self.settings.model["preset"], principal_components.PRESETS
-            require(preset in known, "model.base", "", "a model that gives autoencoder and text")
-            torch.manual_seed(self.settings.seed)
-            self._vae = principal_components.build(preset)
-            some, refused = load_squares(teaching[:32], self.settings.data["size"])
-            enough(some, self.counts, refused)
-            principal_components.start_from_components(self._vae, torch.stack(some))
+            self._vae = load_component(started)
             tokenizer = load_component(shipped.WEIGHTS / "tiny/tokenizer")
             torch.manual_seed(self.settings.seed)
             text = text_encoder.build(self.settings.model["preset"], len(tokenizer))
@@ -138,7 +164,6 @@ class DiffusionRecipe:
         self._segmenter = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
         self._vae.float().eval().requires_grad_(False)
         self._text.model.float().eval().requires_grad_(False)
-        self._encoder = encoder_of(self._vae)
 
     def _check_size(self, base: Path) -> None:
         """Told now, and not when every photograph is encoded."""
@@ -147,18 +172,6 @@ class DiffusionRecipe:
             patch = read_components(base).denoiser.patch_size
         size, stride = self.settings.data["size"], read_needs(base).factor * patch
         require(size % stride == 0, "data.size", size, f"a multiple of {stride}")
-
-    def _encode(self, examples: list[Example], variants: int) -> tuple[list[Encoded], list[str]]:
-        options = self.settings.data
-        strength = 1.0 if variants > 1 else 0.0
-        return encode_examples(
-            examples,
-            self._encoder,
-            LatentSettings(options["size"], variants, strength),
-            self._cache,
-            _say_encoded,
-            Outlines(self._segmenter, self._encoder),
-        )
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Latents, noise, times and conditions of these positions, padded to the longest
@@ -319,8 +332,10 @@ plan = DiffusionRecipe
 
 
 def build(settings: Settings, data: list[str]) -> DiffusionRecipe:
-    """The recipe of a preset's settings on `data`, prepared."""
-    return DiffusionRecipe(settings, data).prepare()
+    """The recipe of a preset's settings on `data`, encoded by this process and prepared."""
+    recipe = DiffusionRecipe(settings, data)
+    recipe.take(recipe.encode(Schedule(workers=0), print))
+    return recipe.prepare()
 
 
 def _check(settings: Settings) -> None:
@@ -331,8 +346,3 @@ def _check(settings: Settings) -> None:
     variants, share = settings.data["variants"], settings.data["phantoms"]
     require(variants >= 1, "data.variants", variants, "at least 1")
     require(0 <= share <= 1, "data.phantoms", share, "0 to 1")
-
-
-def _say_encoded(done: int, of: int) -> None:
-    if done % 25 == 0 or done == of:
-        print(f"encoded photograph {done} of {of}", flush=True)

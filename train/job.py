@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -16,10 +16,8 @@ from engine.schema import UserError
 from train.checkpoint import Checkpoint
 from train.folder import RunFolder, finished_model, parent
 from train.presets import Preset, find
+from train.recipe import OnLatents, Recipe
 from train.settings import Settings, override
-
-if TYPE_CHECKING:
-    from train.recipe import Recipe
 
 _MOST = 10_000
 """Workers that are offered where a batch does not divide by those that were asked for."""
@@ -38,6 +36,8 @@ class Job:
     facts: dict[str, Any]
     claim: str = ""
     """The token of the run that may write into the folder."""
+    latents: Any = None
+    """Where a recipe's latents lie (`OnLatents`), once they are made."""
 
     @property
     def folder(self) -> RunFolder:
@@ -58,7 +58,9 @@ class Job:
         return self.prepared(self.plan())
 
     def prepared(self, recipe: Recipe) -> Recipe:
-        """A planned recipe made ready: photographs are read."""
+        """A planned recipe made ready: photographs are read, or latents of theirs."""
+        if isinstance(recipe, OnLatents):
+            recipe.take(self.latents)
         torch.manual_seed(self.settings.seed)
         return recipe.prepare()
 

@@ -18,13 +18,29 @@ EVERY_SECONDS = 10.0
 T = TypeVar("T")
 
 
+class Pace:
+    """Says how many of something are done, where that takes long; and, if it is told `to_the_end`,
+    when all are."""
+
+    def __init__(self, what: str, say: Callable[[str], None], to_the_end: bool = False) -> None:
+        self._what, self._say, self._to_the_end = what, say, to_the_end
+        self._last = time.monotonic()
+        self._ended = False
+
+    def __call__(self, done: int, of: int) -> None:
+        """So many are done by now."""
+        ended = self._to_the_end and done == of
+        if ended > self._ended or time.monotonic() - self._last >= EVERY_SECONDS:
+            self._say(f"{self._what} {done:,} of {of:,}")
+            self._last = time.monotonic()
+        self._ended = ended
+
+
 def counted(what: str, items: Sequence[T]) -> Iterator[T]:
     """The items, one by one, with a line about how many are done where that takes long."""
-    last = time.monotonic()
+    pace = Pace(what, lambda line: print(line, flush=True))
     for done, item in enumerate(items):
-        if time.monotonic() - last >= EVERY_SECONDS:
-            print(f"{what} {done:,} of {len(items):,}", flush=True)
-            last = time.monotonic()
+        pace(done, len(items))
         yield item
 
 

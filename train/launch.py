@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine import guard
+from engine.jobs.run import Schedule
 from engine.schema import UserError, worded
 from engine.stages.cluster import check, cluster, joins
+from engine.stages.failure import RunError
 from train.forecast import forecast
 from train.job import Job, make_job, nothing_left, take_up
 from train.journal import EventFile, Journal
 from train.loop import Emit, Session, SessionEnd, TrainingError
-from train.recipe import Recipe
+from train.recipe import OnLatents, Recipe
 from train.stepper import OneProcess, Stepper
 
 if TYPE_CHECKING:
@@ -93,12 +95,25 @@ def _train(job: Job, planned: Recipe, start: int) -> SessionEnd:
     journal = Journal(job.folder.tensorboard, start, job.settings.steps, job.settings.batch)
     try:
         if not job.workers:
+            job = _with_latents(job, planned, Schedule(workers=0), journal.say)
             with noticed_signals() as received:
                 return _in_process(job, planned, journal, received)
-        with _cluster(job.workers) as machines, guard.at_leisure(), noticed_signals() as received:
-            return _on_workers(job, machines, journal, received)
+        with _cluster(job.workers) as machines:
+            job = _with_latents(job, planned, Schedule(), journal.say)
+            with guard.at_leisure(), noticed_signals() as received:
+                return _on_workers(job, machines, journal, received)
     finally:
         journal.close()
+
+
+def _with_latents(job: Job, planned: Recipe, schedule: Schedule, say: Callable[[str], None]) -> Job:
+    """The job, its latents made; a signal ends that as it ends any work, and what is made stays."""
+    if not isinstance(planned, OnLatents):
+        return job
+    try:
+        return replace(job, latents=planned.encode(schedule, say))
+    except RunError as error:
+        raise TrainingError(str(error)) from error
 
 
 def _in_process(job: Job, planned: Recipe, journal: Journal, received: list[int]) -> SessionEnd:
@@ -263,13 +278,12 @@ def _worker(config: dict[Any, Any]) -> Any:
 
     device = get_device()
     os.environ["DS_ACCELERATOR"] = device.type
-    from train.zero import Sharded, in_turn
+    from train.zero import Sharded, together
 
     job: Job = config["job"]
     events = EventFile(job.private("events"))
     try:
-        local = train.get_context().get_local_rank()
-        recipe = in_turn(job.build, first=local == 0)
+        recipe = together(job.build)
         stepper = Sharded(recipe.module, job.settings, device)
         latest = job.folder.latest()
         if stepper.rank == 0 and events.path.stat().st_size:

@@ -6,14 +6,17 @@ of steps, workers, optimisers or checkpoints; those are the loop's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from PIL import Image
 from torch import Tensor, nn
 
 from train.settings import Settings
+
+if TYPE_CHECKING:
+    from engine.jobs.run import Schedule
 
 
 class Recipe(Protocol):
@@ -77,3 +80,16 @@ class Specimens(Protocol):
 
     def specimen(self, rows: int) -> dict[str, Tensor]:
         """A batch as `batch` gives one, of the shapes that take most; its values mean nothing."""
+
+
+@runtime_checkable
+class OnLatents(Protocol):
+    """A recipe that learns from latents: the process that starts a run has what is lacking encoded,
+    before there are workers; each of these is told where latents lie, and reads."""
+
+    def encode(self, schedule: Schedule, say: Callable[[str], None]) -> Any:
+        """Bring the cache up to date. Gives what every worker's recipe is to `take` before it is
+        prepared: small, and picklable. Raises UserError, and RunError where it cannot go on."""
+
+    def take(self, latents: Any) -> None:
+        """Be told where they lie."""

@@ -74,24 +74,19 @@ def deepspeed_config(settings: Settings, world: int, cuda: bool) -> dict[str, An
     }
 
 
-def in_turn(build: Callable[[], T], first: bool) -> T:
-    """Build on the first worker of each machine, then on the others, which find its caches filled.
-
-    A UserError on any worker is raised on all of them, so that none waits for another.
-    """
-    built: T | None = None
-    for mine in (first, not first):
-        problem = None
-        if mine:
-            try:
-                built = build()
-            except UserError as error:
-                problem = str(error)
-        problems: list[str | None] = [None] * dist.get_world_size()
-        dist.all_gather_object(problems, problem)
-        for found in problems:
-            if found is not None:
-                raise UserError(found)
+def together(build: Callable[[], T]) -> T:
+    """Build on every worker. A UserError on any of them is raised on all, so that none waits for
+    another."""
+    built, problem = None, None
+    try:
+        built = build()
+    except UserError as error:
+        problem = str(error)
+    problems: list[str | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(problems, problem)
+    for found in problems:
+        if found is not None:
+            raise UserError(found)
     assert built is not None
     return built
 

@@ -40,6 +40,8 @@ class Example:
     """SHA-256 of the file that it came as, where a listing tells."""
     photograph: str | None = None
     """What tells its photograph from others, set by `engine.data.identity.recognised`."""
+    marked: str | None = None
+    """The model that the mark in its file names, or "", where somebody has looked already."""
 
     @property
     def place(self) -> str:
@@ -54,6 +56,8 @@ class Example:
             return self.drawn_by
         if self.annotation.source == PHANTOM:
             return PHANTOM
+        if self.marked is not None:
+            return self.marked or None
         return maker_of(self.path) if self.row is None else None
 
     @property

@@ -87,16 +87,24 @@ def doubtful_patients(ids: Iterable[str | None]) -> list[tuple[str, str]]:
     ]
 
 
-def recognised(examples: Sequence[Example]) -> list[Example]:
+def content_sha256(example: Example) -> str:
+    """The hash of a photograph's file, which is read. Raises UnreadableImage."""
+    return hashlib.sha256(example.identity()).hexdigest()
+
+
+def recognised(
+    examples: Sequence[Example], sha256: Callable[[Example], str] = content_sha256
+) -> list[Example]:
     """The examples, those that are one photograph with one `photograph`.
 
-    Files are looked at; read are only those that are as large as another. The names hold among
-    these examples: examples of two readings are recognised together.
+    Files are looked at; asked for their `sha256` are only those that are as large as another. The
+    names hold among these examples: examples of two readings are recognised together.
     """
+    asking = (_size_of, lambda each: _content_of(each, sha256))
     names = [each.place for each in examples]
     files = _groups(range(len(examples)), [_file_of(each) for each in examples].__getitem__)
     alike = [[group[0] for group in files]]
-    for asked in (_size_of, _content_of):
+    for asked in asking:
         parts = (_groups(group, lambda i: asked(examples[i])) for group in alike)  # noqa: B023
         alike = [part for found in parts for part in found if len(part) > 1]
     for same in (*alike, *files):
@@ -172,10 +180,10 @@ def _size_of(example: Example) -> int | None:
         return None
 
 
-def _content_of(example: Example) -> str | None:
+def _content_of(example: Example, sha256: Callable[[Example], str]) -> str | None:
     """The hash of the photograph's bytes as it came."""
     try:
-        return example.content or hashlib.sha256(example.read_bytes()).hexdigest()
+        return example.content or sha256(example)
     except UnreadableImage:
         return None
 

@@ -1,30 +1,37 @@
-"""Latents of augmented photographs, made once and kept under a key of all that decides them."""
+"""Latents of augmented photographs: what decides them, how one photograph's are made, and how they
+are read back, row by row.
+
+They lie in the parts of data set folders below the cache (`engine.data.latent_sets`), and whatever
+decides a photograph's latents is in its key.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from engine.data.example import Example, UnreadableImage
+from engine.data.contents import Content
+from engine.data.example import Example
 from engine.data.outlines import read_square
 from engine.data.transforms import Augmentation, augment, draw_augmentation
-from engine.files import read_regular
 from engine.pixels.door import RULES
 from engine.schema import UserError
 
 _RULES = f"crop and augmentation 2, pixels {RULES}"
 """Part of every key: raise the number when crops or augmentations change."""
+_OPEN = 64
+"""Parts that are held open for reading."""
 
 
 @dataclass(frozen=True)
@@ -72,23 +79,107 @@ class AugmentedCopy:
     mirrored: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a photograph's latents lie: the row at place `at` of a part, whose key it must have."""
+
+    part: str
+    at: int
+    key: str
+
+    def variant(self, number: int) -> AugmentedCopy:
+        """The copy `number`, in float32; only this row is read. Raises UserError where the part is
+        gone or is no longer what it was."""
+        try:
+            row = _opened(self.part).read_row_group(self.at, use_threads=False).to_pylist()[0]
+        except (OSError, pa.ArrowException, IndexError) as error:
+            raise self._lost(str(error)) from error
+        if row["key"] != self.key:
+            raise self._lost("it holds another photograph there")
+        geometry = row["geometry"]
+        return AugmentedCopy(
+            _tensor(row["latents"], row["shape"], number),
+            None if geometry is None else _tensor(geometry, row["geometry_shape"], number),
+            row["mirrored"][number],
+        )
+
+    def _lost(self, problem: str) -> UserError:
+        return UserError(
+            f"the latents of a photograph cannot be read: {problem}",
+            file=self.part,
+            expected="the part as it was written; the same command makes latents anew",
+        )
+
+
 @dataclass(frozen=True)
 class Encoded:
-    """An example, its content hash, and the file with its latents."""
+    """An example, its content hash, and where its latents lie."""
 
     example: Example
     image_sha256: str
-    latents: Path
+    spot: Spot
 
     def variant(self, number: int) -> AugmentedCopy:
-        """The copy `number`, in float32."""
-        with safe_open(self.latents, framework="pt") as file:
-            has_geometry = "geometry" in file.keys()  # noqa: SIM118
-            return AugmentedCopy(
-                file.get_slice("latents")[number].float(),
-                file.get_slice("geometry")[number].float() if has_geometry else None,
-                bool(file.get_slice("mirrored")[number]),
-            )
+        """See `Spot`."""
+        return self.spot.variant(number)
+
+
+def rules_of(encode: Encoder, settings: LatentSettings, geometry: Geometry | None) -> str:
+    """All that decides latents besides the photograph, as one text."""
+    outlined = geometry.key if geometry else None
+    return json.dumps([_RULES, encode.key, asdict(settings), outlined])
+
+
+def weights_of(encode: Encoder, geometry: Geometry | None) -> str:
+    """A short name of the weights that encode and outline."""
+    told = json.dumps([encode.key, geometry.key if geometry else None])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def key_of(rules: str, content: Content) -> str:
+    """What tells a photograph's latents from all others."""
+    told = f"{rules}{content.sha256}{list(content.masks)}"
+    return hashlib.sha256(told.encode()).hexdigest()[:40]
+
+
+def encode_example(
+    example: Example,
+    key: str,
+    encode: Encoder,
+    settings: LatentSettings,
+    geometry: Geometry | None,
+) -> dict[str, Any]:
+    """The columns of a photograph's latents, its augmented copies encoded one by one; which they
+    are follows from its key. Raises UnreadableImage."""
+    square, masks = read_square(example, settings.size)
+    image = torch.from_numpy(square.copy()).permute(2, 0, 1).float() / 127.5 - 1
+    generator = torch.Generator().manual_seed(int(key[:15], 16))
+    changes = [draw_augmentation(generator, settings.strength) for _ in range(settings.variants)]
+    with torch.inference_mode():
+        latents = torch.cat([encode(augment(image, c)[None]).cpu() for c in changes]).half()
+    outlined = geometry.encode(square, masks, changes).half() if geometry else None
+    return {
+        "key": key,
+        "latents": _bytes(latents),
+        "shape": list(latents.shape),
+        "geometry": None if outlined is None else _bytes(outlined),
+        "geometry_shape": None if outlined is None else list(outlined.shape),
+        "mirrored": [c.mirrored for c in changes],
+    }
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.contiguous().numpy().astype("<f2").tobytes()
+
+
+def _tensor(data: bytes, shape: Sequence[int], number: int) -> torch.Tensor:
+    whole = np.frombuffer(data, "<f2").reshape(shape)
+    return torch.from_numpy(whole[number].astype(np.float32))
+
+
+@lru_cache(maxsize=_OPEN)
+def _opened(part: str) -> pq.ParquetFile:
+    return pq.ParquetFile(part)
 
 
 def writable_cache(named: str) -> Path:
@@ -99,10 +190,10 @@ def writable_cache(named: str) -> Path:
         with TemporaryDirectory(dir=there):
             return folder
     except (OSError, RuntimeError) as error:
-        raise _no_cache(named, error) from error
+        raise no_cache(named, error) from error
 
 
-def _no_cache(folder: str | Path, error: Exception) -> UserError:
+def no_cache(folder: str | Path, error: Exception) -> UserError:
     """In words what keeps latents from being written. A home that nobody has is a RuntimeError."""
     return UserError(
         f"the cache of encoded photographs cannot be written: "
@@ -111,86 +202,6 @@ def _no_cache(folder: str | Path, error: Exception) -> UserError:
         field="data.cache",
         expected="a folder with room, as --set data.cache=DIR",
     )
-
-
-def encode_examples(
-    examples: Sequence[Example],
-    encode: Encoder,
-    settings: LatentSettings,
-    folder: Path,
-    progress: Callable[[int, int], None],
-    geometry: Geometry | None = None,
-) -> tuple[list[Encoded], list[str]]:
-    """Encode what the folder lacks.
-
-    Gives the encoded examples, and why others could not be read.
-        progress: called with (seen, of) after each photograph that had to be encoded.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _no_cache(folder, error) from error
-    outlined = geometry.key if geometry else None
-    rules = json.dumps([_RULES, encode.key, asdict(settings), outlined])
-    encoded, refused = [], []
-    for i, example in enumerate(examples):
-        try:
-            image_key = hashlib.sha256(example.identity()).hexdigest()
-            masks = [(name, hashlib.sha256(_bytes(p)).hexdigest()) for name, p in example.masks]
-            key = hashlib.sha256(f"{rules}{image_key}{masks}".encode()).hexdigest()[:40]
-            path = folder / f"{key}.safetensors"
-            if not _is_whole(path):
-                _encode(example, encode, settings, path, geometry)
-                progress(i + 1, len(examples))
-            encoded.append(Encoded(example, image_key, path))
-        except UnreadableImage as error:
-            refused.append(str(error))
-    return encoded, refused
-
-
-def _bytes(mask: Path) -> bytes:
-    try:
-        return read_regular(mask)
-    except OSError as error:
-        raise UnreadableImage(f"{mask}: {error.strerror}") from error
-
-
-def _encode(
-    example: Example,
-    encode: Encoder,
-    settings: LatentSettings,
-    path: Path,
-    geometry: Geometry | None,
-) -> None:
-    square, masks = read_square(example, settings.size)
-    image = torch.from_numpy(square.copy()).permute(2, 0, 1).float() / 127.5 - 1
-    generator = torch.Generator().manual_seed(int(path.stem[:15], 16))
-    changes = [draw_augmentation(generator, settings.strength) for _ in range(settings.variants)]
-    with torch.inference_mode():
-        latents = torch.cat([encode(augment(image, c)[None]).cpu() for c in changes])
-    tensors = {
-        "latents": latents.half(),
-        "mirrored": torch.tensor([c.mirrored for c in changes]),
-    }
-    if geometry:
-        tensors["geometry"] = geometry.encode(square, masks, changes).half()
-    # Workers that start together encode the same photographs: each writes its own file.
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        save_file(tensors, partial)
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise _no_cache(path.parent, error) from error
-
-
-def _is_whole(path: Path) -> bool:
-    """Opening compares the header with the length of the file: what a full disk cut is no hit."""
-    try:
-        with safe_open(path, "pt"):
-            return True
-    except (OSError, SafetensorError):
-        return False
 
 
 def hash_weights(module: torch.nn.Module) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from engine.data.example import Example
-from engine.data.identity import contradictions, doubtful_patients, recognised
+from engine.data.identity import (
+    content_sha256,
+    contradictions,
+    doubtful_patients,
+    recognised,
+)
 from engine.data.named import (
     dicom_among,
     files_below,
@@ -35,14 +40,16 @@ _SHOWN = 200
 """Characters of a name that is too long."""
 
 
-def read_examples(data: list[str]) -> list[Example]:
+def read_examples(
+    data: list[str], sha256: Callable[[Example], str] = content_sha256
+) -> list[Example]:
     """All examples of `--data`: each a CSV, a Parquet file, a folder of images, a data set folder,
-    or phantoms; those that are one photograph are known as one.
+    or phantoms; those that are one photograph are known as one (`recognised`, by `sha256`).
 
     What may be a slip of the tables is said on standard error, a line for each kind. Raises
     UserError where one is missing, names what is not there or holds no image.
     """
-    examples = recognised([example for source in data for example in _read_source(source)])
+    examples = recognised([each for source in data for each in _read_source(source)], sha256)
     if not examples:
         raise UserError("no photographs", asked="data", expected="a CSV or a folder of images")
     _tell_slips(examples)

@@ -1,5 +1,5 @@
 """Work on a folder carried out: plan minus what is done, made by Ray actors, committed part by
-part. What a row is (drawn, captioned) and who makes it is the `Work`'s to say.
+part. What a row is (drawn, captioned, encoded) and who makes it is the `Work`'s to say.
 
 A run is: take the next attempt, clear and mend the folder, cut the missing rows into chunks of
 about a minute, make each chunk with one actor call, commit each as a part; then look again, and go
@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+import pyarrow as pa
+
 from engine import cpu
 from engine.jobs.work import Work
 from engine.publish.card import write_card
+from engine.stages.call import FatalError
 from engine.stages.cluster import check, cluster, joins, worker_count
 from engine.stages.failure import RunError, cause_of, disk_trouble
 from engine.stages.limits import PartLimits
@@ -35,9 +39,9 @@ from engine.store.commits import (
     sweep,
     take_attempt,
 )
-from engine.store.parts import dead_files, read_dead
+from engine.store.parts import dead_files, read_dead, write_outcomes
 from engine.store.place import StaleAttempt
-from engine.store.plan import write_plan
+from engine.store.plan import is_of_pictures, plan_of, write_plan
 from engine.store.ranges import Ranges
 from engine.store.seal import is_sealed
 from engine.store.verify import mend, missing_rows, unsound
@@ -51,6 +55,7 @@ LEAST_SECONDS = 1.0
 together.
 """
 CHUNKS_AT_ONCE = 50_000
+_LIMITS = PartLimits(2 * PART_SECONDS, PART_BYTES)
 
 WORKER_CPU, WRITER_CPU = 0.9, 0.1
 """A worker and its writer share one processor, so no number of workers can keep a writer from
@@ -60,8 +65,9 @@ starting.
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a run is scheduled; nothing here decides a pixel. None leaves the choice
-    to the machine. `resources` is what each worker takes beside its own, by Ray's names.
+    """How a run is scheduled; nothing here decides a pixel. None leaves the choice to the machine;
+    with 0 workers this process does all itself, without Ray. `resources` is what each worker takes
+    beside its own, by Ray's names.
     """
 
     workers: int | None = None
@@ -81,7 +87,8 @@ def carry_out(
     folder = Folder(root)
     if is_whole(folder, count) and not (redrive and dead_files(folder)[0]):
         return replace(standing(folder), note="nothing to do")
-    check(schedule.address)
+    if schedule.workers != 0:
+        check(schedule.address)
     try:
         write_plan(root, work.plan)
         folder.make()
@@ -110,7 +117,7 @@ def carry_out(
 
 def is_whole(folder: Folder, count: int | None) -> bool:
     """Whether a run would have nothing to do: no row missing, no part changed, nothing left over,
-    and a card that was made from just that.
+    and, of pictures, a card that was made from just that.
     """
     latest = attempts(folder)[-1:]
     planned = max((attempt.count for attempt in attempts(folder)), default=0)
@@ -123,7 +130,8 @@ def is_whole(folder: Folder, count: int | None) -> bool:
     shared = sum(commit.rows for commit in commits) > ranges.size(distinct)
     untidy = damaged or shared or next(orphans(folder), None)
     untidy = untidy or dead_files(folder)[1] or read_dead(folder)[1]
-    return not untidy and not unsound(folder, commits) and is_sealed(folder)
+    told = not is_of_pictures(plan_of(folder)) or is_sealed(folder)
+    return told and not untidy and not unsound(folder, commits)
 
 
 def rows_per_part(folder: Folder, work: Work, missing: int, workers: int) -> int:
@@ -148,6 +156,10 @@ def _make_missing(
     missing = missing_rows(folder, attempt.count)
     if not missing:
         return standing(folder)
+    if schedule.workers == 0:
+        with watching(folder, tell) as watch:
+            _until_none_is_missing(folder, work, attempt, schedule, 1, _one_pass_here)
+            return watch.look()
     tell(replace(standing(folder), note="starting Ray"))
     # A job of Ray runs from shipped code, which another raylet of its machine may lay down anew
     # once this process has joined: the driver needs nothing of it from then on.
@@ -157,16 +169,42 @@ def _make_missing(
     with cluster(schedule.address, schedule.workers), watching(folder, tell) as watch:
         workers = worker_count(schedule.workers, _needs(work, schedule), joined)
         watch.note, watch.wave = f"{workers} workers", workers
-        while missing:
-            left = ranges.size(missing)
-            rows = schedule.part_rows or rows_per_part(folder, work, left, workers)
-            chunks = ranges.cut(missing, rows, CHUNKS_AT_ONCE)
-            _one_pass(folder, work, attempt, chunks, schedule, workers)
-            mend(folder, attempt.number)
-            missing = missing_rows(folder, attempt.count)
-            if ranges.size(missing) >= left:
-                raise RunError(f"{left} rows are still missing and this run made no headway")
+        _until_none_is_missing(folder, work, attempt, schedule, workers, _one_pass)
         return watch.look()
+
+
+Pass = Callable[[Folder, Work, Attempt, list[Ranges], Schedule, int], None]
+
+
+def _until_none_is_missing(
+    folder: Folder, work: Work, attempt: Attempt, schedule: Schedule, workers: int, make: Pass
+) -> None:
+    while missing := missing_rows(folder, attempt.count):
+        left = ranges.size(missing)
+        rows = schedule.part_rows or rows_per_part(folder, work, left, workers)
+        make(folder, work, attempt, ranges.cut(missing, rows, CHUNKS_AT_ONCE), schedule, workers)
+        mend(folder, attempt.number)
+        if ranges.size(missing_rows(folder, attempt.count)) >= left:
+            raise RunError(f"{left} rows are still missing and this run made no headway")
+
+
+def _one_pass_here(
+    folder: Folder,
+    work: Work,
+    attempt: Attempt,
+    chunks: list[Ranges],
+    schedule: Schedule,
+    workers: int,
+) -> None:
+    """These chunks made and committed by this process, one after another."""
+    root, form = folder.root.resolve(), work.plan.FORM
+    try:
+        actor = work.actor(*work.arguments(root, attempt.number, schedule.batch, _LIMITS))
+        for chunk in chunks:
+            table = actor(pa.table({"chunk": [json.dumps(chunk)]}))
+            write_outcomes(folder, attempt.number, work.plan.fingerprint, table, form)
+    except FatalError as error:
+        raise RunError(str(error)) from error
 
 
 def _one_pass(
@@ -188,7 +226,6 @@ def _one_pass(
     context.enable_progress_bars = False
     context.target_max_block_size = 4 * PART_BYTES
     rows = [{"chunk": json.dumps(chunk)} for chunk in chunks]
-    limits = PartLimits(2 * PART_SECONDS, PART_BYTES)
     pool = min(workers, len(chunks))
     needs = _needs(work, schedule)
     variables = cpu.environment(work.plan.versions)
@@ -199,14 +236,14 @@ def _one_pass(
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=pool, max_tasks_in_flight_per_actor=2),
             fn_constructor_args=work.arguments(
-                folder.root.resolve(), attempt.number, schedule.batch, limits
+                folder.root.resolve(), attempt.number, schedule.batch, _LIMITS
             ),
             num_cpus=needs.pop("CPU", None),
             num_gpus=needs.pop("GPU", None),
             resources=needs or None,
             runtime_env={"env_vars": variables} if variables else None,
         ).write_datasink(
-            PartSink(folder.root.resolve(), attempt.number, work.plan.fingerprint),
+            PartSink(folder.root.resolve(), attempt.number, work.plan.fingerprint, work.plan.FORM),
             ray_remote_args={"num_cpus": WRITER_CPU},
             concurrency=pool,
         )
@@ -221,8 +258,10 @@ def _needs(work: Work, schedule: Schedule) -> dict[str, float]:
 
 
 def _describe(folder: Folder, work: Work, attempt: Attempt) -> None:
-    now = standing(folder)
-    write_card(folder, attempt.number, work.plan, now.planned, now.committed, now.dead)
+    plan = work.plan
+    if is_of_pictures(plan):
+        now = standing(folder)
+        write_card(folder, attempt.number, plan, now.planned, now.committed, now.dead)
 
 
 def _finish(folder: Folder, work: Work, attempt: Attempt) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.stages.limits import PartLimits
-from engine.store.plan import AnyPlan
+from engine.store.plan import KeptPlan
 
 
 class Work(Protocol):
@@ -15,7 +15,7 @@ class Work(Protocol):
     """
 
     @property
-    def plan(self) -> AnyPlan: ...
+    def plan(self) -> KeptPlan: ...
 
     @property
     def actor(self) -> type: ...

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.store.plan import Plan, Sealed
+from engine.store.plan import AnyPlan, Plan
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Portrait:
     guard: Guard | None = None
 
 
-def shared_facts(plan: Sealed) -> tuple[tuple[str, str], ...]:
+def shared_facts(plan: AnyPlan) -> tuple[tuple[str, str], ...]:
     """The facts that every plan has."""
     return (
         ("licence", plan.license),
@@ -83,6 +83,6 @@ def shared_facts(plan: Sealed) -> tuple[tuple[str, str], ...]:
     )
 
 
-def versions(plan: Sealed) -> str:
+def versions(plan: AnyPlan) -> str:
     """The libraries of a plan on one line."""
     return ", ".join(f"{name} {each}" for name, each in plan.versions.items())

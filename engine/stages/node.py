@@ -6,15 +6,16 @@ from pathlib import Path
 
 from engine import cpu
 from engine.stages.call import FatalError
-from engine.store.plan import AnyPlan, read_any_plan
+from engine.store.commits import Folder
+from engine.store.plan import KeptPlan, plan_of
 from engine.store.versions import library_versions
 
 
-def plan_here(root: Path) -> AnyPlan:
+def plan_here(root: Path) -> KeptPlan:
     """The folder's plan. Raises FatalError if this node does not see it, or has other libraries
     than those it names.
     """
-    plan = read_any_plan(root, trusting=True)
+    plan = plan_of(Folder(root), trusting=True)
     if plan is None:
         raise FatalError(f"this node does not see {root}: ⟨out⟩ must lie on shared storage")
     libraries = {k: v for k, v in plan.versions.items() if k != cpu.NAME}
@@ -26,7 +27,7 @@ def plan_here(root: Path) -> AnyPlan:
     return plan
 
 
-def check_cpu(plan: AnyPlan) -> None:
+def check_cpu(plan: KeptPlan) -> None:
     """Raise FatalError unless this process computes with the instructions that the plan names."""
     planned = plan.versions.get(cpu.NAME)
     if planned is None:

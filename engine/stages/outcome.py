@@ -13,6 +13,7 @@ import pyarrow as pa
 from engine.gates import Verdict
 from engine.schema import IMAGE_TYPE, LABEL_NAMES, MASKS, Annotation
 from engine.specs import Spec
+from engine.store.forms import PICTURES, RowForm
 from engine.store.parts import outcome_schema
 from engine.store.plan import Plan
 
@@ -61,15 +62,16 @@ def to_table(plan: Plan, outcomes: Sequence[Outcome], worker_seconds: float) -> 
     return as_outcomes(columns, rows)
 
 
-def as_outcomes(columns: Mapping[str, Any], rows: int) -> pa.Table:
-    """Columns by name as `outcome_schema()`; one that is not given is null."""
+def as_outcomes(columns: Mapping[str, Any], rows: int, form: RowForm = PICTURES) -> pa.Table:
+    """Columns by name as `outcome_schema(form)`; one that is not given is null."""
+    schema = outcome_schema(form)
     arrays = [
         columns[name]
         if isinstance(columns.get(name), pa.Array)
         else pa.array(columns.get(name, [None] * rows), type_)
-        for name, type_ in ((field.name, field.type) for field in outcome_schema())
+        for name, type_ in ((field.name, field.type) for field in schema)
     ]
-    return pa.Table.from_arrays(arrays, schema=outcome_schema())
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _asked(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -22,9 +22,13 @@ from engine.schema import UserError
 from engine.store.parts import Hashing
 from engine.store.place import Place, matching, sha256_of
 
-IMAGES, ROWS = "images", "rows"
-_WORDS = {IMAGES: "the list of photographs", ROWS: "the table of rows"}
-NAME = re.compile(rf"^({IMAGES}|{ROWS})-[0-9a-f]{{16}}\.parquet$")
+IMAGES, ROWS, EXAMPLES = "images", "rows", "examples"
+_WORDS = {
+    IMAGES: "the list of photographs",
+    ROWS: "the table of rows",
+    EXAMPLES: "the list of photographs to encode",
+}
+NAME = re.compile(rf"^({IMAGES}|{ROWS}|{EXAMPLES})-[0-9a-f]{{16}}\.parquet$")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from engine.files import NotAFile
-from engine.schema import IMAGE_TYPE, LABEL_NAMES, row_schema
+from engine.schema import IMAGE_TYPE, LABEL_NAMES
 from engine.store import ranges
 from engine.store.commits import (
     DEAD,
@@ -34,9 +34,8 @@ from engine.store.commits import (
     check_fence,
     fenced,
 )
+from engine.store.forms import PICTURES, RowForm
 from engine.store.place import base, matching, read, stem
-
-ROW_GROUP = 128
 
 DEAD_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
     ("stage", pa.string()),
@@ -70,11 +69,11 @@ def dead_schema() -> pa.Schema:
     return pa.schema([*fields, *DEAD_FIELDS, REJECTS])
 
 
-def outcome_schema() -> pa.Schema:
+def outcome_schema(form: RowForm = PICTURES) -> pa.Schema:
     """What a stage hands to the sink: a row's columns; `stage`, `reason`, `spec`, set for dead
     letters only; the reasons of every `rejects`, and the `neighbours` that `private/` keeps.
     """
-    schema = row_schema()
+    schema = form.schema
     for name, type_ in (
         *DEAD_FIELDS,
         (REJECTS.name, REJECTS.type),
@@ -104,12 +103,12 @@ def part_name(ids: list[str], attempt: int) -> str:
 
 
 def write_outcomes(
-    folder: Folder, attempt: int, fingerprint: str, table: pa.Table
+    folder: Folder, attempt: int, fingerprint: str, table: pa.Table, form: RowForm = PICTURES
 ) -> Commit | None:
     """Write one block of outcomes: what is private of it, its dead letters, then its rows as a part
     with a commit.
 
-    `table` has `outcome_schema()`. Safe to repeat. Raises StaleAttempt if a newer run has the
+    `table` has `outcome_schema(form)`. Safe to repeat. Raises StaleAttempt if a newer run has the
     folder and OSError if the disk refuses; in both cases nothing becomes visible that is not whole.
     """
     _write_private(folder, attempt, table)
@@ -125,18 +124,23 @@ def write_outcomes(
         drawn=float(pa.compute.max(table["drawn"]).as_py() or 0.0),
         rejects=dict(Counter(rows["rejects"].combine_chunks().flatten().to_pylist())),
     )
-    schema = row_schema()
-    return write_part(folder, attempt, fingerprint, rows.select(schema.names).cast(schema), cost)
+    rows = rows.select(form.schema.names).cast(form.schema)
+    return write_part(folder, attempt, fingerprint, rows, cost, form)
 
 
 def write_part(
-    folder: Folder, attempt: int, fingerprint: str, rows: pa.Table, cost: Cost
+    folder: Folder,
+    attempt: int,
+    fingerprint: str,
+    rows: pa.Table,
+    cost: Cost,
+    form: RowForm = PICTURES,
 ) -> Commit:
-    """Write rows (`row_schema()`) as one part and commit it."""
+    """Write rows of a form as one part and commit it."""
     name = part_name(rows["id"].to_pylist(), attempt)
     final = f"{PARTS}/{name}.parquet"
     check_fence(folder, attempt)
-    digest, count = _publish_table(folder, rows, final, attempt)
+    digest, count = _publish_table(folder, rows, final, attempt, form)
     commit = Commit(
         part=base(final),
         attempt=attempt,
@@ -145,7 +149,7 @@ def write_part(
         sha256=digest,
         indices=ranges.from_indices(rows["index"].to_pylist()),
         fingerprint=fingerprint,
-        truncated=int(pa.compute.sum(rows["prompt_truncated"]).as_py() or 0),
+        truncated=_truncated(rows),
         worker_seconds=round(cost.seconds, 4),
         drawn=cost.drawn,
         finished=time.time(),
@@ -155,11 +159,20 @@ def write_part(
     return commit
 
 
-def _publish_table(folder: Folder, rows: pa.Table, final: str, attempt: int) -> tuple[str, int]:
+def _truncated(rows: pa.Table) -> int:
+    """How many prompts were cut; rows without prompts have none."""
+    if "prompt_truncated" not in rows.schema.names:
+        return 0
+    return int(pa.compute.sum(rows["prompt_truncated"]).as_py() or 0)
+
+
+def _publish_table(
+    folder: Folder, rows: pa.Table, final: str, attempt: int, form: RowForm
+) -> tuple[str, int]:
     """Write and publish a table; SHA-256 and size of the file that ends up under the final name."""
     with fenced(folder, final, attempt) as draft:
         hashing = Hashing(draft.file)
-        _write_table(rows, hashing)
+        _write_table(rows, hashing, form.group)
     if folder.place.publish(draft):
         return hashing.digest.hexdigest(), hashing.count
     # A first try of this very write was killed between its link and its commit: adopt its whole,
@@ -168,24 +181,26 @@ def _publish_table(folder: Folder, rows: pa.Table, final: str, attempt: int) -> 
         return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
-def _write_table(rows: pa.Table, sink: Hashing) -> None:
-    """Parquet for images: bytes stored as they are (already compressed, never equal), the rest in
-    zstd.
+def _write_table(rows: pa.Table, sink: Hashing, group: int) -> None:
+    """Parquet for images and latents: bytes stored as they are (already compressed, never equal),
+    the rest in zstd.
     """
     schema = rows.schema
     images = [field.name for field in schema if field.type == IMAGE_TYPE]
-    plain = [f"{name}.bytes" for name in images]
+    stored = [field.name for field in schema if field.type == pa.binary()]
+    plain = [f"{name}.bytes" for name in images] + stored
     others = [f"{name}.path" for name in images] + [
-        field.name for field in schema if field.type != IMAGE_TYPE
+        field.name for field in schema if field.name not in (*images, *stored)
     ]
-    unique = {"id", "index", "seed", "prompt", "caption"}
+    unique = {"id", "index", "seed", "prompt", "caption", "key", "image_sha256"}
+    told = {"id", "index", *LABEL_NAMES}
     pq.write_table(
         rows,
         sink,
-        row_group_size=ROW_GROUP,
+        row_group_size=group,
         compression={**dict.fromkeys(plain, "NONE"), **dict.fromkeys(others, "ZSTD")},
         use_dictionary=[name for name in others if name not in unique],
-        write_statistics=["id", "index", *LABEL_NAMES],
+        write_statistics=[name for name in schema.names if name in told],
     )
 
 

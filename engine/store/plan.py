@@ -13,25 +13,27 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from engine import shipped
 from engine.call import CallSettings
 from engine.files import NotAFile
 from engine.pixels.mark import COMPUTED, TRAINED
 from engine.schema import UserError
-from engine.seeds import row_id, row_seed
+from engine.seeds import row_seed
 from engine.specs import Recipe
 from engine.specs.rows import SCHEMA
 from engine.store import beside
 from engine.store.beside import ROWS, Beside
 from engine.store.commits import PLAN, Folder
 from engine.store.differences import differences
+from engine.store.forms import PICTURES
+from engine.store.latent_plan import LatentPlan
 from engine.store.place import Place, base, create, read
+from engine.store.sealed import Sealed, canonical_json
 
-FORMAT = 1
 SINCE: dict[str, Any] = {"gates": (), "gates_sha256": ""}
 """Fields that came later, with what they are where they change nothing: then they are left out of
 the fingerprint, so that folders from before them stay open."""
@@ -41,57 +43,6 @@ DIGEST = "plan_sha256"
 _NO_ROWS = '"rows":[]'
 
 
-class Sealed(BaseModel):
-    """What every plan has. `LOOSE` are the fields that decide no row and so are no part of the
-    fingerprint.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    LOOSE: ClassVar[frozenset[str]] = frozenset({"fingerprint", "license"})
-
-    format: int = FORMAT
-    image_format: str
-    versions: dict[str, str]
-    license: str
-    fingerprint: str = ""
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides rows, as plain JSON values and `Rows`."""
-        return self.model_dump(mode="json", exclude=set(self.LOOSE))
-
-    def canonical(self) -> Iterator[str]:
-        """The canonical JSON of the identity, piece by piece."""
-        yield _canonical(self.identity())
-
-    def lay_down(self, place: Place) -> dict[str, Any]:
-        """What plan.json is to say, once what lies beside it is written."""
-        return self.model_dump(mode="json")
-
-    def check(self) -> None:
-        """Raise UserError where a table beside the plan is not the one that it was sealed with."""
-
-    def clear_others(self, place: Place) -> None:
-        """Remove from its folder what runs that came to nothing laid beside it."""
-
-    def common(self) -> dict[str, Any]:
-        """What every row says alike, by column."""
-        return {"fingerprint": self.fingerprint}
-
-    def columns(self, indices: Sequence[int], attempts: Sequence[int]) -> dict[str, list[Any]]:
-        """What the rows of these indices say, each kept at its last attempt, as far as the plan
-        alone tells."""
-        rows = len(indices)
-        known = {name: [value] * rows for name, value in self.common().items()}
-        return {**known, "id": [row_id(self.fingerprint, index) for index in indices]}
-
-    def sealed(self) -> Self:
-        """This plan with its fingerprint: SHA-256 over the canonical JSON of its identity."""
-        digest = hashlib.sha256()
-        for piece in self.canonical():
-            digest.update(piece.encode())
-        return self.model_copy(update={"fingerprint": digest.hexdigest()})
-
-
 class Plan(Sealed):
     """The immutable plan of drawn photographs. `gates` judge every image, in this order;
     `gates_sha256` is the hash of all that decides their verdicts. `gates_reference` says where
@@ -99,8 +50,10 @@ class Plan(Sealed):
     """
 
     kind: ClassVar[Literal["draw"]] = "draw"
-    LOOSE = Sealed.LOOSE | {"model_location", "gates_reference"}
+    LOOSE = Sealed.LOOSE | {"license", "model_location", "gates_reference"}
+    FORM = PICTURES
 
+    image_format: str
     recipe: Recipe
     model: str
     model_location: str
@@ -153,7 +106,7 @@ class Plan(Sealed):
         """See `Sealed`. The rows stand where they would stand as a list."""
         whole = self.identity()
         whole["recipe"]["rows"] = []
-        before, after = _canonical(whole).split(_NO_ROWS)
+        before, after = canonical_json(whole).split(_NO_ROWS)
         yield before + _NO_ROWS[:-1]
         yield from self.recipe.rows.canonical()
         yield _NO_ROWS[-1] + after
@@ -191,9 +144,11 @@ class CaptionPlan(Sealed):
     itself. `backend` and `images_location` say where both were found.
     """
 
-    LOOSE = Sealed.LOOSE | {"images_location", "backend", "allow_plain", "ca"}
+    LOOSE = Sealed.LOOSE | {"license", "images_location", "backend", "allow_plain", "ca"}
+    FORM = PICTURES
 
     kind: Literal["caption"] = "caption"
+    image_format: str
     images: int
     images_sha256: str
     images_location: str
@@ -210,6 +165,10 @@ class CaptionPlan(Sealed):
 
 
 AnyPlan = Plan | CaptionPlan
+"""Of pictures, which others are to see."""
+KeptPlan = AnyPlan | LatentPlan
+"""Of whatever is kept in parts."""
+_KINDS: dict[str, type[KeptPlan]] = {"caption": CaptionPlan, "latents": LatentPlan}
 
 
 def read_plan(root: Path) -> Plan | None:
@@ -227,14 +186,30 @@ def read_plan(root: Path) -> Plan | None:
     return plan
 
 
-def read_any_plan(root: Path, trusting: bool = False) -> AnyPlan | None:
-    """The plan of an existing folder of either kind; see `read_plan`."""
-    return plan_of(Folder(root), trusting)
+def read_any_plan(root: Path) -> AnyPlan | None:
+    """The plan of an existing folder of either kind of pictures; see `read_plan`."""
+    return of_pictures(plan_of(Folder(root)), root)
 
 
-def plan_of(folder: Folder, trusting: bool = False) -> AnyPlan | None:
-    """See `read_any_plan`. `trusting`: a table beside the plan was checked by whoever hands out the
-    work.
+def of_pictures(plan: KeptPlan | None, root: Path) -> AnyPlan | None:
+    """The plan of a folder, where it is one of pictures. Raises UserError where it is another."""
+    if plan is None or is_of_pictures(plan):
+        return plan
+    raise UserError(
+        "holds latents of photographs, which only training reads",
+        file=root,
+        expected="a data set folder",
+    )
+
+
+def is_of_pictures(plan: KeptPlan | None) -> TypeGuard[AnyPlan]:
+    """Whether there is a plan, of what others are to see."""
+    return isinstance(plan, Plan | CaptionPlan)
+
+
+def plan_of(folder: Folder, trusting: bool = False) -> KeptPlan | None:
+    """The plan of whatever a folder holds; see `read_plan`. `trusting`: a table beside the plan was
+    checked by whoever hands out the work.
     """
     place, file = folder.place, folder.root / PLAN
     if place.holds("") and not place.is_folder():
@@ -260,7 +235,7 @@ def _before_a_plan(name: str) -> bool:
     return name.endswith(".tmp") or bool(beside.NAME.match(base(name)))
 
 
-def _parse(folder: Folder) -> tuple[AnyPlan, bool]:
+def _parse(folder: Folder) -> tuple[KeptPlan, bool]:
     """The plan, and whether its digest says that it stands as it was written."""
     file = folder.root / PLAN
     try:
@@ -274,7 +249,7 @@ def _parse(folder: Folder) -> tuple[AnyPlan, bool]:
         if not isinstance(said, dict):
             raise ValueError(f"a {type(said).__name__}")
         digest = said.pop(DIGEST, None)
-        kind = CaptionPlan if said.get("kind") == "caption" else Plan
+        kind = _KINDS.get(str(said.get("kind")), Plan)
         plan = kind.model_validate(said, context=partial(_rows_in, folder.place))
         return plan, digest is not None and digest == _digest(said)
     except ValidationError as error:
@@ -297,14 +272,10 @@ def _digest(said: dict[str, Any]) -> str:
     """Of all that plan.json says of rows, and the fingerprint; what is loose may be changed."""
     bound = {name: each for name, each in said.items() if name not in Plan.LOOSE}
     bound["fingerprint"] = said.get("fingerprint")
-    return hashlib.sha256(_canonical(bound).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(bound).encode()).hexdigest()
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def write_plan(root: Path, plan: AnyPlan) -> None:
+def write_plan(root: Path, plan: KeptPlan) -> None:
     """Create the folder and its plan, with what lies beside it, if there is none yet. Raises
     UserError where there is another plan, also one that another run has just created.
     """
@@ -321,7 +292,7 @@ def write_plan(root: Path, plan: AnyPlan) -> None:
         existing.clear_others(folder.place)
 
 
-def refuse_differences(existing: AnyPlan, wanted: AnyPlan, file: Path | None = None) -> None:
+def refuse_differences(existing: Sealed, wanted: Sealed, file: Path | None = None) -> None:
     """Raise UserError that names the fields in which a wanted plan differs from the one that
     exists, in `file`.
     """

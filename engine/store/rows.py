@@ -16,9 +16,9 @@ from engine.files import NotAFile
 from engine.schema import UserError, row_schema
 from engine.store import ranges
 from engine.store.commits import Commit, Folder, read_commits
-from engine.store.parts import ROW_GROUP
+from engine.store.forms import PICTURES
 from engine.store.place import stem
-from engine.store.plan import AnyPlan, plan_of
+from engine.store.plan import AnyPlan, KeptPlan, of_pictures, plan_of
 from engine.store.ranges import Ranges
 from engine.store.verify import unsound
 
@@ -40,7 +40,14 @@ class Share:
 
 
 def require_plan(root: Path) -> AnyPlan:
-    """The plan of a data set folder. Raises UserError if there is none."""
+    """The plan of a data set folder of pictures. Raises UserError if there is none."""
+    plan = of_pictures(require_any(root), root)
+    assert plan is not None
+    return plan
+
+
+def require_any(root: Path) -> KeptPlan:
+    """The plan of a folder, whatever it holds. Raises UserError if there is none."""
     folder = Folder(root)
     plan = plan_of(folder) if folder.place.is_folder() else None
     if plan is None:
@@ -98,7 +105,7 @@ def batches(folder: Folder, parts: Sequence[Share], columns: Sequence[str]) -> I
     for share in parts:
         with opened(folder, share) as file:
             keep = set(ranges.to_indices(share.indices))
-            for batch in file.iter_batches(ROW_GROUP, columns=["index", *columns]):
+            for batch in file.iter_batches(PICTURES.group, columns=["index", *columns]):
                 rows = [row for row in batch.to_pylist() if row["index"] in keep]
                 if rows:
                     yield rows

@@ -14,7 +14,7 @@ from engine.files import NotAFile
 from engine.store.commits import CARD, CROISSANT, Folder, planned_rows, read_commits
 from engine.store.parts import dead_files
 from engine.store.place import base, read
-from engine.store.plan import plan_of
+from engine.store.plan import is_of_pictures, plan_of
 
 LINE = "<!-- made from 2:{digest} -->\n"
 _SEAL = re.compile(rb"^<!-- made from (2:)?([0-9a-f]{64}) -->\s*\Z", re.MULTILINE)
@@ -65,8 +65,9 @@ def _named(folder: Folder) -> tuple[bool, str] | None:
 
 def _is_true(folder: Folder, versioned: bool, named: str) -> bool:
     plan = plan_of(folder) if versioned else None
+    license = plan.license if is_of_pictures(plan) else None
     try:
         croissant = read(folder.place, CROISSANT)
     except (FileNotFoundError, NotAFile):
         return False
-    return named == digest(folder, croissant, plan.license if plan else None)
+    return named == digest(folder, croissant, license)

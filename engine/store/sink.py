@@ -13,19 +13,21 @@ from ray.data._internal.execution.interfaces import TaskContext
 from ray.data.block import Block, BlockAccessor
 
 from engine.store.commits import Folder
+from engine.store.forms import RowForm
 from engine.store.parts import outcome_schema, write_outcomes
 
 
 class PartSink(Datasink[int]):  # type: ignore[misc]  # Ray is untyped.
-    """Writes blocks of `outcome_schema()` as parts and dead letters of one attempt.
+    """Writes blocks of `outcome_schema(form)` as parts and dead letters of one attempt.
 
     Ray may run a write task twice; the second finds the first's commit or adopts its part.
     """
 
-    def __init__(self, root: Path, attempt: int, fingerprint: str) -> None:
+    def __init__(self, root: Path, attempt: int, fingerprint: str, form: RowForm) -> None:
         self._root = root
         self._attempt = attempt
         self._fingerprint = fingerprint
+        self._form = form
 
     def write(self, blocks: Iterable[Block], ctx: TaskContext) -> int:
         """Commit the task's rows; gives how many there were."""
@@ -33,6 +35,7 @@ class PartSink(Datasink[int]):  # type: ignore[misc]  # Ray is untyped.
         filled = [table for table in tables if table.num_rows]
         if not filled:
             return 0
-        table = pa.concat_tables(filled).select(outcome_schema().names).cast(outcome_schema())
-        write_outcomes(Folder(self._root), self._attempt, self._fingerprint, table)
+        schema = outcome_schema(self._form)
+        table = pa.concat_tables(filled).select(schema.names).cast(schema)
+        write_outcomes(Folder(self._root), self._attempt, self._fingerprint, table, self._form)
         return int(table.num_rows)

@@ -9,7 +9,7 @@ pixels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from io import BufferedReader
@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.files import NotAFile
-from engine.schema import row_schema
 from engine.store import ranges
 from engine.store.commits import (
     PARTS,
@@ -31,9 +30,10 @@ from engine.store.commits import (
     planned_rows,
     read_commits,
 )
+from engine.store.forms import DRAWN, RowForm
 from engine.store.parts import Cost, read_dead, write_part
 from engine.store.place import stem
-from engine.store.plan import AnyPlan, plan_of
+from engine.store.plan import KeptPlan, plan_of
 from engine.store.ranges import Ranges
 from engine.store.seal import is_stale
 
@@ -42,10 +42,6 @@ READ_AT_ONCE = 8 << 20
 """Bytes of a part that is read whole: of a larger one Arrow asks Python for each column, which
 holds up the other threads.
 """
-DRAWN = ("seed", "model", "weights_sha256", "solver", "steps", "guidance")
-"""Columns of how a row was drawn, which a photograph that was not drawn leaves empty."""
-PLANNED = ["id", "index", "attempts", "width", "height", "caption_source", "fingerprint", *DRAWN]
-"""Columns that are held against the plan, or tell what to hold against it."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class Mended:
     shared_rows: int = 0
 
 
-def is_sound(folder: Folder, commit: Commit, plan: AnyPlan) -> bool:
+def is_sound(folder: Folder, commit: Commit, plan: KeptPlan) -> bool:
     """Is the committed part there, unchanged, and does it hold the rows of this plan that its
     record names? Its size, the hash of every byte, then the columns that follow from the plan.
     """
@@ -120,16 +116,16 @@ def is_sound(folder: Folder, commit: Commit, plan: AnyPlan) -> bool:
         return False
 
 
-def _holds(file: BufferedReader | pa.BufferReader, commit: Commit, plan: AnyPlan) -> bool:
+def _holds(file: BufferedReader | pa.BufferReader, commit: Commit, plan: KeptPlan) -> bool:
     try:
-        return _is_planned(pq.ParquetFile(file).read(columns=PLANNED), commit, plan)
+        return _is_planned(pq.ParquetFile(file).read(columns=list(plan.FORM.held)), commit, plan)
     except (pa.ArrowException, OSError, KeyError, OverflowError):
         return False
 
 
-def _is_planned(table: pa.Table, commit: Commit, plan: AnyPlan) -> bool:
+def _is_planned(table: pa.Table, commit: Commit, plan: KeptPlan) -> bool:
     """Raises KeyError for a column that is not there."""
-    if not table.select(PLANNED).schema.equals(_schema(PLANNED)):
+    if not table.select(plan.FORM.held).schema.equals(_schema(plan.FORM, plan.FORM.held)):
         return False
     indices, attempts = table["index"].to_pylist(), table["attempts"].to_pylist()
     if not len(indices) == commit.rows == ranges.size(commit.indices):
@@ -140,19 +136,18 @@ def _is_planned(table: pa.Table, commit: Commit, plan: AnyPlan) -> bool:
     return bool(table.select(wanted.schema.names).equals(wanted))
 
 
-def _schema(names: Iterable[str]) -> pa.Schema:
-    schema = row_schema()
-    return pa.schema([schema.field(name) for name in names])
+def _schema(form: RowForm, names: Iterable[str]) -> pa.Schema:
+    return pa.schema([form.schema.field(name) for name in names])
 
 
-def _planned(plan: AnyPlan, indices: list[int], attempts: list[int]) -> pa.Table:
+def _planned(plan: KeptPlan, indices: list[int], attempts: list[int]) -> pa.Table:
     """What these rows are held against; what the plan tells nothing of, such as the seed of a
     photograph, is null.
     """
     known = plan.columns(indices, attempts)
-    names = [name for name in PLANNED if name in known or name in DRAWN]
+    names = [name for name in plan.FORM.held if name in known or name in DRAWN]
     columns = [known.get(name, [None] * len(indices)) for name in names]
-    return pa.table(columns, schema=_schema(names))
+    return pa.table(columns, schema=_schema(plan.FORM, names))
 
 
 def unsound(folder: Folder, commits: list[Commit]) -> set[str]:
@@ -259,7 +254,9 @@ def mend(folder: Folder, attempt: int) -> Mended:
     for commit in commits:
         if commit.name in bad:
             _drop(folder, commit)
-    shared = _drop_shared(folder, attempt, [each for each in commits if each.name not in bad])
+    kept = [each for each in commits if each.name not in bad]
+    plan = plan_of(folder)
+    shared = _drop_shared(folder, attempt, kept, plan.FORM) if plan else 0
     return Mended(len(bad) + len(damaged) + len(letters), shared)
 
 
@@ -270,8 +267,7 @@ def _drop(folder: Folder, commit: Commit) -> None:
     folder.place.delete(folder.part_of(commit))
 
 
-def _drop_shared(folder: Folder, attempt: int, commits: Iterable[Commit]) -> int:
-    ordered = list(commits)
+def _drop_shared(folder: Folder, attempt: int, ordered: Sequence[Commit], form: RowForm) -> int:
     union = ranges.union(each for commit in ordered for each in commit.indices)
     if sum(commit.rows for commit in ordered) == ranges.size(union):
         return 0
@@ -282,12 +278,12 @@ def _drop_shared(folder: Folder, attempt: int, commits: Iterable[Commit]) -> int
         left = ranges.minus(own, seen)
         if left != own:
             dropped += commit.rows - ranges.size(left)
-            _rewrite(folder, attempt, commit, left)
+            _rewrite(folder, attempt, commit, left, form)
         seen = ranges.union([*seen, *left])
     return dropped
 
 
-def _rewrite(folder: Folder, attempt: int, commit: Commit, left: Ranges) -> None:
+def _rewrite(folder: Folder, attempt: int, commit: Commit, left: Ranges, form: RowForm) -> None:
     with folder.place.reader(folder.part_of(commit)) as file:
         table = pq.read_table(file)
     keep = set(ranges.to_indices(left))
@@ -296,4 +292,4 @@ def _rewrite(folder: Folder, attempt: int, commit: Commit, left: Ranges) -> None
     if rows.num_rows:
         share = commit.worker_seconds * rows.num_rows / max(commit.rows, 1)
         cost = Cost(share, commit.drawn, commit.rejects)
-        write_part(folder, attempt, commit.fingerprint, rows, cost)
+        write_part(folder, attempt, commit.fingerprint, rows, cost, form)

@@ -23,10 +23,10 @@ def redrive(
 
     Rows that the gates rejected get four more tries, with new seeds.
     """
-    from engine.store.rows import require_plan
+    from engine.store.rows import require_any
     from serve import generating
     from serve.runs import schedule_of
 
-    require_plan(folder)
+    require_any(folder)
     schedule = schedule_of(workers, batch, address, needs)
     raise typer.Exit(generating.redrive(folder, schedule, as_json))

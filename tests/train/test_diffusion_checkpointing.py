@@ -9,6 +9,7 @@ import pytest
 import torch
 import two_workers
 
+from engine.jobs.run import Schedule
 from engine.models import transformer
 from engine.schema import UserError
 from train.denoising import new, specimen
@@ -45,7 +46,7 @@ def test_a_size_without_an_autoencoder_of_its_own_asks_for_a_base(tmp_path):
     recipe = DiffusionRecipe(override(SETTINGS, changes), ["phantom:4"])
     assert sum(p.numel() for p in recipe.sketch().parameters()) > 150e6
     with pytest.raises(UserError, match=r"^model.base: '' .* gives autoencoder and text"):
-        recipe.prepare()
+        recipe.encode(Schedule(workers=0), print)
 
 
 def calls(made):

@@ -6,10 +6,11 @@ import pytest
 import torch
 import two_workers
 
+from train import diffusion
 from train.job import make_job
 from train.loop import ema_decay, learning_rate
 from train.stepper import OneProcess
-from train.zero import Sharded, in_turn
+from train.zero import Sharded, together
 
 LABELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "labels.csv"
 STAGES = (1, 2, 3)
@@ -25,7 +26,8 @@ pytestmark = [
 
 def build(cache, zero=1):
     changes = {"zero": str(zero), "data.cache": str(cache)}
-    return make_job("diffusion-debug", [str(LABELS)], 2, changes, Path("unused")).build()
+    job = make_job("diffusion-debug", [str(LABELS)], 2, changes, Path("unused"))
+    return diffusion.build(job.settings, job.data)
 
 
 def losses(stepper, recipe):
@@ -41,7 +43,7 @@ def losses(stepper, recipe):
 
 def worker(rank, answer, cache):
     for stage in STAGES:
-        recipe = in_turn(lambda zero=stage: build(cache, zero), first=rank == 0)
+        recipe = together(lambda zero=stage: build(cache, zero))
         answer(stage, losses(Sharded(recipe.module, recipe.settings, CPU), recipe))
 
 

@@ -11,7 +11,7 @@ from toy import SETTINGS, ToyRecipe
 from engine.schema import UserError
 from train.loop import ema_decay, learning_rate
 from train.stepper import OneProcess
-from train.zero import Sharded, deepspeed_config, in_turn
+from train.zero import Sharded, deepspeed_config, together
 
 PARTS = ("model", "ema", "exp_avg", "exp_avg_sq")
 STAGES = (0, 1, 2, 3)
@@ -47,7 +47,7 @@ def worker(rank, answer, middle):
     """Train from the start in each stage, then go on in each stage from the one-process state."""
     for stage in STAGES:
         settings = replace(SETTINGS, zero=stage, micro=2 if stage == 2 else 0)
-        recipe = in_turn(lambda s=settings: ToyRecipe(s, []).prepare(), first=rank == 0)
+        recipe = together(lambda s=settings: ToyRecipe(s, []).prepare())
         stepper = Sharded(recipe.module, settings, CPU)
         values, state = train(stepper, recipe, range(STEPS)), read(stepper)
         stepper.show()
@@ -69,7 +69,7 @@ def refusal(rank):
             raise UserError("no such data")
 
     try:
-        in_turn(build, first=rank == 0)
+        together(build)
     except UserError as error:
         return str(error)
 

@@ -12,16 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage, decode
-from engine.data.latents import LatentSettings, encode_examples
 from engine.data.sources import read_examples
-from engine.data.transforms import crop_to_field, to_tensor
-from engine.models import principal_components
-from engine.models.patches import encoder_of
+from engine.data.transforms import crop_to_field
 from engine.schema import Annotation, UserError
 
 RETINAFORGE = Path(sys.executable).with_name("retinaforge")
@@ -194,65 +190,6 @@ def test_photographs_of_one_eye_are_one_group():
         for i, p in enumerate("aba")
     ] + [Example(path=Path("3"), annotation=Annotation())]
     assert [len(group) for group in splits.one_per_eye(eyes)] == [2, 1, 1]
-
-
-@pytest.fixture
-def vae(photographs):
-    model = principal_components.build("debug")
-    images = torch.stack([to_tensor(p) for p in photographs])
-    principal_components.start_from_components(model, images)
-    return model.eval()
-
-
-def test_latents_are_made_once_and_are_those_of_the_augmented_eye(folder, vae, tmp_path):
-    examples = read_examples([str(folder)])
-    how = LatentSettings(size=64, variants=3)
-    seen = []
-    encoded, refused = encode_examples(
-        examples, encoder_of(vae), how, tmp_path / "cache", lambda done, of: seen.append((done, of))
-    )
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert refused == []
-    latent = encoded[0].variant(2).latent
-    assert latent.shape == (8, 4, 4)
-    assert not torch.equal(latent, encoded[0].variant(1).latent)
-    seen.clear()
-    again, _ = encode_examples(
-        examples, encoder_of(vae), how, tmp_path / "cache", lambda *a: seen.append(a)
-    )
-    assert seen == []
-    assert torch.equal(again[0].variant(2).latent, latent)
-
-
-def test_other_settings_or_other_weights_never_share_latents(folder, vae, tmp_path):
-    examples = read_examples([str(folder)])[:1]
-
-    def paths(model, how):
-        encoded, _ = encode_examples(
-            examples, encoder_of(model), how, tmp_path / "c", lambda *a: None
-        )
-        return encoded[0].latents
-
-    plain = LatentSettings(64, 1, 0.0)
-    first = paths(vae, plain)
-    assert paths(vae, LatentSettings(96, 1, 0.0)) != first
-    with torch.no_grad():
-        vae.encoder.conv_out.bias += 1
-    assert paths(vae, plain) != first
-
-
-def test_a_corrupt_file_is_left_out_and_named(folder, vae, tmp_path):
-    (folder / "1.png").write_bytes(b"broken")
-    encoded, refused = encode_examples(
-        read_examples([str(folder)]),
-        encoder_of(vae),
-        LatentSettings(64, 1),
-        tmp_path / "c",
-        lambda *a: None,
-    )
-    assert len(encoded) == 3
-    assert len(refused) == 1
-    assert "1.png" in refused[0]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real photographs beside the project")

@@ -17,8 +17,8 @@ from engine.schema import row_schema
 from engine.stages.outcome import Outcome, to_table
 from engine.stages.watch import standing
 from engine.store.commits import StaleAttempt, read_commits, sweep, take_attempt
+from engine.store.forms import PICTURES
 from engine.store.parts import (
-    ROW_GROUP,
     dead_files,
     dead_rejects,
     part_name,
@@ -48,7 +48,7 @@ def test_a_part_and_its_record_agree(folder, attempt, plan, block):
 
 def test_images_are_stored_as_they_are_and_in_small_row_groups(folder, attempt, plan, block):
     file = pq.ParquetFile(folder.root / folder.part_of(write(folder, attempt, plan, block(0, 300))))
-    assert file.metadata.num_row_groups == -(-300 // ROW_GROUP)
+    assert file.metadata.num_row_groups == -(-300 // PICTURES.group)
     group = file.metadata.row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
     image = columns["image.bytes"]
