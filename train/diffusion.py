@@ -57,7 +57,6 @@ class DiffusionRecipe:
     `model.base` is a model's name or folder that gives autoencoder, text encoder and tokenizer,
     `model.segmenter` one that outlines photographs. Empty, the autoencoder is started from the
     photographs' components and the others are untrained, which is enough to test with.
-    `model.checkpointing` gives up speed for memory (`transformer.checkpointed`).
     """
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
@@ -124,11 +123,22 @@ class DiffusionRecipe:
         """See `Specimens`: captions are as long as they may be."""
         return specimen(rows, self._needs(), self.settings.data["size"])
 
+    @property
+    def tokens(self) -> int:
+        """See `Specimens`."""
+        return (self.settings.data["size"] // self._stride()) ** 2
+
+    def _stride(self) -> int:
+        """Pixels of a token."""
+        patch = transformer.PRESETS[self.settings.model["preset"]]["patch_size"]
+        if self.settings.init:
+            patch = read_components(Path(self.settings.init)).denoiser.patch_size
+        return self._needs().factor * patch
+
     def _needs(self) -> Needs:
-        base = self.settings.init or self.settings.model["base"]
-        if not base:
+        if not self._base_name:
             return transformer.own_needs(self.settings.model["preset"])
-        return read_needs(shipped.folder_of(registry.find(BaseRef, base).location))
+        return read_needs(shipped.folder_of(registry.find(BaseRef, self._base_name).location))
 
     def _denoising(self, examples: Sequence[Example], spread: list[float] | None) -> Denoising:
         named = {example.annotation.source for example in examples}
@@ -152,9 +162,9 @@ class DiffusionRecipe:
         if self._vae is not None:
             return
         if started is None:
-            found = registry.find(BaseRef, self._base_name)
-            self._vae, self._text = found.load()
-            self._check_size(shipped.folder_of(found.location))
+            self._vae, self._text = registry.find(BaseRef, self._base_name).load()
+            size, stride = self.settings.data["size"], self._stride()
+            require(size % stride == 0, "data.size", size, f"a multiple of {stride}")
         else:
             self._vae = load_component(started)
             tokenizer = load_component(shipped.WEIGHTS / "tiny/tokenizer")
@@ -164,14 +174,6 @@ class DiffusionRecipe:
         self._segmenter = load_segmenter(self.settings.model["segmenter"], self.settings.seed)
         self._vae.float().eval().requires_grad_(False)
         self._text.model.float().eval().requires_grad_(False)
-
-    def _check_size(self, base: Path) -> None:
-        """Told now, and not when every photograph is encoded."""
-        patch = transformer.PRESETS[self.settings.model["preset"]]["patch_size"]
-        if self.settings.init:
-            patch = read_components(base).denoiser.patch_size
-        size, stride = self.settings.data["size"], read_needs(base).factor * patch
-        require(size % stride == 0, "data.size", size, f"a multiple of {stride}")
 
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Latents, noise, times and conditions of these positions, padded to the longest

@@ -2,50 +2,138 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
+import torch
 from torch import nn
 
+from engine.schema import UserError
+from train import gpus, memory
+from train.gpus import Gpu
 from train.job import Job
-from train.recipe import Recipe
-from train.settings import Settings
+from train.memory import Kept
+from train.recipe import Recipe, Specimens
 from train.stepper import trained_parameters
+from train.weighing import Pass, weigh
 
 _GIB = 1024.0**3
 
 
-def forecast(job: Job, recipe: Recipe, say: Callable[[str], None]) -> None:
-    """Say who teaches, settings, parameters and memory; no photograph is opened, and nothing is
-    written."""
+@dataclass(frozen=True)
+class Rent:
+    """The GPU that each worker would have, or none that is named; and its price by the hour in any
+    currency."""
+
+    gpu: Gpu | None = None
+    price: float | None = None
+
+
+UNNAMED = Rent()
+
+
+def rent(gpu: str | None, price: float | None) -> Rent:
+    """What was asked for at a door. Raises UserError."""
+    if price is not None and gpu is None:
+        raise UserError("a price of no GPU", asked="price", expected="⟨gpu⟩ too")
+    if price is not None and not 0 <= price < float("inf"):
+        raise UserError(f"{price}", asked="price", expected="0 or more")
+    return Rent(gpus.find(gpu) if gpu else None, price)
+
+
+def forecast(job: Job, recipe: Recipe, say: Callable[[str], None], rented: Rent) -> None:
+    """Say who teaches, settings, parameters, memory, time and cost; no photograph is opened, and
+    nothing is written."""
     settings, workers = job.settings, max(1, job.workers)
     say(recipe.counts)
     for name, value in asdict(settings).items():
         say(f"{name} = {value!r}")
-    trained, frozen = _count(recipe.sketch())
-    say(f"parameters: {trained:,} trained, {frozen:,} frozen")
-    rows = settings.batch // workers
-    say(
-        f"memory of weights, gradients, optimiser and average: "
-        f"{_states_gib(trained, settings, workers):.3f} GiB on each worker; "
-        f"a pass of {settings.micro or rows} rows comes on top (fewer: ⟨micro⟩=N)"
-    )
+    sketch = recipe.sketch()
+    say(_parameters(sketch))
+    trained = _count(sketch)
+    taken = _weighed(job, recipe, sketch, rented)
+    _say_memory(job, trained, taken, rented, say)
     say(
         f"{settings.steps:,} steps of {settings.batch} rows, {settings.steps * settings.batch:,} "
         f"in all, over {workers} worker(s); a checkpoint every {settings.checkpoint_every} steps"
     )
+    if taken and isinstance(recipe, Specimens):
+        _say_time(job, taken, recipe.tokens, rented, say)
     say(f"dry run: no photograph was opened, nothing was written; the run folder is {job.root}")
 
 
-def _count(module: nn.Module) -> tuple[int, int]:
-    trained = sum(p.numel() for p in trained_parameters(module).values())
-    return trained, sum(p.numel() for p in module.parameters()) - trained
+def _rows(job: Job) -> int:
+    """Of one pass on one worker."""
+    return job.settings.micro or job.settings.batch // max(1, job.workers)
 
 
-def _states_gib(trained: int, settings: Settings, workers: int) -> float:
-    """What ZeRO leaves on each worker (Rajbhandari et al. 2020, arXiv 1910.02054, §5), float32."""
-    zero = settings.zero if workers > 1 else 0
-    weights = 4 / (workers if zero >= 3 else 1)
-    gradients = 4 / (workers if zero >= 2 else 1)
-    states = (8 + (4 if settings.ema else 0)) / (workers if zero >= 1 else 1)
-    return trained * (weights + gradients + states) / _GIB
+def _weighed(job: Job, recipe: Recipe, sketch: nn.Module, rented: Rent) -> Pass | None:
+    if not isinstance(recipe, Specimens):
+        return None
+    return weigh(sketch, lambda: recipe.specimen(_rows(job)), _on_gpu(rented))
+
+
+def _on_gpu(rented: Rent) -> bool:
+    return rented.gpu is not None or torch.cuda.is_available()
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in trained_parameters(module).values())
+
+
+def _parameters(sketch: nn.Module) -> str:
+    trained = _count(sketch)
+    frozen = sum(p.numel() for p in sketch.parameters()) - trained
+    parts: Counter[str] = Counter()
+    for name, parameter in trained_parameters(sketch).items():
+        parts[name.partition(".")[0]] += parameter.numel()
+    listed = ", ".join(f"{name} {count:,}" for name, count in parts.items())
+    return f"parameters: {trained:,} trained ({listed}), {frozen:,} frozen"
+
+
+def _say_memory(
+    job: Job, trained: int, taken: Pass | None, rented: Rent, say: Callable[[str], None]
+) -> None:
+    """A line for this process, or for each ZeRO stage."""
+    gpu, settings, rows = _on_gpu(rented), job.settings, _rows(job)
+    where = f"each {rented.gpu.name}" if rented.gpu else "each worker"
+    say(f"memory on {where} in GiB; a pass has {rows} rows (fewer: ⟨micro⟩=N):")
+    if not job.workers:
+        kept = memory.alone(trained, settings, gpu)
+        say(f"  this process: {_told(kept, taken, rented)}")
+        return
+    for stage in memory.STAGES:
+        kept = memory.sharded(trained, settings, stage, job.workers, gpu)
+        mine = " (this run)" if stage == settings.zero else ""
+        say(f"  ZeRO-{stage}{mine}: {_told(kept, taken, rented)}")
+
+
+def _told(kept: Kept, taken: Pass | None, rented: Rent) -> str:
+    parts = [f"{name} {value / _GIB:.2f}" for name, value in asdict(kept).items() if value]
+    parts.append(f"a pass {taken.held / _GIB:.2f}" if taken else "a pass unknown")
+    together = kept.together(taken.held if taken else 0, gpu=_on_gpu(rented))
+    fits = ""
+    if rented.gpu:
+        room = rented.gpu.memory / _GIB
+        fits = f" of {room:.0f}" if together < rented.gpu.memory else f": more than its {room:.0f}"
+    return f"{', '.join(parts)}; {together / _GIB:.2f} in all{fits}"
+
+
+def _say_time(job: Job, taken: Pass, tokens: int, rented: Rent, say: Callable[[str], None]) -> None:
+    settings, workers = job.settings, max(1, job.workers)
+    a_step = taken.flops * settings.batch / _rows(job)
+    say(f"a step computes {a_step / 1e12:,.3g} TFLOP over {tokens:,} tokens of each row")
+    if rented.gpu is None:
+        say("hours and cost: name a GPU with ⟨gpu⟩, its price by the hour with ⟨price⟩")
+        return
+    speed = rented.gpu.flops * gpus.ASSUMED * workers
+    seconds = a_step / speed
+    hours = settings.steps * seconds / 3600
+    say(
+        f"on {workers} {rented.gpu.name} at {gpus.ASSUMED:.0%} of {rented.gpu.flops / 1e12:,.0f} "
+        f"TFLOP/s (assumed, not measured): {settings.batch / seconds:,.0f} images/s, "
+        f"{settings.batch * tokens / seconds:,.0f} tokens/s, {hours:,.1f} hours"
+    )
+    if rented.price is not None:
+        say(f"at {rented.price:g} an hour and GPU: {hours * workers * rented.price:,.0f} in all")

@@ -25,7 +25,7 @@ from engine.jobs.run import Schedule
 from engine.schema import UserError, worded
 from engine.stages.cluster import check, cluster, joins
 from engine.stages.failure import RunError
-from train.forecast import forecast
+from train.forecast import UNNAMED, Rent, forecast
 from train.job import Job, make_job, nothing_left, take_up
 from train.journal import EventFile, Journal
 from train.loop import Emit, Session, SessionEnd, TrainingError
@@ -51,13 +51,15 @@ def run_training(
     out: Path | None,
     dry_run: bool,
     say: Callable[[str], None] = _say,
+    rented: Rent = UNNAMED,
 ) -> Path:
     """Train a preset, or go on where its run folder stopped; gives the finished model folder.
 
     workers: 0 trains in this process without Ray, more under Ray Train with DeepSpeed. `out` is
-    `runs/PRESET` if None. What happens goes to `say`, a line each. A dry run writes nothing and
-    gives the folder that would be written. Raises UserError for wrong input, TrainingError where
-    training cannot go on, and SystemExit(1) after a signal that ends, with a checkpoint written.
+    `runs/PRESET` if None. What happens goes to `say`, a line each. A dry run writes nothing, tells
+    what the run would take on what is `rented`, and gives the folder that would be written. Raises
+    UserError for wrong input, TrainingError where training cannot go on, and SystemExit(1) after a
+    signal that ends, with a checkpoint written.
     """
     if workers:
         check(None)
@@ -66,7 +68,7 @@ def run_training(
     folder.check(job.settings, job.data)
     recipe = job.plan()
     if dry_run:
-        forecast(job, recipe, say)
+        forecast(job, recipe, say, rented)
         return folder.model
     steps = job.settings.steps
     with folder.claimed(job.settings, job.data) as claim:

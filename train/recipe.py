@@ -78,6 +78,9 @@ class Recipe(Protocol):
 class Specimens(Protocol):
     """A recipe whose pass can be weighed before any photograph is read (`train.weighing`)."""
 
+    tokens: int
+    """Of a row, as the denoiser reads its latents."""
+
     def specimen(self, rows: int) -> dict[str, Tensor]:
         """A batch as `batch` gives one, of the shapes that take most; its values mean nothing."""
 

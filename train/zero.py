@@ -26,6 +26,7 @@ from deepspeed.utils import (
 from torch import Tensor, nn
 
 from engine.schema import UserError
+from train.memory import BUCKET, GATHERED
 from train.settings import Settings
 from train.stepper import (
     Batch,
@@ -39,12 +40,6 @@ from train.stepper import (
 )
 
 T = TypeVar("T")
-
-BUCKET = 50_000_000
-"""Gradients that are reduced at once; DeepSpeed keeps room for as many, and on a GPU twice."""
-GATHERED = 100_000_000
-"""Weights that ZeRO-3 keeps whole at once. DeepSpeed's own 1e9 would never let go of a model of
-fewer."""
 
 
 def deepspeed_config(settings: Settings, world: int, cuda: bool) -> dict[str, Any]:

@@ -49,6 +49,12 @@ def train(
         Writes(always=True),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything and print the plan.")] = False,
+    gpu: Annotated[
+        str | None, typer.Option(help="With --dry-run: what it would take on GPUs such as h200.")
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(help="With --dry-run: of a GPU by the hour, in your currency.")
+    ] = None,
 ) -> None:
     """Train a preset; the same command resumes.
 
@@ -57,6 +63,10 @@ def train(
     if workers < 0:
         raise UserError(f"{workers}", asked="workers", expected="0 or more")
     overrides = _overrides(settings)
+    for flag, value in (("gpu", gpu), ("price", price)):
+        if value is not None and not dry_run:
+            raise UserError("a run asks no such thing", asked=flag, expected="⟨dry_run⟩ too")
+    from train.forecast import rent
     from train.launch import run_training
     from train.loop import TrainingError
 
@@ -64,7 +74,7 @@ def train(
         print(in_flags(context.command, line), flush=True)
 
     try:
-        run_training(preset, data or [], workers, overrides, out, dry_run, tell)
+        run_training(preset, data or [], workers, overrides, out, dry_run, tell, rent(gpu, price))
     except TrainingError as error:
         say(f"error: {error}")
         raise typer.Exit(1) from error

@@ -202,7 +202,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path, capsys, monkeypat
     said = capsys.readouterr().out
     assert said.startswith("no photograph teaches")
     assert "lr = 0.5" in said
-    assert "parameters: 52 trained, 1 frozen" in said
+    assert "parameters: 52 trained (unused 3, layers 49), 1 frozen" in said
     assert "10 steps of 8 rows, 80 in all, over 2 worker(s)" in said
     assert not (tmp_path / "run").exists()
 

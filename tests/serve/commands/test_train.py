@@ -15,6 +15,9 @@ import pytest
         (("--workers", 3), "(expected one of 1, 2, 4, 8, or another --set batch)"),
         (("--set", "steps"), "--set: 'steps' (expected PATH=VALUE, for example steps=2000)"),
         (("--set", "stpes=4"), "stpes: no such setting"),
+        (("--gpu", "h200"), "--gpu: a run asks no such thing (expected --dry-run too)"),
+        (("--dry-run", "--gpu", "tpu"), "--gpu: 'tpu' (expected one of h200, "),
+        (("--dry-run", "--price", 2), "--price: a price of no GPU (expected --gpu too)"),
     ],
 )
 def test_mistakes_are_told_by_flag_and_nothing_is_written(
