@@ -24,7 +24,7 @@ class Kind:
     expected: str
 
 
-DICOM = Kind("a DICOM file, which is not read yet", "photographs exported as JPEG, PNG or TIFF")
+DICOM = Kind("a DICOM file, which `retinaforge ingest` reads", "photographs that it wrote")
 
 _KINDS: tuple[tuple[int, bytes, Kind], ...] = (
     (128, b"DICM", DICOM),

@@ -202,7 +202,7 @@ def _check_columns(columns: list[str], path: Path, line: int) -> None:
             f"this is the table of {layout.name} ({', '.join(layout.columns)})",
             file=path,
             line=line,
-            expected=f"our column names: {layout.becomes}",
+            expected=f"our column names, as `retinaforge ingest` writes them: {layout.becomes}",
         )
     if unknown:
         raise UserError(

@@ -84,11 +84,12 @@ LAYOUTS: tuple[Layout, ...] = (
 
 def layout_of(columns: Iterable[str]) -> Layout | None:
     """The published set whose table has these columns; None where it is none that we know."""
-    here = {_plain(column) for column in columns}
+    here = {plain(column) for column in columns}
     return next(
-        (each for each in LAYOUTS if all(_plain(column) in here for column in each.columns)), None
+        (each for each in LAYOUTS if all(plain(column) in here for column in each.columns)), None
     )
 
 
-def _plain(column: str) -> str:
+def plain(column: str) -> str:
+    """A column as people mean it: without case and blanks."""
     return "".join(column.casefold().split())

@@ -24,6 +24,7 @@ LIBRARIES: tuple[tuple[str, str, bool], ...] = (
     ("triton", "fused kernels on a GPU (extra: gpu)", False),
     ("xformers", "one of the attention backends (extra: gpu)", False),
     ("tritonclient", "caption servers (extra: captions)", False),
+    ("pydicom", "photographs as DICOM (extra: ingest)", False),
     ("tensorboard", "training curves (extra: train)", False),
 )
 

@@ -22,7 +22,7 @@ RAY_ROOMS = (
     "serve/http/service.py",
     "serve/jobserver.py",
 )
-OPTIONAL = ("deepspeed", "xformers", "triton", "tritonclient", "tensorboard", "sklearn")
+OPTIONAL = ("deepspeed", "xformers", "triton", "tritonclient", "tensorboard", "sklearn", "pydicom")
 
 
 def name(path: Path) -> str:

@@ -86,7 +86,7 @@ def dicom_among(files: list[Path]) -> str:
     if not count:
         return ""
     some = "at least " if len(files) > _LOOKED_AT else ""
-    return f"{some}{count} of them are DICOM, which is not read yet: export JPEG, PNG or TIFF"
+    return f"{some}{count} of them are DICOM: `retinaforge ingest` makes photographs of it"
 
 
 _LOOKED_AT = 50

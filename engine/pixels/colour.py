@@ -38,18 +38,20 @@ def photograph(image: Image.Image, data: bytes) -> Image.Image:
 def _opaque(image: Image.Image, profile: bytes | None, deep: bool) -> Image.Image:
     """As sRGB over black: what was transparent stays unseen."""
     if not image.has_transparency_data:
-        return _to_srgb(image, profile, deep)
+        return to_srgb(image, profile, deep)
     seen = image.convert("RGBA")
     alpha = seen.getchannel("A")
     if not alpha.getbbox():
         raise Unclear("transparent everywhere")
     grey = image.mode in ("L", "LA", "La")
     opaque = Image.new("RGB", image.size)
-    opaque.paste(_to_srgb(seen.convert("L" if grey else "RGB"), profile, deep), mask=alpha)
+    opaque.paste(to_srgb(seen.convert("L" if grey else "RGB"), profile, deep), mask=alpha)
     return opaque
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None, deep: bool) -> Image.Image:
+def to_srgb(image: Image.Image, profile: bytes | None, deep: bool) -> Image.Image:
+    """Pixels by their profile as sRGB; `deep` where they had more than eight bits. Raises
+    Unclear."""
     if profile is None:
         if image.mode == "CMYK":
             raise Unclear("inks (CMYK) without a colour profile: save it as RGB")

@@ -21,7 +21,7 @@ from typing import Any
 
 from PIL import Image
 
-from engine.pixels import inside
+from engine.pixels import dicom, inside
 
 Answer = tuple[dict[str, Any], Image.Image | None]
 ROOT = Path(__file__).parents[2]
@@ -61,6 +61,20 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Study:
+    """A DICOM photograph as RGB in sRGB with all that passes of its attributes, empty where it has
+    none; `laterality` is R or L, `burnt_in` YES or NO where it says whether text is."""
+
+    image: Image.Image
+    patient: str
+    study: str
+    laterality: str
+    camera: str
+    burnt_in: str
+    synthetic: bool
+
+
+@dataclass(frozen=True)
 class Mask:
     """A shape as a grey image of 0 and 255, upright."""
 
@@ -79,6 +93,14 @@ def picture(data: bytes, name: str) -> Picture:
     facts, image = _ask(inside.PHOTOGRAPH, data, name)
     assert image is not None
     return Picture(image, facts["orientation"], facts["packet"].encode("latin-1"))
+
+
+def study(data: bytes, name: str) -> Study:
+    """Decode a DICOM Ophthalmic Photography image. Raises UnreadableImage, also for another kind of
+    object and for more pictures than one."""
+    facts, image = _ask(inside.STUDY, data, name)
+    assert image is not None
+    return Study(image, **{each: facts[each] for each in dicom.PASSING})
 
 
 def mask(data: bytes, name: str, whole: bool = True) -> Mask:

@@ -30,6 +30,7 @@ from PIL import (
 
 from engine.files import open_regular
 from engine.pixels.colour import photograph
+from engine.pixels.dicom import study
 from engine.pixels.opening import (
     MOST_PIXELS,
     open_image,
@@ -48,6 +49,7 @@ ANSWER = struct.Struct("<QQ")
 """The lengths of what is told, as JSON, and of the pixels in the shared memory."""
 SHARED = 4 * MOST_PIXELS
 PHOTOGRAPH, SHAPE, PART, PACKET, HEAD, HEAD_OF_FILE = b"p", b"s", b"a", b"x", b"h", b"f"
+STUDY = b"d"
 _PLUGINS = (BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
 Answer = tuple[dict[str, Any], bytes]
@@ -92,6 +94,9 @@ def _answer(kind: bytes, data: bytes) -> Answer:
             return _photograph(data)
         if kind in (SHAPE, PART):
             return _shape(data, kind == SHAPE)
+        if kind == STUDY:
+            image, facts = study(data)
+            return _pixels(image, facts)
         if kind == HEAD_OF_FILE:
             with open_regular(os.fsdecode(data)) as file:
                 return _packet(file, whole=False)

@@ -20,6 +20,7 @@ from serve.commands import (
     export,
     generate,
     identify,
+    ingest,
     phantom,
     redrive,
     report,
@@ -31,6 +32,7 @@ from serve.commands import (
 from serve.commands._tree import tree
 
 IN_ORDER = (
+    ingest,
     train,
     phantom,
     generate,

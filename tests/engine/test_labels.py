@@ -107,7 +107,7 @@ def test_a_quoted_cell_over_two_lines_keeps_the_line_numbers_true(tmp_path):
         ("challenge_id,class\nx,RG\n", ["AIROGS", "`is_gc`"]),
         ("file,is_gc\nx,7\ny,1\nz,x\n", ["line 2", "7 is out of range", "1 more lines"]),
         (b"PK\x03\x04" + b"\0" * 26 + b"[Content_Types].xml", ["Excel workbook", "CSV"]),
-        (b"\0" * 128 + b"DICM", ["DICOM", "not read yet"]),
+        (b"\0" * 128 + b"DICM", ["DICOM", "retinaforge ingest"]),
         (b"PAR1\0", ["Parquet", ".parquet"]),
     ],
 )

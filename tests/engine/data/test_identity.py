@@ -261,7 +261,7 @@ def test_tables_as_people_have_them(tables, taught, of):
         ("file", "sub\\b.bmp", "b.bmp is there"),
         ("file", "sub", "is a folder"),
         ("file", "pipe", "is no regular file"),
-        ("file", "scan", "is a DICOM file, which is not read yet"),
+        ("file", "scan", "is a DICOM file, which `retinaforge ingest` reads"),
         ("file", "n" * 300, "File name too long"),
         ("mask_disc", "gone_OD.png", "no such file"),
         ("mask_disc", "sub", "is a folder"),

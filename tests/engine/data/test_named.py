@@ -71,7 +71,10 @@ LYING = {
     "pipe": (os.mkfifo, "is no regular file: "),
     "socket": (listening, "is no regular file: "),
     "device": (lambda path: path.symlink_to("/dev/null"), "is no regular file: "),
-    "scan": (lambda path: path.write_bytes(DICOM), "is a DICOM file, which is not read yet: "),
+    "scan": (
+        lambda path: path.write_bytes(DICOM),
+        "is a DICOM file, which `retinaforge ingest` reads: ",
+    ),
     "file/below": (lambda path: path.parent.touch(), "cannot be read: .*: Not a directory"),
     "nul\0": (lambda path: None, "holds a NUL character"),
     "n" * 256: (lambda path: None, "cannot be read: .*: File name too long"),

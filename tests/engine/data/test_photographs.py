@@ -293,11 +293,11 @@ def test_parquet_of_other_programs_is_read_by_caption_and_train_alike(tmp_path):
 
 def test_dicom_is_named(tmp_path):
     (tmp_path / "eye").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 90)
-    with pytest.raises(UserError, match="1 of them are DICOM, which is not read yet"):
+    with pytest.raises(UserError, match="1 of them are DICOM: `retinaforge ingest`"):
         find(str(tmp_path))
     (tmp_path / "eye").rename(tmp_path / "eye.jpg")
     (listed,) = hashed(find(str(tmp_path)), quiet)
-    with pytest.raises(UnreadableImage, match="a DICOM file, which is not read yet"):
+    with pytest.raises(UnreadableImage, match="a DICOM file, which `retinaforge ingest` reads"):
         read(tmp_path, listed)
 
 
