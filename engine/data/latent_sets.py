@@ -126,9 +126,8 @@ def standing(shelf: Path) -> Standing:
 
 
 def _add(found: Standing, root: Path) -> None:
-    folder = Folder(root)
-    plan = plan_of(folder)
-    if not isinstance(plan, LatentPlan):
+    folder, plan = Folder(root), plan_of_set(root)
+    if plan is None:
         return
     keys = [key for batch in table_of(root, plan).batches(["key"]) for key in batch[0].to_pylist()]
     done: set[int] = set()
@@ -155,6 +154,12 @@ def _size(path: Path) -> int:
         return -1
 
 
+def plan_of_set(root: Path) -> LatentPlan | None:
+    """The plan of a set of latents; None where there is none."""
+    plan = plan_of(Folder(root))
+    return plan if plan is not None and plan.kind == "latents" else None
+
+
 def table_of(root: Path, plan: LatentPlan) -> Beside:
     """The table of a set's examples."""
     return Beside(Disk(root), EXAMPLES, plan.photographs_sha256)
@@ -175,8 +180,9 @@ def still_wanted(root: Path, rows: Mapping[int, str], wanted: Mapping[str, Wante
     set names."""
     if not all(key in wanted for key in rows.values()):
         return False
-    plan = plan_of(Folder(root))
-    assert isinstance(plan, LatentPlan)
+    plan = plan_of_set(root)
+    if plan is None:
+        return False
     table = table_of(root, plan)
     return all(_record(wanted[key]) == _plain(table.row(index)) for index, key in rows.items())
 

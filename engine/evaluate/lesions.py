@@ -76,7 +76,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Stratum:
     """Components of a tone whose area lies from `least` to below `bound`."""
 
     name: str
@@ -89,13 +89,13 @@ class Kind:
         return component.tone == self.tone and self.least <= component.area < self.bound
 
 
-def kinds() -> Iterator[Kind]:
+def strata() -> Iterator[Stratum]:
     """Those that have a figure: each tone, and of it each class of size."""
     for tone in TONES:
-        yield Kind(f"visible_{tone}", tone)
+        yield Stratum(f"visible_{tone}", tone)
         least = 0.0
         for size, bound in SIZES:
-            yield Kind(f"visible_{tone}_{size}", tone, least, bound)
+            yield Stratum(f"visible_{tone}_{size}", tone, least, bound)
             least = bound
 
 
@@ -121,34 +121,34 @@ def has_lesions(masks: Masks) -> bool:
 
 def _look(square: Square, other: Square) -> Looked:
     eye, image, masks = square
-    retina = Retina(image, masks)
-    own = tuple(retina.components(masks))
-    laid = tuple(retina.components(other[2], laid=True)) if other[0] != eye else ()
+    surround = Surround(image, masks)
+    own = tuple(surround.components(masks))
+    laid = tuple(surround.components(other[2], laid=True)) if other[0] != eye else ()
     return Looked(eye, own, laid)
 
 
 def figures(looked: Sequence[Looked], real: Sequence[Looked]) -> list[Figure]:
-    """A figure of each kind that the set has any of; `floor` is the share in real photographs."""
+    """A figure of each stratum that the set has any of; `floor` is the photographs' own share."""
     found = []
-    for kind in kinds():
-        figure = share(kind.name, _counts(kind, ((e.eye, e.own) for e in looked)))
-        control = share(kind.name, _counts(kind, ((e.eye, e.laid) for e in looked)))
-        floor = share(kind.name, _counts(kind, ((e.eye, e.own) for e in real)))
+    for stratum in strata():
+        figure = share(stratum.name, _counts(stratum, ((e.eye, e.own) for e in looked)))
+        control = share(stratum.name, _counts(stratum, ((e.eye, e.laid) for e in looked)))
+        floor = share(stratum.name, _counts(stratum, ((e.eye, e.own) for e in real)))
         if figure.n:
             found.append(replace(figure, floor=floor.value, control=control.value))
     return found
 
 
-def _counts(kind: Kind, parts: Iterable[tuple[Hashable, Sequence[Component]]]) -> Counts:
+def _counts(stratum: Stratum, parts: Iterable[tuple[Hashable, Sequence[Component]]]) -> Counts:
     counts: dict[Hashable, tuple[int, int]] = {}
     for eye, components in parts:
-        seen = [c.visible for c in components if c.visible is not None and kind.has(c)]
+        seen = [c.visible for c in components if c.visible is not None and stratum.has(c)]
         visible, all_ = counts.get(eye, (0, 0))
         counts[eye] = (visible + sum(seen), all_ + len(seen))
     return counts
 
 
-class Retina:
+class Surround:
     """Where in a photograph (S, S, 3) uint8 a lesion may be looked for: everything of the field but
     its rim, disc and lesions that are known."""
 

@@ -22,6 +22,7 @@ from engine.data.latent_sets import (
     Wanted,
     alone,
     lay_once,
+    plan_of_set,
     set_of,
     standing,
     still_wanted,
@@ -42,7 +43,6 @@ from engine.stages.watch import Tell
 from engine.store.commits import Folder
 from engine.store.latent_plan import LatentPlan
 from engine.store.parts import dead_files
-from engine.store.plan import plan_of
 
 
 class Weights(Protocol):
@@ -132,9 +132,9 @@ def _works(
     now, works = standing(shelf), []
     left = {key: each for key, each in wanted.items() if not now.knows(key)}
     for root, lacking in now.lacking.items():
-        if still_wanted(root, lacking, wanted):
-            plan, failed = plan_of(Folder(root)), bool(dead_files(Folder(root))[0])
-            assert isinstance(plan, LatentPlan)
+        plan = plan_of_set(root)
+        if plan is not None and still_wanted(root, lacking, wanted):
+            failed = bool(dead_files(Folder(root))[0])
             works.append((root, Encoding(plan), failed))
             for key in lacking.values():
                 left.pop(key, None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.evaluate.lesions import Component, Looked, Retina, figures, look
+from engine.evaluate.lesions import Component, Looked, Surround, figures, look
 from engine.phantom.render import draw
 from engine.schema import Annotation
 from engine.seeds import row_seed
@@ -42,7 +42,7 @@ SPOTS = [(90, 80, 4), (150, 90, 4), (120, 160, 6), (170, 170, 3)]
 @pytest.mark.parametrize("contrast", [-30, 30])
 def test_a_disc_that_stands_out_of_noise_is_visible_and_told_by_tone_and_size(contrast):
     image, masks = eye(1, SPOTS, contrast)
-    found = list(Retina(image, masks).components(masks))
+    found = list(Surround(image, masks).components(masks))
     assert [each.visible for each in found] == [True] * 4
     assert {each.tone for each in found} == {"bright" if contrast > 0 else "dark"}
     # Told as at 512 px, where an area is four times that at 256.
@@ -52,7 +52,7 @@ def test_a_disc_that_stands_out_of_noise_is_visible_and_told_by_tone_and_size(co
 def test_a_lesion_of_the_wrong_tone_is_not_visible():
     image, masks = eye(1, SPOTS, 30)
     masks = {"dark_lesion": masks["bright_lesion"]}
-    assert not any(each.visible for each in Retina(image, masks).components(masks))
+    assert not any(each.visible for each in Surround(image, masks).components(masks))
 
 
 def test_of_promises_on_mere_noise_a_twentieth_is_visible():
@@ -70,7 +70,7 @@ def test_nothing_is_visible_in_a_flat_picture_or_a_black_one():
     _, masks = eye(1, SPOTS, 30)
     for light, measured in ((100, 4), (0, 0)):
         flat = np.full((SIDE, SIDE, 3), light, np.uint8)
-        found = list(Retina(flat, masks).components(masks))
+        found = list(Surround(flat, masks).components(masks))
         assert len(found) == 4
         assert sum(each.visible is not None for each in found) == measured
         assert not any(each.visible for each in found)
@@ -78,16 +78,16 @@ def test_nothing_is_visible_in_a_flat_picture_or_a_black_one():
 
 def test_a_lesion_without_retina_round_it_is_not_measured():
     image, masks = eye(1, [(128, 128, 126)], -20)
-    assert [each.visible for each in Retina(image, masks).components(masks)] == [None]
+    assert [each.visible for each in Surround(image, masks).components(masks)] == [None]
 
 
 def test_specks_are_no_lesions():
     image, _ = eye(1, [], 1)
     masks = {"dark_lesion": np.zeros((SIDE, SIDE), bool)}
     masks["dark_lesion"][100, 100:103] = True
-    assert not list(Retina(image, masks).components(masks))
+    assert not list(Surround(image, masks).components(masks))
     masks["dark_lesion"][101, 103] = True
-    assert len(list(Retina(image, masks).components(masks))) == 1
+    assert len(list(Surround(image, masks).components(masks))) == 1
 
 
 def test_what_is_seen_in_a_phantom_and_what_of_another_phantoms_masks():
