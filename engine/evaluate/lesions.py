@@ -76,7 +76,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Stratum:
+class SizeClass:
     """Components of a tone whose area lies from `least` to below `bound`."""
 
     name: str
@@ -89,13 +89,13 @@ class Stratum:
         return component.tone == self.tone and self.least <= component.area < self.bound
 
 
-def strata() -> Iterator[Stratum]:
+def size_classes() -> Iterator[SizeClass]:
     """Those that have a figure: each tone, and of it each class of size."""
     for tone in TONES:
-        yield Stratum(f"visible_{tone}", tone)
+        yield SizeClass(f"visible_{tone}", tone)
         least = 0.0
         for size, bound in SIZES:
-            yield Stratum(f"visible_{tone}_{size}", tone, least, bound)
+            yield SizeClass(f"visible_{tone}_{size}", tone, least, bound)
             least = bound
 
 
@@ -128,21 +128,21 @@ def _look(square: Square, other: Square) -> Looked:
 
 
 def figures(looked: Sequence[Looked], real: Sequence[Looked]) -> list[Figure]:
-    """A figure of each stratum that the set has any of; `floor` is the photographs' own share."""
+    """A figure of each class that the set has any of; `floor` is the photographs' own share."""
     found = []
-    for stratum in strata():
-        figure = share(stratum.name, _counts(stratum, ((e.eye, e.own) for e in looked)))
-        control = share(stratum.name, _counts(stratum, ((e.eye, e.laid) for e in looked)))
-        floor = share(stratum.name, _counts(stratum, ((e.eye, e.own) for e in real)))
+    for of_size in size_classes():
+        figure = share(of_size.name, _counts(of_size, ((e.eye, e.own) for e in looked)))
+        control = share(of_size.name, _counts(of_size, ((e.eye, e.laid) for e in looked)))
+        floor = share(of_size.name, _counts(of_size, ((e.eye, e.own) for e in real)))
         if figure.n:
             found.append(replace(figure, floor=floor.value, control=control.value))
     return found
 
 
-def _counts(stratum: Stratum, parts: Iterable[tuple[Hashable, Sequence[Component]]]) -> Counts:
+def _counts(of_size: SizeClass, parts: Iterable[tuple[Hashable, Sequence[Component]]]) -> Counts:
     counts: dict[Hashable, tuple[int, int]] = {}
     for eye, components in parts:
-        seen = [c.visible for c in components if c.visible is not None and stratum.has(c)]
+        seen = [c.visible for c in components if c.visible is not None and of_size.has(c)]
         visible, all_ = counts.get(eye, (0, 0))
         counts[eye] = (visible + sum(seen), all_ + len(seen))
     return counts

@@ -76,10 +76,10 @@ class Destination:
                     file.unlink()
 
 
-def open_destination(root: Path, manner: dict[str, Any]) -> Destination:
+def open_destination(root: Path, writing: dict[str, Any]) -> Destination:
     """The folder, new or to go on with. UserError for one that holds something else, or that was
-    begun in another manner."""
-    manner = {**manner, "rules": RULES}
+    begun in another writing."""
+    writing = {**writing, "rules": RULES}
     if root.exists() and not root.is_dir():
         raise UserError("is no folder", file=root, asked="out")
     if not (root / _MANNER).is_file():
@@ -92,10 +92,10 @@ def open_destination(root: Path, manner: dict[str, Any]) -> Destination:
         (root / _KEY).chmod(0o600)
         # Last, so that a folder has a key before it counts as one of these.
         destination = Destination(root, (root / _KEY).read_bytes())
-        destination.write(_MANNER, json.dumps(manner, indent=2).encode())
+        destination.write(_MANNER, json.dumps(writing, indent=2).encode())
         return destination
     before = json.loads((root / _MANNER).read_text("utf-8"))
-    for name, value in manner.items():
+    for name, value in writing.items():
         if before.get(name) != value:
             problem = f"was begun with {name} {before.get(name)}, not {value}"
             raise UserError(problem, file=root, asked="out", expected="another ⟨out⟩")

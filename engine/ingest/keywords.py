@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from engine.ingest.record import known
-from engine.ingest.sheet import Row
+from engine.ingest.sheet import SheetLine
 
 _STATED: dict[str, tuple[str, int]] = {
     "mild nonproliferative retinopathy": ("dr_grade", 1),
@@ -37,7 +37,7 @@ _NORMAL = "normal fundus"
 _LETTERS = {"D": "dr_grade", "G": "is_gc", "A": "is_amd", "H": "is_htr", "M": "is_pm"}
 
 
-def eye_labels(row: Row, column: str) -> tuple[dict[str, int], int | None]:
+def eye_labels(row: SheetLine, column: str) -> tuple[dict[str, int], int | None]:
     """The labels that the keywords of an eye state and the patient's letters deny, and the least
     grade of a retinopathy that is not graded. Where keyword and letter contradict each other, or
     two keywords do, the label stays unknown."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.ingest.record import Outline, Record, known
-from engine.ingest.sheet import Row
+from engine.ingest.sheet import SheetLine
 from engine.labels import COLUMNS, SPLITS, unknown_name
 from engine.layouts import plain
 from engine.schema import LABELS, MASKS, UserError
@@ -53,7 +53,7 @@ class Mapping:
     columns: dict[str, str]
     values: dict[str, dict[str, Meaning]]
 
-    def record(self, row: Row, folder: Path) -> Record:
+    def record(self, row: SheetLine, folder: Path) -> Record:
         """What a line says; masks are paths relative to the table's folder."""
 
         def text(ours: str) -> str | None:
@@ -77,7 +77,7 @@ class Mapping:
             consent=_consent(row, self.columns.get("consent")),
         )
 
-    def _label(self, name: str, row: Row) -> Meaning:
+    def _label(self, name: str, row: SheetLine) -> Meaning:
         theirs = self.columns[name]
         stated = self.values.get(name, {}).get(row.text(theirs).casefold())
         if stated is not None:
@@ -143,7 +143,7 @@ def _meaning(name: str, ours: str) -> Meaning:
     raise UserError(f"{ours!r}", asked="values", field=name, expected=numbers + more)
 
 
-def _consent(row: Row, column: str | None) -> bool | None:
+def _consent(row: SheetLine, column: str | None) -> bool | None:
     said = row.word(column, {**_YES_NO, "given": 1, "withdrawn": 0}) if column else None
     return None if said is None else bool(said)
 
@@ -157,14 +157,14 @@ def source_word(text: str) -> str:
     return word
 
 
-def _licence(text: str | None, row: Row, column: str) -> str | None:
+def _licence(text: str | None, row: SheetLine, column: str) -> str | None:
     if text and not _LICENCE.fullmatch(text):
         row.unread[column, text] += 1
         return None
     return text
 
 
-def _source(text: str | None, row: Row, column: str) -> str | None:
+def _source(text: str | None, row: SheetLine, column: str) -> str | None:
     try:
         return source_word(text) if text else None
     except UserError:

@@ -47,7 +47,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Manner:
+class Writing:
     """How images are written: a lossless format, and whether what is outside the field is blanked
     (then text there is no reason to drop a photograph)."""
 
@@ -55,7 +55,7 @@ class Manner:
     blank: bool
 
 
-def take(file: Path, outlines: tuple[Outline, ...], synthetic: bool, manner: Manner) -> Taken:
+def take(file: Path, outlines: tuple[Outline, ...], synthetic: bool, writing: Writing) -> Taken:
     """Read a photograph and its masks. Raises Dropped."""
     try:
         data = read_regular(file, MOST_BYTES)
@@ -64,15 +64,15 @@ def take(file: Path, outlines: tuple[Outline, ...], synthetic: bool, manner: Man
     image, mark, study = _decoded(data)
     outside = outside_of(image)
     text = has_text(image, outside)
-    if text and not manner.blank:
+    if text and not writing.blank:
         raise Dropped(TEXT)
     if not text and study is not None and study.burnt_in == "YES":
         raise Dropped(SAYS_TEXT)
-    shown = blanked(image, outside) if manner.blank else image
+    shown = blanked(image, outside) if writing.blank else image
     masks, lost = _masks(outlines, image.size)
     packet = mark or (packet_of(TRAINED, {}) if synthetic else b"")
     return Taken(
-        encode_photograph(shown, manner.image_format, packet),
+        encode_photograph(shown, writing.image_format, packet),
         masks,
         lost,
         hashlib.sha256(data).hexdigest(),

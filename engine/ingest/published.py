@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from engine.ingest.keywords import eye_labels
 from engine.ingest.record import Record, known
-from engine.ingest.sheet import Row
+from engine.ingest.sheet import SheetLine
 from engine.schema import LABELS
 
-Reader = Callable[[Row, str | None], Iterator[Record]]
+Reader = Callable[[SheetLine, str | None], Iterator[Record]]
 """What a line says; the split is that of the table, by its name."""
 
 
@@ -29,12 +29,12 @@ class Published:
     read: Reader
 
 
-def _aptos(row: Row, split: str | None) -> Iterator[Record]:
+def _aptos(row: SheetLine, split: str | None) -> Iterator[Record]:
     grade = row.number("diagnosis", 4)
     yield Record(row.text("id_code"), known({"dr_grade": grade}), split=split)
 
 
-def _eyepacs(row: Row, split: str | None) -> Iterator[Record]:
+def _eyepacs(row: SheetLine, split: str | None) -> Iterator[Record]:
     name = row.text("image")
     patient, _, side = name.partition("_")
     labels = {"dr_grade": row.number("level", 4), "eye_side": _SIDES.get(side.partition(".")[0])}
@@ -43,7 +43,7 @@ def _eyepacs(row: Row, split: str | None) -> Iterator[Record]:
     yield Record(name, known(labels), patient=patient, split=split)
 
 
-def _messidor(row: Row, split: str | None) -> Iterator[Record]:
+def _messidor(row: SheetLine, split: str | None) -> Iterator[Record]:
     labels = {
         "dr_grade": row.number("adjudicated_dr_grade", 4),
         "is_dme": row.number("adjudicated_dme", 1),
@@ -52,7 +52,7 @@ def _messidor(row: Row, split: str | None) -> Iterator[Record]:
     yield Record(row.text("image_id"), known(labels), split=split)
 
 
-def _idrid(row: Row, split: str | None) -> Iterator[Record]:
+def _idrid(row: SheetLine, split: str | None) -> Iterator[Record]:
     name, risk = row.text("Image name"), row.number("Risk of macular edema", 2)
     labels = {
         "dr_grade": row.number("Retinopathy grade", 4),
@@ -62,7 +62,7 @@ def _idrid(row: Row, split: str | None) -> Iterator[Record]:
     yield Record(name, known(labels), split=split, known_as=f"{split or ''}_{name}")
 
 
-def _odir(row: Row, split: str | None) -> Iterator[Record]:
+def _odir(row: SheetLine, split: str | None) -> Iterator[Record]:
     for side, word in enumerate(("Right", "Left")):
         name = row.text(f"{word}-Fundus")
         if name:
@@ -71,7 +71,7 @@ def _odir(row: Row, split: str | None) -> Iterator[Record]:
             yield Record(name, {**labels, "eye_side": side}, least, patient=patient, split=split)
 
 
-def _rfmid(row: Row, split: str | None) -> Iterator[Record]:
+def _rfmid(row: SheetLine, split: str | None) -> Iterator[Record]:
     veins = {row.number("BRVO", 1), row.number("CRVO", 1)}
     retinopathy = row.number("DR", 1)
     labels = {
@@ -83,18 +83,18 @@ def _rfmid(row: Row, split: str | None) -> Iterator[Record]:
     yield Record(row.text("ID"), known(labels), 1 if retinopathy else None, split=split)
 
 
-def _refuge(row: Row, split: str | None) -> Iterator[Record]:
+def _refuge(row: SheetLine, split: str | None) -> Iterator[Record]:
     column = "Label(Glaucoma=1)"
     glaucoma = row.number(column, 1)
     yield Record(row.text("ImgName"), known({"is_gc": glaucoma}), split=split)
 
 
-def _airogs(row: Row, split: str | None) -> Iterator[Record]:
+def _airogs(row: SheetLine, split: str | None) -> Iterator[Record]:
     glaucoma = row.word("class", {"rg": 1, "nrg": 0})
     yield Record(row.text("challenge_id"), known({"is_gc": glaucoma}), split=split)
 
 
-def _synfundus(row: Row, split: str | None) -> Iterator[Record]:
+def _synfundus(row: SheetLine, split: str | None) -> Iterator[Record]:
     labels = {label.name: row.number(label.name, label.highest) for label in LABELS}
     number = row.number("idx", 10**9)
     if number is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.ingest.destination import IMAGES, MASKS, Destination, Line
-from engine.ingest.picture import Dropped, Manner, Taken, take
+from engine.ingest.picture import Dropped, Taken, Writing, take
 from engine.ingest.record import Record
 from engine.ingest.survey import Survey
 
@@ -30,7 +30,7 @@ SAME_BYTES, SAME_PIXELS = "the same file as another", "the same pixels as anothe
 
 
 @dataclass(frozen=True)
-class Reading:
+class Intake:
     """One photograph of the source after it was read: its line of the journal. `same_as` is the
     name of the one that has its pixels; `reason` why it was dropped."""
 
@@ -54,9 +54,9 @@ class Reading:
         return np.frombuffer(base64.b64decode(self.line["look"]), np.int8)
 
 
-def image_name(name: str, manner: Manner) -> str:
+def image_name(name: str, writing: Writing) -> str:
     """Where the image of a photograph lies."""
-    return f"{IMAGES}/{name}.{manner.image_format}"
+    return f"{IMAGES}/{name}.{writing.image_format}"
 
 
 def mask_name(name: str, column: str) -> str:
@@ -64,11 +64,11 @@ def mask_name(name: str, column: str) -> str:
     return f"{MASKS}/{name}.{column.removeprefix('mask_')}.png"
 
 
-def readings(found: Survey, destination: Destination, manner: Manner, tell: Tell) -> list[Reading]:
+def readings(found: Survey, destination: Destination, writing: Writing, tell: Tell) -> list[Intake]:
     """All photographs read, those of an earlier run by its journal."""
     files = sorted(found.found)
     before = destination.journal()
-    reader = _Reader(found, destination, manner)
+    reader = _Reader(found, destination, writing)
     known = {f: line for f in files if (line := reader.known(f, before)) is not None}
     firsts = [each for each in known.values() if "look" in each and "same_as" not in each]
     first = {each["pixels"]: each["name"] for each in firsts}
@@ -80,14 +80,14 @@ def readings(found: Survey, destination: Destination, manner: Manner, tell: Tell
         if line.get("pixels") in refused:
             # Another copy of it may lie there under a name of which no table speaks.
             known[file] = {**line, "reason": NO_CONSENT}
-    return [Reading(file, found.found[file], known[file]) for file in files]
+    return [Intake(file, found.found[file], known[file]) for file in files]
 
 
 @dataclass(frozen=True)
 class _Reader:
     found: Survey
     destination: Destination
-    manner: Manner
+    writing: Writing
 
     def place(self, file: Path) -> str:
         return os.fsencode(file.relative_to(self.found.root)).decode("utf-8", "backslashreplace")
@@ -105,7 +105,7 @@ class _Reader:
             return None
         if "reason" in line:
             return line
-        here = image_name(line.get("same_as") or line["name"], self.manner)
+        here = image_name(line.get("same_as") or line["name"], self.writing)
         return line if self.destination.holds(here) else None
 
     def ahead(self, files: list[Path]) -> Iterator[tuple[Path, Taken | Dropped]]:
@@ -128,7 +128,7 @@ class _Reader:
     def _read(self, file: Path) -> Taken | Dropped:
         record = self.found.found[file]
         try:
-            return take(file, record.masks, record.synthetic, self.manner)
+            return take(file, record.masks, record.synthetic, self.writing)
         except Dropped as dropped:
             return dropped
 
@@ -157,6 +157,6 @@ class _Reader:
             else:
                 for column, data in taken.masks.items():
                     self.destination.write(mask_name(name, column), data)
-                self.destination.write(image_name(name, self.manner), taken.image)
+                self.destination.write(image_name(name, self.writing), taken.image)
         self.destination.note(line)
         return line

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.ingest.read import SAME_BYTES, SAME_PIXELS, Reading
+from engine.ingest.read import SAME_BYTES, SAME_PIXELS, Intake
 from engine.ingest.survey import Survey
-from engine.ingest.tables import Rows
+from engine.ingest.tables import Sheets
 from engine.schema import LABEL_NAMES
 
 _SHOWN = 20
@@ -121,7 +121,7 @@ class Report:
         return self.alike[:_SHOWN]
 
 
-def report_of(found: Survey, read: Sequence[Reading], rows: Rows) -> Report:
+def report_of(found: Survey, read: Sequence[Intake], rows: Sheets) -> Report:
     """What became of what was found."""
     dropped: dict[str, list[str]] = {}
     doubled: dict[str, list[str]] = {}

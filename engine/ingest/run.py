@@ -10,11 +10,11 @@ from pathlib import Path
 
 from engine.ingest.destination import Destination, open_destination
 from engine.ingest.mapping import source_word
-from engine.ingest.picture import Manner
-from engine.ingest.read import Reading, Tell, image_name, mask_name, readings
+from engine.ingest.picture import Writing
+from engine.ingest.read import Intake, Tell, image_name, mask_name, readings
 from engine.ingest.report import Report, report_of
 from engine.ingest.survey import Survey, survey
-from engine.ingest.tables import Rows, as_csv, rows_of
+from engine.ingest.tables import Sheets, as_csv, rows_of
 from engine.kinds import DICOM, kind_of_file
 from engine.pixels.encode import LOSSLESS
 from engine.schema import UserError
@@ -46,18 +46,18 @@ def ingest(ask: IngestAsk, tell: Tell) -> Report:
     found = survey(ask.src, ask.layout, ask.columns, ask.values)
     _check_places(found.root, ask.out)
     _check_dicom(found)
-    manner = Manner(image_format, ask.blank_outside)
+    writing = Writing(image_format, ask.blank_outside)
     destination = open_destination(
         ask.out,
         {"source": str(found.root.resolve()), "format": image_format, "blank": ask.blank_outside},
     )
-    read = readings(found, destination, manner, tell)
+    read = readings(found, destination, writing, tell)
     named = [each for each in read if each.reason is None]
     if source is not None:
         read = [replace(r, record=replace(r.record, source=source)) for r in read]
-    rows = rows_of(read, destination, manner, found.source)
+    rows = rows_of(read, destination, writing, found.source)
     report = report_of(found, read, rows)
-    _write(destination, rows, report, named, manner)
+    _write(destination, rows, report, named, writing)
     if not rows.rows:
         first = next(iter(report.dropped.items()), ("no table names one", []))
         raise UserError(f"nothing was kept: {first[0]}", file=found.root, asked="src")
@@ -84,13 +84,13 @@ def _check_dicom(found: Survey) -> None:
 
 def _write(
     destination: Destination,
-    rows: Rows,
+    rows: Sheets,
     report: Report,
-    read: Sequence[Reading],
-    manner: Manner,
+    read: Sequence[Intake],
+    writing: Writing,
 ) -> None:
     firsts = [each.line for each in read if each.same_as is None]
-    kept = {image_name(line["name"], manner) for line in firsts}
+    kept = {image_name(line["name"], writing) for line in firsts}
     kept |= {mask_name(line["name"], column) for line in firsts for column in line["masks"]}
     destination.only(kept)
     terms = ("file", "license", "consent")

@@ -25,7 +25,7 @@ class Sheet:
 
 
 @dataclass
-class Row:
+class SheetLine:
     """One line as it is read: what a cell says that nothing here understands is counted in
     `unread`, by column, and never guessed at."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.ingest.mapping import OURS, Mapping, own_columns, read_mapping
 from engine.ingest.published import PUBLISHED, Published
 from engine.ingest.record import Record, joined
-from engine.ingest.sheet import Row, Sheet, read_sheet
+from engine.ingest.sheet import Sheet, SheetLine, read_sheet
 from engine.ingest.shelves import Shelves
 from engine.layouts import layout_of, plain
 from engine.schema import UserError
@@ -123,7 +123,7 @@ def _by_layout(shelves: Shelves, sheets: Iterable[Sheet], published: Published) 
 
 
 def _read(found: Survey, sheet: Sheet, published: Published, split: str | None) -> Iterator[Record]:
-    rows = (Row(cells, found.unread) for _, cells in sheet.lines)
+    rows = (SheetLine(cells, found.unread) for _, cells in sheet.lines)
     return chain.from_iterable(published.read(row, split) for row in rows)
 
 
@@ -138,7 +138,7 @@ def _by_table(shelves: Shelves, sheet: Sheet, mapping: Mapping | None) -> Survey
                 expected=", ".join(sheet.columns)[:300],
             )
     found = Survey(shelves.root, "table", None)
-    rows = (Row(cells, found.unread) for _, cells in sheet.lines)
+    rows = (SheetLine(cells, found.unread) for _, cells in sheet.lines)
     records = (mapping.record(row, sheet.path.parent) for row in rows)
     _match(found, shelves, sheet, records)
     return _rest(found, shelves)

@@ -16,8 +16,8 @@ from scipy.cluster.hierarchy import DisjointSet
 from engine.data.example import Example
 from engine.data.identity import eyes, patient_key
 from engine.ingest.destination import Destination
-from engine.ingest.picture import Manner
-from engine.ingest.read import Reading, image_name, mask_name
+from engine.ingest.picture import Writing
+from engine.ingest.read import Intake, image_name, mask_name
 from engine.ingest.record import Record, joined
 from engine.ingest.same import alike
 from engine.labels import COLUMNS
@@ -33,29 +33,29 @@ _UNGRADED = {
 
 
 @dataclass
-class Rows:
+class Sheets:
     """Rows by our columns, sorted by file; `terms` are those with a licence or a consent. `alike`
     are pairs of files in the source that are one photograph saved anew."""
 
     rows: list[dict[str, str]] = field(default_factory=list)
     terms: list[dict[str, str]] = field(default_factory=list)
-    alike: list[tuple[Reading, Reading]] = field(default_factory=list)
+    alike: list[tuple[Intake, Intake]] = field(default_factory=list)
     contradicted: Counter[str] = field(default_factory=Counter)
     patients: int = 0
     ungraded: int = 0
 
 
 def rows_of(
-    read: Sequence[Reading], destination: Destination, manner: Manner, usual: str | None
-) -> Rows:
+    read: Sequence[Intake], destination: Destination, writing: Writing, usual: str | None
+) -> Sheets:
     """The rows of all photographs that are kept. `usual` is what the camera is called where
     neither table nor file says."""
     taken = [each for each in read if each.reason is None]
-    made = Rows()
+    made = Sheets()
     kept = _joined(taken, made.contradicted)
     patients = _patients(taken, made.alike, destination)
     for name, reading in kept.items():
-        row = _row(reading, patients.get(name), manner, usual)
+        row = _row(reading, patients.get(name), writing, usual)
         made.rows.append({column: value for column, value in row.items() if value})
         told = {"license": reading.record.licence, "consent": _yes(reading.record.consent)}
         if any(told.values()):
@@ -77,7 +77,7 @@ def as_csv(rows: Sequence[dict[str, str]], columns: Iterable[str] = COLUMNS) -> 
     return text.getvalue().encode()
 
 
-def _joined(taken: Sequence[Reading], contradicted: Counter[str]) -> dict[str, Reading]:
+def _joined(taken: Sequence[Intake], contradicted: Counter[str]) -> dict[str, Intake]:
     """Each photograph once by name, with what is said of all its copies; what they contradict each
     other in is unknown."""
     kept = {each.line["name"]: _with_facts(each) for each in taken if each.same_as is None}
@@ -90,7 +90,7 @@ def _joined(taken: Sequence[Reading], contradicted: Counter[str]) -> dict[str, R
     return kept
 
 
-def _with_facts(reading: Reading) -> Reading:
+def _with_facts(reading: Intake) -> Intake:
     """With what its file says where no table does."""
     record, line = reading.record, reading.line
     side = _SIDES.get(line["laterality"])
@@ -101,7 +101,7 @@ def _with_facts(reading: Reading) -> Reading:
 
 
 def _patients(
-    taken: Sequence[Reading], pairs: list[tuple[Reading, Reading]], destination: Destination
+    taken: Sequence[Intake], pairs: list[tuple[Intake, Intake]], destination: Destination
 ) -> dict[str, str]:
     """A patient's name by that of the photograph, of those that have a patient or a fellow: by the
     ids that were given, by pairs of published sets that are known, and by looks."""
@@ -127,11 +127,11 @@ def _patients(
     }
 
 
-def _patient(reading: Reading) -> str | None:
+def _patient(reading: Intake) -> str | None:
     return reading.record.patient or reading.line["patient"] or None
 
 
-def _example(reading: Reading) -> Example:
+def _example(reading: Intake) -> Example:
     return Example(
         reading.file,
         Annotation(),
@@ -142,11 +142,11 @@ def _example(reading: Reading) -> Example:
 
 
 def _row(
-    reading: Reading, patient: str | None, manner: Manner, usual: str | None
+    reading: Intake, patient: str | None, writing: Writing, usual: str | None
 ) -> dict[str, str]:
     record, name = reading.record, reading.line["name"]
     return {
-        "file": image_name(name, manner),
+        "file": image_name(name, writing),
         "split": record.split or "",
         "source": record.source or usual or "",
         "patient_id": patient or "",

@@ -8,7 +8,7 @@ import pytest
 
 from engine.ingest.mapping import read_mapping, source_word
 from engine.ingest.record import Record, joined
-from engine.ingest.sheet import Row, read_sheet
+from engine.ingest.sheet import SheetLine, read_sheet
 from engine.schema import UserError
 
 
@@ -17,7 +17,7 @@ def test_a_clinics_words_become_our_values():
         ["file=Bild,dr_grade=Befund,is_dme=DME", "eye_side=Auge,patient_id=Fall,consent=Einw"],
         ["dr_grade: keine=0, NPDR=unknown>0, referable=unknown>1, ?=unknown"],
     )
-    row = Row({"bild": "a.jpg", "befund": "npdr", "dme": "Yes", "auge": "OS", "fall": "7"})
+    row = SheetLine({"bild": "a.jpg", "befund": "npdr", "dme": "Yes", "auge": "OS", "fall": "7"})
     read = mapping.record(row, Path("x"))
     assert read == Record("a.jpg", {"is_dme": 1, "eye_side": 1}, least=1, patient="7")
     for word, labels, least in (
@@ -26,7 +26,7 @@ def test_a_clinics_words_become_our_values():
         ("?", {}, None),
         ("3.0", {"dr_grade": 3}, None),
     ):
-        read = mapping.record(Row({"befund": word}), Path("x"))
+        read = mapping.record(SheetLine({"befund": word}), Path("x"))
         assert (read.labels, read.least) == (labels, least)
     assert not row.unread
 
@@ -36,7 +36,7 @@ def test_what_is_not_known_is_counted_and_not_guessed():
         ["file=f,dr_grade=g,is_gc=c,eye_side=e,split=s,consent=k,source=q,license=l"], []
     )
     cells = {"g": "5", "c": "maybe", "e": "both", "s": "fold 3", "k": "asked", "l": "see\n§ 5"}
-    row = Row({**cells, "q": "Praxis Dr. Mustermann, Koeln"})
+    row = SheetLine({**cells, "q": "Praxis Dr. Mustermann, Koeln"})
     read = mapping.record(row, Path("x"))
     assert read == Record("")
     assert {column for column, _ in row.unread} == {*"gceskql"}
@@ -44,7 +44,7 @@ def test_what_is_not_known_is_counted_and_not_guessed():
 
 def test_masks_lie_relative_to_the_table():
     mapping = read_mapping(["file=f,mask_disc=disc"], [])
-    (mask,) = mapping.record(Row({"disc": "m/1.png"}), Path("t")).masks
+    (mask,) = mapping.record(SheetLine({"disc": "m/1.png"}), Path("t")).masks
     assert (mask.column, mask.files) == ("mask_disc", (Path("t/m/1.png"),))
 
 

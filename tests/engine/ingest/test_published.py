@@ -9,7 +9,7 @@ import pytest
 from eyes import eye
 from PIL import Image
 
-from engine.ingest.picture import Manner, take
+from engine.ingest.picture import Writing, take
 from engine.ingest.survey import Survey, survey
 from engine.schema import UserError
 
@@ -106,7 +106,7 @@ def test_idrid_grading_and_segmentation(tmp_path):
         "mask_bright_lesion",
         "mask_disc",
     ]
-    taken = take(found.root / lesions.name, lesions.masks, False, Manner("png", False))
+    taken = take(found.root / lesions.name, lesions.masks, False, Writing("png", False))
     (tmp_path / "dark.png").write_bytes(taken.masks["mask_dark_lesion"])
     (tmp_path / "bright.png").write_bytes(taken.masks["mask_bright_lesion"])
     with Image.open(tmp_path / "dark.png") as dark, Image.open(tmp_path / "bright.png") as bright:
@@ -186,7 +186,7 @@ def test_refuge_masks_are_cut_into_disc_and_cup(tmp_path):
     assert (sick.labels, sick.split, well.labels) == ({"is_gc": 1}, "train", {"is_gc": 0})
     assert read["REFUGE-Test400/T0001.jpg"].labels == {"is_gc": 1}
     assert found.unnamed == []
-    taken = take(tmp_path / sick.name, sick.masks, False, Manner("png", False))
+    taken = take(tmp_path / sick.name, sick.masks, False, Writing("png", False))
     areas = {}
     for column, data in taken.masks.items():
         (tmp_path / "mask.png").write_bytes(data)
