@@ -13,7 +13,7 @@ from engine.schema import UserError
 from train import gpus, memory
 from train.gpus import Gpu
 from train.job import Job
-from train.memory import Held
+from train.memory import Resident
 from train.recipe import Recipe, Specimens
 from train.stepper import trained_parameters
 from train.weighing import Pass, weigh
@@ -109,7 +109,7 @@ def _say_memory(
         say(f"  ZeRO-{stage}{mine}: {_told(kept, taken, rented)}")
 
 
-def _told(kept: Held, taken: Pass | None, rented: Rent) -> str:
+def _told(kept: Resident, taken: Pass | None, rented: Rent) -> str:
     parts = [f"{name} {value / _GIB:.2f}" for name, value in asdict(kept).items() if value]
     parts.append(f"a pass {taken.held / _GIB:.2f}" if taken else "a pass unknown")
     together = kept.together(taken.held if taken else 0, gpu=_on_gpu(rented))

@@ -15,7 +15,7 @@ STAGES = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class Held:
+class Resident:
     """Bytes on one worker."""
 
     weights: float
@@ -30,14 +30,14 @@ class Held:
         return self.weights + self.gradients + self.optimiser + self.buffers + max(held, updated)
 
 
-def alone(trained: int, settings: Settings, gpu: bool) -> Held:
+def alone(trained: int, settings: Settings, gpu: bool) -> Resident:
     """In one process, of `trained` parameters: float32 weights and gradients, AdamW's two moments
     and the average. Without a GPU the recipe's own copy of the weights lies in the same memory."""
     copies = 1 if gpu else 2
-    return Held(4.0 * trained * copies, 4.0 * trained, _states(settings) * trained)
+    return Resident(4.0 * trained * copies, 4.0 * trained, _states(settings) * trained)
 
 
-def sharded(trained: int, settings: Settings, stage: int, workers: int, gpu: bool) -> Held:
+def sharded(trained: int, settings: Settings, stage: int, workers: int, gpu: bool) -> Resident:
     """Under ZeRO: stage 1 shares out what the optimiser keeps, 2 the gradients too, 3 the weights
     too (Rajbhandari et al. 2020, arXiv 1910.02054, section 5 and figure 1, where mixed precision
     has 2 + 2 + 12 bytes; here weights are float32: 4 + 4 + 8, and 4 for the average).
@@ -50,7 +50,7 @@ def sharded(trained: int, settings: Settings, stage: int, workers: int, gpu: boo
     shared = trained / workers
     own = 0.0 if gpu else 4.0 * trained
     master = 4.0 if stage < 3 else 0.0
-    return Held(
+    return Resident(
         weights=own + 4.0 * (shared + min(trained, GATHERED) if stage == 3 else trained),
         gradients=4.0 * (shared if stage >= 2 else trained),
         optimiser=(_states(settings) + master) * shared,

@@ -42,7 +42,7 @@ from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
 
-_NEAR, _BROAD = 4.0, 20.0
+_NEAR, _BROAD = 60.0, 40.0
 """Weights of the distance in pixels, and in pixels of an eighth of the size."""
 _LESION, _VESSEL = 6.0, 2.0
 """How much more a pixel's distance weighs there."""
