@@ -13,6 +13,8 @@ from PIL import Image
 
 _SIDE = 1024
 """Pixels of the longer side at which it is looked for."""
+_PIECE, _LEAST = 0.02, 0.12
+"""Shares of the frame: no letter is so large, pieces of a dark field are; a field is no less."""
 _LIT, _STANDS_OUT = 16, 40
 """Levels: what is no aperture's black; what a letter differs by from its surround."""
 _HEIGHTS = (5, 64)
@@ -26,16 +28,17 @@ _LETTERS = 3
 
 def outside_of(image: Image.Image) -> np.ndarray:
     """Where the field is not: (h, w) bool at most `_SIDE` long; nowhere for a photograph that fills
-    its frame."""
+    its frame, or is too dark for its field to be told."""
     light = np.asarray(_small(image)).max(axis=2)
     count, parts, stats, _ = cv2.connectedComponentsWithStats((light > _LIT).astype(np.uint8))
-    if count < 2:
+    large = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= _PIECE * light.size]
+    field = np.isin(parts, large)
+    if field.mean() < _LEAST:
         return np.zeros(light.shape, bool)
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    points = np.argwhere(parts == largest)[:, ::-1].astype(np.int32)
+    points = np.argwhere(field)[:, ::-1].astype(np.int32)
     inside = np.zeros(light.shape, np.uint8)
     cv2.fillConvexPoly(inside, cv2.convexHull(points), 1)
-    reach = 2 * round(_BEYOND * int(stats[largest, cv2.CC_STAT_WIDTH])) + 1
+    reach = 2 * round(_BEYOND * int(np.ptp(points[:, 0]))) + 1
     return cv2.dilate(inside, np.ones((reach, reach), np.uint8)) == 0
 
 

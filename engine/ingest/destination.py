@@ -7,12 +7,14 @@ short, or whose photograph has changed since, counts as not written.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,17 @@ class Destination:
         """Add a line to the journal; it begins a new one whatever stood cut short before it."""
         with (self.root / _JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(f"\n{json.dumps(line)}")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The time of a run, which no other on this folder shares. Raises UserError."""
+        with (self.root / _KEY).open("rb") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                problem = "another run writes it"
+                raise UserError(problem, file=self.root, asked="out") from error
+            yield
 
     def only(self, kept: set[str]) -> None:
         """Delete images and masks that no table names any more, and drafts of a killed run."""

@@ -19,6 +19,7 @@ from engine.schema import LABELS, MASKS, UserError
 
 OURS = (*COLUMNS, "license", "consent")
 _HIGHEST = {label.name: label.highest for label in LABELS}
+_VALUED = {**_HIGHEST, "consent": 1}
 _YES_NO = {"yes": 1, "no": 0, "true": 1, "false": 0, "y": 1, "n": 0, "1": 1, "0": 0}
 _WORDS: dict[str, dict[str, int]] = {
     "eye_side": {
@@ -74,8 +75,14 @@ class Mapping:
             caption=text("caption"),
             masks=tuple(Outline(name, (folder / each,)) for name, each in masks if each),
             licence=_licence(text("license"), row, self.columns.get("license", "")),
-            consent=_consent(row, self.columns.get("consent")),
+            consent=self._consent(row),
         )
+
+    def _consent(self, row: SheetLine) -> bool | None:
+        """None where the cell is empty. A word that nothing knows may be a no in any language."""
+        if "consent" not in self.columns or not row.text(self.columns["consent"]):
+            return None
+        return self._label("consent", row).value == 1
 
     def _label(self, name: str, row: SheetLine) -> Meaning:
         theirs = self.columns[name]
@@ -84,9 +91,9 @@ class Mapping:
             return stated
         if name in _WORDS:
             return Meaning(row.word(theirs, _WORDS[name]))
-        if _HIGHEST[name] == 1 and row.text(theirs).casefold() in _YES_NO:
+        if _VALUED[name] == 1 and row.text(theirs).casefold() in _YES_NO:
             return Meaning(_YES_NO[row.text(theirs).casefold()])
-        return Meaning(row.number(theirs, _HIGHEST[name]))
+        return Meaning(row.number(theirs, _VALUED[name]))
 
 
 def own_columns(columns: Sequence[str]) -> Mapping:
@@ -118,8 +125,8 @@ def read_mapping(columns: Sequence[str], values: Sequence[str]) -> Mapping:
 
 def _meanings(text: str) -> tuple[str, dict[str, Meaning]]:
     name, sign, rest = (part.strip() for part in text.partition(":"))
-    if not sign or name not in _HIGHEST:
-        problem = f"{text!r}" if not sign else unknown_name(name, tuple(_HIGHEST))
+    if not sign or name not in _VALUED:
+        problem = f"{text!r}" if not sign else unknown_name(name, tuple(_VALUED))
         raise UserError(problem, asked="values", expected="'LABEL: THEIRS=OURS, …'")
     found = {}
     for pair in rest.split(","):
@@ -136,16 +143,11 @@ def _meaning(name: str, ours: str) -> Meaning:
     least = _AT_LEAST.fullmatch(ours)
     if least and name == "dr_grade":
         return Meaning(least=int(least[1]) + 1)
-    if ours.isdecimal() and int(ours) <= _HIGHEST[name]:
+    if ours.isdecimal() and int(ours) <= _VALUED[name]:
         return Meaning(int(ours))
-    numbers = f"0 to {_HIGHEST[name]}, or unknown"
+    numbers = f"0 to {_VALUED[name]}, or unknown"
     more = ", unknown>0 or unknown>1" if name == "dr_grade" else ""
     raise UserError(f"{ours!r}", asked="values", field=name, expected=numbers + more)
-
-
-def _consent(row: SheetLine, column: str | None) -> bool | None:
-    said = row.word(column, {**_YES_NO, "given": 1, "withdrawn": 0}) if column else None
-    return None if said is None else bool(said)
 
 
 def source_word(text: str) -> str:

@@ -110,7 +110,7 @@ def _masks(
             for file in each.files:
                 shape |= _shape(file, each, size)
             found[each.column] = encode_mask(shape)
-        except (UnreadableImage, OSError):
+        except (ValueError, OSError):  # An UnreadableImage, or no name of a file.
             lost.append(each.column)
     return found, tuple(lost)
 

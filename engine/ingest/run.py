@@ -51,6 +51,13 @@ def ingest(ask: IngestAsk, tell: Tell) -> Report:
         ask.out,
         {"source": str(found.root.resolve()), "format": image_format, "blank": ask.blank_outside},
     )
+    with destination.alone():
+        return _run(found, destination, writing, source, tell)
+
+
+def _run(
+    found: Survey, destination: Destination, writing: Writing, source: str | None, tell: Tell
+) -> Report:
     read = readings(found, destination, writing, tell)
     named = [each for each in read if each.reason is None]
     if source is not None:
@@ -59,8 +66,8 @@ def ingest(ask: IngestAsk, tell: Tell) -> Report:
     report = report_of(found, read, rows)
     _write(destination, rows, report, named, writing)
     if not rows.rows:
-        first = next(iter(report.dropped.items()), ("no table names one", []))
-        raise UserError(f"nothing was kept: {first[0]}", file=found.root, asked="src")
+        first = next(iter(report.dropped), "no table names one")
+        raise UserError(f"nothing was kept: {first}", file=found.root, asked="src")
     return report
 
 

@@ -12,6 +12,8 @@ from engine.schema import UserError
 from engine.text import open_text
 
 _SEPARATORS = (",", ";", "\t", "|")
+_NOTHING = ("", "nan", "na", "n/a", "null")
+"""What programs write for a number that is not there."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ class SheetLine:
     def number(self, column: str, highest: int) -> int | None:
         """A whole number of 0 to `highest`, also written as 2.0; None where it is unknown."""
         cell = self.text(column)
-        if not cell:
+        if cell.casefold() in _NOTHING:
             return None
         try:
             value = float(cell)
         except ValueError:
             value = -1.0
-        if value != int(value) or not 0 <= value <= highest:
+        if not (0 <= value <= highest and value.is_integer()):
             self.unread[column, cell] += 1
             return None
         return int(value)

@@ -83,7 +83,8 @@ class Shelves:
 
     def idrid_masks(self) -> Iterator[Record]:
         """IDRiD's segmentation set. A kind of lesion without a file is one that the eye has not."""
-        masks = {file.stem: file for file in self.images if file not in set(self.photographs)}
+        photographs = {*self.photographs}
+        masks = {file.stem: file for file in self.images if file not in photographs}
         for file in self.photographs:
             found = [
                 Outline(column, tuple(masks[stem] for stem in stems if stem in masks))

@@ -62,7 +62,7 @@ def rows_of(
             made.terms.append({"file": row["file"], **{k: v or "" for k, v in told.items()}})
     made.rows.sort(key=lambda row: row["file"])
     made.terms.sort(key=lambda row: row["file"])
-    made.ungraded = sum(bool(_ungraded(each.record, name)) for name, each in kept.items())
+    made.ungraded = sum(bool(ungraded(each.record, name)) for name, each in kept.items())
     made.patients = len({row["patient_id"] for row in made.rows if "patient_id" in row})
     return made
 
@@ -150,16 +150,16 @@ def _row(
         "split": record.split or "",
         "source": record.source or usual or "",
         "patient_id": patient or "",
-        "caption": record.caption or _ungraded(record, name),
+        "caption": record.caption or ungraded(record, name),
         **{label: str(value) for label, value in record.labels.items()},
         **{column: mask_name(name, column) for column in reading.line["masks"]},
     }
 
 
-def _ungraded(record: Record, name: str) -> str:
-    """The caption of an eye of whose retinopathy no grade is known; it says all labels, since it
-    takes the place of the caption that is made of them."""
-    if record.least is None or "dr_grade" in record.labels:
+def ungraded(record: Record, name: str) -> str:
+    """The caption of an eye of whose retinopathy no grade is known, empty for any other; its other
+    labels are worded as in the caption that this one takes the place of."""
+    if record.least is None or "dr_grade" in record.labels or record.labels.get("is_fundus") == 0:
         return ""
     known = caption(Annotation.model_validate(record.labels), Random(name))
     return f"{known} {_UNGRADED[record.least]}"

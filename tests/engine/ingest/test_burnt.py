@@ -41,6 +41,12 @@ def test_the_field_stays_to_the_pixel():
     assert (clean[lit] == before[lit]).all()
 
 
+def test_a_field_that_is_too_dark_to_be_told_is_not_blanked():
+    dark = Image.fromarray((np.asarray(WIDE) * 0.04).astype(np.uint8))
+    ImageDraw.Draw(dark).rectangle((10, 10, 80, 40), fill="white")
+    assert not outside_of(dark).any()
+
+
 def test_no_text_is_found_where_there_is_none():
     noise = np.random.default_rng(0).normal(0, 4, (480, 640, 3))
     noisy = Image.fromarray(np.clip(np.asarray(WIDE) + noise, 0, 255).astype(np.uint8))

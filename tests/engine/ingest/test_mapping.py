@@ -38,7 +38,8 @@ def test_what_is_not_known_is_counted_and_not_guessed():
     cells = {"g": "5", "c": "maybe", "e": "both", "s": "fold 3", "k": "asked", "l": "see\n§ 5"}
     row = SheetLine({**cells, "q": "Praxis Dr. Mustermann, Koeln"})
     read = mapping.record(row, Path("x"))
-    assert read == Record("")
+    # No consent, as nobody knows whether "asked" is one.
+    assert read == Record("", consent=False)
     assert {column for column, _ in row.unread} == {*"gceskql"}
 
 
@@ -46,6 +47,23 @@ def test_masks_lie_relative_to_the_table():
     mapping = read_mapping(["file=f,mask_disc=disc"], [])
     (mask,) = mapping.record(SheetLine({"disc": "m/1.png"}), Path("t")).masks
     assert (mask.column, mask.files) == ("mask_disc", (Path("t/m/1.png"),))
+
+
+def test_a_number_that_is_not_there_is_unknown_and_infinity_is_no_grade():
+    mapping = read_mapping(["file=f,dr_grade=g"], [])
+    for cell in ("", "NaN", "n/a", "null"):
+        row = SheetLine({"g": cell})
+        assert (mapping.record(row, Path("x")).labels, row.unread) == ({}, {})
+    for cell in ("inf", "1.5", "-1", "1e400", "one"):
+        row = SheetLine({"g": cell})
+        assert (mapping.record(row, Path("x")).labels, row.unread) == ({}, {("g", cell): 1})
+
+
+def test_consent_is_given_in_words_of_any_language():
+    mapping = read_mapping(["file=f,consent=k"], ["consent: ja=1, nein=0"])
+    words = {"ja": True, "nein": False, "yes": True, "0": False, "": None, "jein": False}
+    for word, consent in words.items():
+        assert mapping.record(SheetLine({"k": word}), Path("x")).consent is consent
 
 
 @pytest.mark.parametrize(
