@@ -15,6 +15,7 @@ from serve.commands import (
     bench,
     calibrate,
     caption,
+    convert,
     doctor,
     evaluate,
     export,
@@ -34,6 +35,7 @@ from serve.commands._tree import tree
 IN_ORDER = (
     ingest,
     train,
+    convert,
     phantom,
     generate,
     caption,

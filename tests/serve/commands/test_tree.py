@@ -12,7 +12,7 @@ from serve import commands
 
 ROOT = typer.main.get_command(commands.app)
 NAMES = (
-    "ingest train phantom generate caption redrive verify report export identify calibrate",
+    "ingest train convert phantom generate caption redrive verify report export identify calibrate",
     "evaluate serve submit bench doctor",
 )
 
