@@ -209,8 +209,9 @@ def test_a_dry_run_draws_forecasts_and_writes_nothing(retinaforge, tmp_path):
     found = json.loads(out)
     assert code == 0
     assert (found["rows"], found["missing"], found["sampled"]) == (1000, 1000, 8)
-    assert 100 < found["images_per_s"] < 400
-    assert 2.5 < found["seconds"] < 10
+    # A row takes five milliseconds or, on a busy machine, more: no forecast may promise less.
+    assert 0 < found["images_per_s"] < 400
+    assert found["seconds"] >= 1000 / 400
     assert found["bytes"] > 100_000
     code, out, _ = retinaforge(*arguments, "--out", tmp_path / "o")
     assert "1,000 of 1,000 rows to draw with 2 workers" in out
