@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.models.grounds import geometry_map
-from engine.models.refiner import CODES, GRAIN, LINES, Refiner, bare
+from engine.models.refiner import CODES, GRAIN, LINES, Refiner, bare, ink
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
@@ -107,3 +107,18 @@ def test_vessels_are_taken_out_and_lesions_on_them_stay():
     found = bare(picture, vessels, lesions).astype(int)
     assert np.abs(found[:, 300:] - 120).max() <= 2
     assert (found[lesions] == 40).all()
+
+
+def test_a_faint_vessel_has_little_ink_and_a_dark_one_all():
+    picture = np.full((512, 512, 3), 120, np.uint8)
+    vessels = np.zeros((512, 512), bool)
+    rows = {100: 114, 200: 96, 300: 60}
+    for row, green in rows.items():
+        vessels[row : row + 6] = True
+        picture[row : row + 6] = green
+    found = ink(picture, vessels)
+    assert not found[~vessels].any()
+    faint, middle, dark = (float(found[row + 3, 256]) for row in rows)
+    assert faint == pytest.approx(0.05 / 0.4, abs=0.03)
+    assert middle == pytest.approx(0.2 / 0.4, abs=0.05)
+    assert dark == 1
