@@ -174,8 +174,8 @@ class Refiner(ModelMixin, ConfigMixin):
         alone."""
         rows, size = list(row_seeds), start.shape[1]
         marked = geometry > 0
-        lines, lesions = marked[..., _LINES].astype(np.float32), marked[..., _LESIONS].any(-1)
-        vessels = lines[..., :-1].any(-1)
+        lines, lesions = marked[..., _LINES].astype(np.float32), np.any(marked[..., _LESIONS], -1)
+        vessels = np.any(lines[..., :-1], -1)
         lines[..., :-1] *= np.stack([ink(*each) for each in zip(start, vessels)])[..., None]
         pictures = np.stack([bare(*each) for each in zip(start, vessels, lesions)])
         codes = seeds.noise(rows, (CODES,))
