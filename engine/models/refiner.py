@@ -37,9 +37,9 @@ _REACH, _TONES = 4.0, 16.0
 """Of the smoothing at 512 pixels: how far, and between which grey levels."""
 _FILL = 5.0
 """From how far at 512 pixels vessels are filled."""
-_FULL, _ALONG = 0.4, 1.5
-"""Share of green light that a vessel takes which is one without doubt, and over how many pixels
-that is told: chosen so that the refined pictures' spectrum is nearest to photographs'."""
+_FULL, _ALONG = 0.97, 1.5
+"""Quantile of the green light that a picture's vessels take which is a vessel without doubt, and
+over how many pixels that is told."""
 _BLACK = 15
 """Light up to which a pixel is none of the field, and fills nothing."""
 _MARGIN = 3
@@ -58,20 +58,23 @@ def bare(picture: np.ndarray, vessels: np.ndarray, lesions: np.ndarray) -> np.nd
 
 def ink(picture: np.ndarray, vessels: np.ndarray) -> np.ndarray:
     """How much of a photograph's vessel each pixel of a phantom's vessels is (S, S) float32 in
-    0..1: people and segmenters mark what stands out, a phantom's mask holds the faintest twig."""
+    0..1, by the light that it takes beside the picture's darkest: people and segmenters mark what
+    stands out, a phantom's mask holds the faintest twig."""
     filled = _filled(picture, vessels, _FILL * len(picture) / 512)[..., 1].astype(np.float32)
     share = (filled - picture[..., 1]) / np.maximum(filled, 8)
     marked = vessels.astype(np.float32)
     spread = cv2.GaussianBlur(share.clip(0, 1) * marked, (0, 0), _ALONG)
     spread /= np.maximum(cv2.GaussianBlur(marked, (0, 0), _ALONG), 1e-3)
-    return marked * (spread / _FULL).clip(0, 1)
+    darkest = float(np.quantile(spread[vessels], _FULL)) if vessels.any() else 1.0
+    return marked * (spread / max(darkest, 1e-3)).clip(0, 1)
 
 
 def _filled(picture: np.ndarray, hole: np.ndarray, reach: float) -> np.ndarray:
     """A picture with the mean of what lies round a hole in it, by distance (Knutsson & Westin, CVPR
     1993)."""
-    hole = _grown(hole, 1)
-    known = (~hole & (picture.max(-1) > _BLACK)).astype(np.float32)
+    field = picture.max(-1) > _BLACK
+    hole = _grown(hole, 1) & field
+    known = (~hole & field).astype(np.float32)
     share = cv2.GaussianBlur(known, (0, 0), reach)[..., None]
     light = cv2.GaussianBlur(picture * known[..., None], (0, 0), reach)
     round_it = np.round(light / np.maximum(share, 1e-3)).clip(0, 255).astype(np.uint8)

@@ -119,6 +119,18 @@ def test_a_faint_vessel_has_little_ink_and_a_dark_one_all():
     found = ink(picture, vessels)
     assert not found[~vessels].any()
     faint, middle, dark = (float(found[row + 3, 256]) for row in rows)
-    assert faint == pytest.approx(0.05 / 0.4, abs=0.03)
-    assert middle == pytest.approx(0.2 / 0.4, abs=0.05)
-    assert dark == 1
+    assert faint == pytest.approx(0.05 / 0.5, abs=0.03)
+    assert middle == pytest.approx(0.2 / 0.5, abs=0.05)
+    assert dark == pytest.approx(1, abs=0.02)
+    assert not ink(picture, vessels & False).any()
+
+
+def test_nothing_beyond_the_field_is_filled():
+    picture = np.zeros((512, 512, 3), np.uint8)
+    picture[64:448] = 120
+    vessels = np.zeros((512, 512), bool)
+    vessels[64:448, 200:206] = True
+    picture[vessels] = 60
+    found = bare(picture, vessels, vessels & False)
+    assert not found[:62].any()
+    assert abs(int(found[300, 203, 1]) - 120) <= 2
