@@ -79,7 +79,7 @@ def test_copies_are_found_whichever_way_they_lie(model, teaching_eyes, squares, 
     assert all("copy" in v.reasons for v in verdicts), [v.nearest_distance for v in verdicts]
 
 
-@pytest.mark.parametrize("name", ["tiny", "dualgan-tiny"])
+@pytest.mark.parametrize("name", ["tiny", "dualgan-tiny", "refiner-tiny"])
 def test_the_shipped_gates_find_disguised_copies(name, teaching_eyes, held_out_eyes, squares):
     gate = gates.load(("privacy",), shipped.WEIGHTS / name)
     rng = np.random.default_rng(11)

@@ -87,8 +87,15 @@ def test_altered_files_are_refused_and_told(echo):
 
 
 def test_every_model_of_this_checkout_is_of_a_family():
-    assert registry.names(SamplerRef) == ["tiny", "debug", "dualgan-tiny", "phantom", "null[:MS]"]
-    assert registry.shipped_names(SamplerRef) == ["tiny", "debug", "dualgan-tiny"]
+    assert registry.names(SamplerRef) == [
+        "tiny",
+        "debug",
+        "dualgan-tiny",
+        "refiner-tiny",
+        "phantom",
+        "null[:MS]",
+    ]
+    assert registry.shipped_names(SamplerRef) == ["tiny", "debug", "dualgan-tiny", "refiner-tiny"]
     for wanted in (CaptionerRef, GateRef, SegmenterRef):
         assert registry.names(wanted) == [wanted.FAMILY]
     assert len({family.FAMILY for family in FAMILIES}) == len(FAMILIES)
