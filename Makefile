@@ -24,7 +24,7 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	$(BIN)/retinaforge generate --count 64 --model dualgan-tiny --out $(OUT)
+	$(BIN)/retinaforge generate --count 64 --model refiner-tiny --out $(OUT)
 	$(BIN)/retinaforge verify $(OUT)
 	$(BIN)/retinaforge report $(OUT)
 
