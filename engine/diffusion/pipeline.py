@@ -25,6 +25,7 @@ from engine.diffusion.solvers import After, Start, solve
 from engine.models import transformer
 from engine.models.attention import use_kernels
 from engine.models.autoencoder import Autoencoder, autoencoder_of
+from engine.models.cameras import cameras_of
 from engine.models.classes import INDEX
 from engine.models.conditioner import Conditioner, source_alone
 from engine.models.conditioning import LabelEncoder
@@ -173,12 +174,17 @@ class RetinaForgePipeline(DiffusionPipeline):
 
     def _usual(self) -> SampleSettings:
         """How the card of the folder that this was read from wants the model to be called."""
-        folder = Path(str(self.config.get("_name_or_path") or ""))
-        if not (folder / INDEX).is_file():
+        folder = self._home()
+        if folder is None:
             side = self.transformer.config.sample_size * self._autoencoder.factor
             return SampleSettings(size=side)
         found = examine(folder)
         return SampleSettings(size=found.size, **found.sampling.model_dump())
+
+    def _home(self) -> Path | None:
+        """The folder that this was read from."""
+        folder = Path(str(self.config.get("_name_or_path") or ""))
+        return folder if (folder / INDEX).is_file() else None
 
     @property
     def _patch(self) -> int:
@@ -194,8 +200,10 @@ class RetinaForgePipeline(DiffusionPipeline):
 
     def _phantoms(self, rows: Asked, settings: SampleSettings) -> dict[str, np.ndarray]:
         light = settings.t0 > 0
+        home = self._home()
+        source = PhantomGeometry(cameras_of(home)) if home else PhantomGeometry()
         grounds = [
-            PhantomGeometry().ground(annotation, seed, settings.size, light)
+            source.ground(annotation, seed, settings.size, light)
             for annotation, seed in zip(rows.annotations, rows.seeds, strict=True)
         ]
         return stacked(grounds, self.geometry_encoder is not None, light)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from engine.files import read_regular
+from engine.models.cameras import own_cameras
 from engine.models.card import CARD, MOST_TEXT, files_of, verified_card
 from engine.models.classes import INDEX, ConfigFile, Denoiser, read_components, read_config
 from engine.schema import MAX_CAPTION_TOKENS, UserError
@@ -104,6 +105,7 @@ def examine(folder: Path) -> ModelFolder:
     not name.
     """
     refuse_strangers(folder)
+    own_cameras(folder)
     found = read_components(folder)
     denoiser, index = found.denoiser, read_config(folder / INDEX, _Index)
     if index.latent_spread is not None and len(index.latent_spread) != denoiser.in_channels:
@@ -161,6 +163,7 @@ def class_of(folder: Path) -> str:
 def examine_gan(folder: Path) -> ModelFolder:
     """Read the folder of a generator, as `examine` does that of a pipeline."""
     digest = examine_network(folder, *GAN_CLASSES)
+    own_cameras(folder)
     config, card = read_config(folder / "config.json", _Gan), _card(folder)
     return ModelFolder(
         weights_sha256=digest,

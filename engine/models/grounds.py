@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from engine.phantom.cameras import CAMERAS, Cameras
 from engine.prose.template import caption
 from engine.schema import MASKS, READABILITY, Annotation
 
@@ -129,14 +130,17 @@ class PhantomGround:
         return impair(image, self.phantom.eye, stream(self.phantom.seed, "camera"))
 
 
+@dataclass(frozen=True)
 class PhantomGeometry:
-    """The phantom of a row's own annotation and seed."""
+    """The phantom of a row's own annotation and seed, by the camera of its source."""
+
+    cameras: Cameras = field(default_factory=lambda: CAMERAS)
 
     def ground(self, annotation: Annotation, seed: int, size: int, light: bool) -> PhantomGround:
         """See `GeometrySource`."""
         from engine.phantom.render import draw
 
-        return PhantomGround(draw(annotation, seed, size, light))
+        return PhantomGround(draw(annotation, seed, size, light, self.cameras))
 
 
 def geometry_map(masks: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from engine.phantom.camera import CAMERAS
 from engine.phantom.eye import RIGHT, Disc, Eye, Traits, Vessel
 from engine.phantom.vessels import Retina, grow_tree
 
@@ -16,11 +15,8 @@ foveola 15.5 degrees temporal and 1.5 below: Rohrschneider, IOVS 45:3257, 2004).
 
 
 def grow(traits: Traits, rng: np.random.Generator) -> Eye:
-    """The anatomy of an eye with these traits, the same for every size of picture.
-
-    Raises KeyError if `traits.camera` is none of `engine.phantom.camera.CAMERAS`.
-    """
-    camera = CAMERAS[traits.camera]
+    """The anatomy of an eye with these traits, the same for every size of picture."""
+    camera = traits.camera
     nose = 1.0 if traits.eye_side == RIGHT else -1.0
     diameter = camera.disc_diameter * traits.disc_scale * math.exp(rng.normal(0, 0.05))
     centre = np.array(camera.disc_place) + rng.normal(0, 1, 2) * camera.disc_spread

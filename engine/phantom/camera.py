@@ -1,120 +1,16 @@
-"""The camera: what it frames, and what its optics, light and sensor make of the retina.
-
-Colours, fields and framings are measured of the photographs that are named with each camera:
-medians over the field of the training photographs, cropped to the field.
-"""
+"""What a camera's optics, light and sensor make of the retina, and the field that it frames."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from engine.phantom.cameras import Camera
 from engine.phantom.eye import BACKGROUND, Canvas, Eye
 from engine.phantom.scenes import paint_scene
 from engine.phantom.strokes import noise
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A camera and how it was pointed. Lengths are in radii of the field."""
-
-    disc_diameter: float
-    """Vertical diameter of an ordinary disc."""
-    disc_place: tuple[float, float]
-    """Mean place of the disc in a right eye."""
-    disc_spread: tuple[float, float]
-    colour: tuple[float, float, float]
-    """Median of the channels over the field, 0..1."""
-    vignette: float
-    """Share of the light that is lost at the border."""
-    tint: tuple[float, float] = (1.0, 1.0)
-    """How much more of green and of blue is lost there than of red, as powers."""
-    disc_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Colour of the disc beyond what the colour of the retina makes of it: IDRiD saturates its
-    red."""
-    softness: float = 0.0025
-    """Mean blur of the optics, a Gaussian's sigma."""
-    scatter: float = 0.05
-    """Mean share of light that is scattered in the eye's media and the lens."""
-    noise: float = 0.01
-    """Noise of the sensor where the trait is 1."""
-    knee: float = 0.86
-    """Light from which on the sensor saturates."""
-    half_height: float = 1.0
-    """Where the frame cuts the round field at the top and the bottom."""
-    tab: float | None = None
-    """Angle of the tab on the aperture, in degrees above the horizontal on the right."""
-    round_tab: bool = False
-    """A round tab instead of a tooth."""
-
-
-CAMERAS: dict[str, Camera] = {
-    "phantom": Camera(
-        disc_diameter=0.28,
-        disc_place=(0.5, -0.02),
-        disc_spread=(0.06, 0.05),
-        colour=(0.66, 0.30, 0.13),
-        vignette=0.35,
-        tint=(1.2, 1.2),
-    ),
-    "idrid": Camera(
-        disc_diameter=0.305,
-        disc_place=(0.54, -0.02),
-        disc_spread=(0.09, 0.07),
-        colour=(0.655, 0.325, 0.105),
-        vignette=0.45,
-        tint=(1.5, 1.25),
-        disc_tint=(1.15, 1.22, 1.1),
-        knee=0.95,
-        noise=0.009,
-        softness=0.0032,
-        scatter=0.15,
-        half_height=0.82,
-        tab=31.0,
-    ),
-    "hrf": Camera(
-        disc_diameter=0.197,
-        disc_place=(0.525, -0.01),
-        disc_spread=(0.06, 0.03),
-        colour=(0.80, 0.262, 0.125),
-        vignette=0.42,
-        tint=(1.8, 1.8),
-        disc_tint=(1.0, 1.07, 0.9),
-        noise=0.014,
-        softness=0.0016,
-        scatter=0.08,
-        half_height=0.714,
-        tab=38.0,
-        round_tab=True,
-    ),
-    "chase": Camera(
-        disc_diameter=0.38,
-        disc_place=(0.09, 0.0),
-        disc_spread=(0.09, 0.06),
-        colour=(0.80, 0.30, 0.055),
-        vignette=0.58,
-        tint=(1.6, 2.4),
-        disc_tint=(1.0, 1.1, 1.6),
-        knee=0.95,
-        noise=0.011,
-        softness=0.0024,
-        scatter=0.08,
-    ),
-    "skimage": Camera(
-        disc_diameter=0.275,
-        disc_place=(0.66, -0.03),
-        disc_spread=(0.05, 0.04),
-        colour=(0.835, 0.32, 0.227),
-        vignette=0.12,
-        tab=40.0,
-    ),
-}
-"""IDRiD: Kowa VX-10a, 50 degrees; HRF: Canon CR-1; CHASE_DB1: Nidek NM-200-D, 30 degrees about the
-disc; skimage: one round photograph of 50 degrees."""
-
 
 _BLUR = 0.03
 """Sigma of the strongest defocus in radii of the field."""
@@ -136,7 +32,7 @@ def aperture(camera: Camera, size: int) -> np.ndarray:
 def photograph(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> np.ndarray:
     """The photograph (S, S, 3) uint8 of the canvas, whose masks["field"] is the aperture."""
     traits, size = eye.traits, canvas.size
-    camera = CAMERAS[traits.camera]
+    camera = traits.camera
     field = canvas.masks["field"] > 0
     light = canvas.light
     if not traits.is_fundus:
@@ -183,7 +79,7 @@ def impair(image: np.ndarray, eye: Eye, rng: np.random.Generator) -> np.ndarray:
     light = hide(light, eye, size / 2, rng)
     light = _veil(light, traits.haze, 0.0, rng)
     grain = rng.standard_normal((size, size, 1), dtype=np.float32)
-    return _finish(light + np.float32(CAMERAS[traits.camera].noise) * grain, field)
+    return _finish(light + np.float32(traits.camera.noise) * grain, field)
 
 
 def _finish(light: np.ndarray, field: np.ndarray) -> np.ndarray:
@@ -232,7 +128,7 @@ def _blob(
 def _illumination(eye: Eye, size: int, rng: np.random.Generator) -> np.ndarray:
     """Light over the field (S, S): lost towards the border, brighter on one side."""
     traits = eye.traits
-    vignette = CAMERAS[traits.camera].vignette * math.exp(traits.appearance.vignette)
+    vignette = traits.camera.vignette * math.exp(traits.appearance.vignette)
     line = ((np.arange(size) - (size - 1) / 2) / (size / 2)).astype(np.float32)
     x, y = line[None], line[:, None]
     angle = rng.uniform(0, 2 * np.pi)

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from engine.phantom.camera import CAMERAS
 from engine.phantom.eye import RIGHT, Eye
 from engine.phantom.strokes import ellipse_distance, noise, soft_step
 
@@ -57,7 +56,7 @@ def _paint_face(
     cup = soft_step(cup_distance, 0.35 + 1.2 * pixel / disc.cup_radii[1])[..., None]
     floor = _CUP * (1 + 0.03 * grain[..., None])
     face = rim + depth * (1 - 0.7 * traits.disc_swelling) * cup * (floor - rim)
-    tint = np.array(CAMERAS[traits.camera].disc_tint, np.float32)
+    tint = np.array(traits.camera.disc_tint, np.float32)
     face = face * tint * np.float32(math.exp(traits.appearance.disc))
     # The margin is sharp on the temporal side and blurred by the thick fibres of the nasal one.
     edge = 0.36 + 0.2 * across[..., 0] + 0.75 * pixel / disc.radii[1] + 0.5 * traits.disc_swelling

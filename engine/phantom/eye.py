@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.phantom.cameras import CAMERAS, Camera
+
 RIGHT, LEFT = 0, 1
 
 BACKGROUND = (0.63, 0.30, 0.10)
@@ -52,8 +54,8 @@ class Traits:
     """
 
     eye_side: int = RIGHT
-    camera: str = "idrid"
-    """Whose colour, field and optics: a name of `engine.phantom.camera.CAMERAS`."""
+    camera: Camera = CAMERAS["idrid"]
+    """Whose colour, field and optics."""
     appearance: Appearance = Appearance()
 
     cup_disc_ratio: float = 0.35

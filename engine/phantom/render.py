@@ -14,7 +14,8 @@ import numpy as np
 
 from engine.phantom import lesions
 from engine.phantom.anatomy import grow
-from engine.phantom.camera import CAMERAS, aperture, photograph
+from engine.phantom.camera import aperture, photograph
+from engine.phantom.cameras import CAMERAS, Cameras
 from engine.phantom.eye import Eye
 from engine.phantom.fundus import mark, paint_retina, paint_vessels
 from engine.phantom.tones import by_tone
@@ -41,18 +42,24 @@ class Phantom:
     seed: int
 
 
-def draw(annotation: Annotation, seed: int, size: int, light: bool = True) -> Phantom:
+def draw(
+    annotation: Annotation,
+    seed: int,
+    size: int,
+    light: bool = True,
+    cameras: Cameras = CAMERAS,
+) -> Phantom:
     """Draw the eye of a seed with this annotation: a pure function of its arguments.
 
     Unknown diseases are absent, unknown readability is good, and an unknown side falls at random.
-    A source that is no camera of `engine.phantom.camera` is photographed by any of them. `light`
-    False leaves the image black and gives the masks alone. ValueError for a size below 32.
+    A source that is none of the `cameras` is photographed by any that is known. `light` False
+    leaves the image black and gives the masks alone. ValueError for a size below 32.
     """
     if size < 32:
         raise ValueError(f"a phantom of {size} pixels: at least 32 are needed")
     cv2.setNumThreads(1)
     known = complete(annotation, stream(seed, "side"))
-    eye = grow(draw_traits(known, stream(seed, "traits")), stream(seed, "anatomy"))
+    eye = grow(draw_traits(known, stream(seed, "traits"), cameras), stream(seed, "anatomy"))
     canvas, tubes = mark(eye, size)
     found = lesions.scatter(eye, known, stream(seed, "lesions"))
     if light:
@@ -61,7 +68,7 @@ def draw(annotation: Annotation, seed: int, size: int, light: bool = True) -> Ph
     if light:
         paint_vessels(canvas, eye, tubes)
     lesions.paint(canvas, found, "surface")
-    canvas.masks["field"] = aperture(CAMERAS[eye.traits.camera], size).astype(np.uint8) * 255
+    canvas.masks["field"] = aperture(eye.traits.camera, size).astype(np.uint8) * 255
     if light:
         image = photograph(canvas, eye, stream(seed, "camera"))
     else:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.phantom.camera import CAMERAS
 from engine.phantom.eye import RIGHT, Eye
 
 FIELD_EDGE = 0.93
@@ -102,7 +101,7 @@ def places(
 def on_retina(eye: Eye, points: np.ndarray, clear: float = 0.0) -> np.ndarray:
     """Which of the points (M, 2) lie in the field and off the disc, by `clear` at least."""
     inside = np.hypot(*points.T) < FIELD_EDGE - clear
-    inside &= np.abs(points[:, 1]) < FIELD_EDGE * CAMERAS[eye.traits.camera].half_height - clear
+    inside &= np.abs(points[:, 1]) < FIELD_EDGE * eye.traits.camera.half_height - clear
     return inside & (from_disc(eye, points) > 1.12 * max(eye.disc.radii) + clear)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.phantom.appearance import draw_appearance
+from engine.phantom.cameras import CAMERAS, Cameras
 from engine.phantom.eye import RIGHT, Traits
 from engine.schema import SOURCES, Annotation
 
@@ -24,32 +25,31 @@ _OF_THE_OLD = ("is_amd", "is_em", "is_htr", "is_rvo")
 
 
 def draw_traits(
-    annotation: Annotation, rng: np.random.Generator, camera: str | None = None
+    annotation: Annotation, rng: np.random.Generator, cameras: Cameras = CAMERAS
 ) -> Traits:
     """The traits of one eye with this annotation, drawn with `rng` alone. Each disease has its own
     draws: another label changes what it stands for and nothing else of the eye. Retinopathy of
     grade 2 on and edema also haze and yellow an IDRiD photograph.
 
-    camera: a name of SOURCES; None takes the annotation's source, and any camera where that is
-    "phantom", unknown or a user's own.
+    The camera is that of the annotation's source; any of SOURCES where that is "phantom", unknown
+    or none of the `cameras`.
     """
     labels = annotation.known()
     any_camera = str(rng.choice(SOURCES))
-    own = annotation.source if annotation.source in SOURCES[1:] else any_camera
-    named = camera or own or any_camera
-    # CHASE_DB1 is a study of children.
-    youth = float(rng.beta(*((5, 1.2) if named == "chase" else (2, 2))))
+    known = None if annotation.source in (None, SOURCES[0]) else cameras.get(annotation.source)
+    camera = known or CAMERAS[any_camera]
+    youth = float(rng.beta(*camera.youth))
     youth *= 0.35 if any(labels.get(n) for n in _OF_THE_OLD) else 1.0
     values = _healthy(youth, rng)
     values["eye_side"] = labels.get("eye_side", int(rng.integers(2)))
     sick = labels.get("dr_grade", 0) > 1 or labels.get("is_dme", 0) > 0
-    look = draw_appearance(named, rng, sick)
+    look = draw_appearance(camera, rng, sick)
     *own_draws, hidden = rng.spawn(len(_DISEASES) + 1)
     for (name, change), draws in zip(_DISEASES.items(), own_draws, strict=True):
         if labels.get(name, 0) > 0:
             change(values, labels[name], draws)
     _unreadable(values, labels, hidden)
-    return Traits(camera=named, appearance=look, **values)
+    return Traits(camera=camera, appearance=look, **values)
 
 
 def _healthy(youth: float, rng: np.random.Generator) -> Values:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from engine import device, shipped
 from engine.call import CallSettings
+from engine.models.cameras import cameras_of
 from engine.models.card import CARD
 from engine.models.classes import INDEX
 from engine.models.folder import examine
@@ -90,6 +91,7 @@ class PipelineSampler:
         _quieten()
         self.rows_per_call = settings.rows_per_call
         self._settings = settings
+        self._cameras = cameras_of(folder)
         dtype = getattr(torch, settings.dtype)
         self._pipeline = RetinaForgePipeline.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True
@@ -145,7 +147,7 @@ class PipelineSampler:
         """What each row is drawn on; only who starts from an image needs light."""
         light = self._settings.t0 > 0
         on_phantoms = self._settings.geometry or light
-        source: GeometrySource = PhantomGeometry() if on_phantoms else NoGeometry()
+        source: GeometrySource = PhantomGeometry(self._cameras) if on_phantoms else NoGeometry()
         return [source.ground(each.annotation, each.seed, each.size, light) for each in specs]
 
 

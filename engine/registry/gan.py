@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from engine import device, shipped
 from engine.call import CallSettings
+from engine.models.cameras import cameras_of
 from engine.models.folder import GAN_CLASSES, class_of, examine_gan, is_network
 from engine.models.grounds import PhantomGeometry, stacked
 from engine.registry.family import Whereabouts, reading
@@ -70,6 +71,7 @@ class GanSampler:
         device.use_threads(settings.threads)
         self.rows_per_call = settings.rows_per_call
         self._gan = generator.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        self._source = PhantomGeometry(cameras_of(folder))
         self._gan.to(settings.device, getattr(torch, settings.dtype)).eval()
 
     def draw(self, specs: Sequence[Spec]) -> list[Drawn]:
@@ -84,7 +86,7 @@ class GanSampler:
         return False
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
-        source, light = PhantomGeometry(), self._gan.starts
+        source, light = self._source, self._gan.starts
         grounds = [source.ground(spec.annotation, spec.seed, spec.size, light) for spec in specs]
         rows = list(range(len(specs))) + [-1] * (self.rows_per_call - len(specs))
         images = self._gan.paint(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.phantom.anatomy import grow
-from engine.phantom.camera import CAMERAS
+from engine.phantom.cameras import CAMERAS
 from engine.phantom.eye import LEFT, RIGHT, Eye, Traits
 from engine.phantom.vessels import AVASCULAR, angles, split
 from engine.prose.anatomy import QUADRANTS
@@ -56,7 +56,7 @@ def test_the_wider_daughter_turns_less():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_avascular_zone_is_empty(seed: int):
-    eye = eye_of(seed, camera="skimage", tortuosity=1.5)
+    eye = eye_of(seed, camera=CAMERAS["skimage"], tortuosity=1.5)
     points = np.concatenate([vessel.points for vessel in eye.vessels])
     nearest = np.linalg.norm(points - eye.fovea, axis=1).min() / ruler(eye)
     assert nearest > 0.93 * AVASCULAR
@@ -65,7 +65,7 @@ def test_the_avascular_zone_is_empty(seed: int):
 @pytest.mark.parametrize("side", [RIGHT, LEFT])
 @pytest.mark.parametrize("camera", ["idrid", "hrf", "skimage"])
 def test_arteries_and_veins_reach_all_quadrants_and_the_macula(side: int, camera: str):
-    eye = eye_of(3, eye_side=side, camera=camera)
+    eye = eye_of(3, eye_side=side, camera=CAMERAS[camera])
     for kind in ("artery", "vein"):
         points = np.concatenate([v.points for v in eye.vessels if v.kind == kind])
         reached = {eye.quadrant(x, y) for x, y in points}
@@ -133,7 +133,7 @@ def test_beading_and_nicking_change_veins_alone():
 @pytest.mark.parametrize("camera", sorted(CAMERAS))
 def test_a_disc_of_every_camera_lies_in_its_field_and_holds_its_cup(camera: str):
     for seed in range(20):
-        eye = eye_of(seed, camera=camera, cup_disc_ratio=0.8, rim_notch=1.0)
+        eye = eye_of(seed, camera=CAMERAS[camera], cup_disc_ratio=0.8, rim_notch=1.0)
         assert np.hypot(*eye.disc.centre) < 1
         slack = np.hypot(*(eye.disc.cup_centre - eye.disc.centre))
         assert slack <= eye.disc.radii[1] - eye.disc.cup_radii[1] + 1e-9

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from engine.phantom.appearance import KNOBS, draw_appearance
+from engine.phantom.cameras import CAMERAS
 from engine.phantom.eye import Appearance
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
 PHOTOGRAPHED = ("idrid", "hrf", "chase")
-UNKNOWN = "a camera without a law"
+UNKNOWN = "skimage"
 
 
 def draws(camera: str, count: int = 400) -> np.ndarray:
     """Appearances of seeds 0, 1, … as (count, knobs)."""
-    drawn = [draw_appearance(camera, np.random.default_rng(seed)) for seed in range(count)]
+    drawn = [draw_appearance(CAMERAS[camera], np.random.default_rng(seed)) for seed in range(count)]
     return np.array([astuple(each) for each in drawn])
 
 
@@ -46,7 +47,7 @@ def test_no_factor_is_beyond_belief_and_every_one_varies(camera):
 
 @pytest.mark.parametrize("sick", [False, True])
 def test_bounds_hold_at_both_ends(sick):
-    drawn = [draw_appearance("idrid", np.random.default_rng(s), sick) for s in range(1000)]
+    drawn = [draw_appearance(CAMERAS["idrid"], np.random.default_rng(s), sick) for s in range(1000)]
     assert max(each.blue for each in drawn) <= 1.1
     assert max(each.cloud for each in drawn) <= 0.9
     assert min(each.disc for each in drawn) >= -0.45

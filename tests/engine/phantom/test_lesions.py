@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.phantom.anatomy import grow
-from engine.phantom.camera import CAMERAS
+from engine.phantom.cameras import CAMERAS
 from engine.phantom.eye import BACKGROUND, Canvas, Eye
 from engine.phantom.findings_vascular import _in_quadrant
 from engine.phantom.lesions import KINDS, Lesion, kinds_of, paint, scatter

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from engine.phantom.cameras import CAMERAS, Camera, Cameras
 from engine.phantom.eye import LEFT, RIGHT, Traits
 from engine.phantom.traits import draw_traits
 from engine.schema import SOURCES, Annotation
 
 
-def many(count: int = 60, camera: str | None = None, **labels: int | str) -> list[Traits]:
+def many(count: int = 60, cameras: Cameras = CAMERAS, **labels: int | str) -> list[Traits]:
     annotation = Annotation.model_validate(labels)
-    return [draw_traits(annotation, np.random.default_rng(seed), camera) for seed in range(count)]
+    return [draw_traits(annotation, np.random.default_rng(seed), cameras) for seed in range(count)]
 
 
 def test_the_same_draw_is_the_same_eye():
@@ -85,8 +87,13 @@ def test_what_cannot_be_read_is_hidden():
         assert eye.haze > 0.6 or eye.blur > 0.6 or eye.exposure < 0.4
 
 
-def test_the_camera_is_the_source_the_asked_one_or_any():
-    assert {eye.camera for eye in many(10, source="hrf")} == {"hrf"}
-    assert {eye.camera for eye in many(10, camera="chase", source="hrf")} == {"chase"}
-    assert {eye.camera for eye in many(80, source="phantom")} == set(SOURCES)
-    assert {eye.camera for eye in many(80, source="a hospital")} == set(SOURCES)
+def test_the_camera_is_that_of_the_source_or_any():
+    def seen(count: int, source: str, cameras: Cameras = CAMERAS) -> list[Camera]:
+        drawn = [eye.camera for eye in many(count, cameras, source=source)]
+        return sorted(set(drawn), key=drawn.index)
+
+    assert seen(10, "hrf") == [CAMERAS["hrf"]]
+    own = replace(CAMERAS["hrf"], half_height=0.9)
+    assert seen(10, "a hospital", {**CAMERAS, "a hospital": own}) == [own]
+    known = {CAMERAS[name] for name in SOURCES}
+    assert set(seen(80, "phantom")) == set(seen(80, "a hospital")) == known
