@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from engine.models.conditioner import Conditioner, Prepared
 from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import PICTURES, GeometryEncoder
 from engine.schema import LABELS, MAX_CAPTION_TOKENS
-from train.frozen import loaded, time_scale
+from train.frozen import loaded, native_side, time_scale
 
 
 class Denoising(nn.Module):
@@ -32,13 +33,23 @@ class Denoising(nn.Module):
         geometry_encoder: GeometryEncoder,
         spread: list[float] | None,
         time_scale: float = transformer.TIME_SCALE,
+        native_side: int | None = None,
     ) -> None:
         super().__init__()
         self.spread = spread
         self.time_scale = time_scale
+        self.native_side = native_side
         self.transformer = denoiser
         self.label_encoder = label_encoder
         self.geometry_encoder = geometry_encoder
+
+    def call(self) -> dict[str, Any]:
+        """How `RetinaForgePipeline` must call the denoiser."""
+        return {
+            "latent_spread": self.spread,
+            "time_scale": self.time_scale,
+            "native_side": self.native_side,
+        }
 
     @property
     def conditioner(self) -> Conditioner:
@@ -52,7 +63,13 @@ class Denoising(nn.Module):
 
         def velocity(latents: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
             return transformer.velocity(
-                self.transformer, latents, times, context, self.spread, self.time_scale
+                self.transformer,
+                latents,
+                times,
+                context,
+                self.spread,
+                self.time_scale,
+                self.native_side,
             )
 
         loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
@@ -60,25 +77,32 @@ class Denoising(nn.Module):
 
 
 def new(
-    preset: str, needs: Needs | None, sources: tuple[str, ...], spread: list[float] | None
+    preset: str, needs: Needs, sources: tuple[str, ...], spread: list[float] | None, size: int
 ) -> Denoising:
-    """Untrained; sources are the cameras that its labels know."""
+    """Untrained, to learn from pictures of `size` px; sources are the cameras that its labels
+    know."""
     denoiser = transformer.build(preset, needs)
     labels = LabelEncoder(width=denoiser.config.cross_attention_dim, sources=sources)
-    return Denoising(denoiser.float(), labels.float(), _new_geometry(denoiser), spread)
+    side = size // needs.factor
+    return Denoising(
+        denoiser.float(), labels.float(), _new_geometry(denoiser), spread, native_side=side
+    )
 
 
-def going_on(folder: Path, sources: tuple[str, ...], spread: list[float] | None) -> Denoising:
-    """As the finished model in the folder is, with the labels of more sources; UserError where it
-    is no such model."""
+def going_on(
+    folder: Path, sources: tuple[str, ...], spread: list[float] | None, size: int
+) -> Denoising:
+    """As the finished model in the folder is, with the labels of more sources, to learn from
+    pictures of `size` px; UserError where it is no such model."""
     denoiser = loaded(transformer.read, folder / "transformer").float()
     labels = loaded(LabelEncoder.from_pretrained, folder / "label_encoder")
     labels = labels.knowing(sources).float()
-    scale = time_scale(folder)
-    if not (folder / "geometry_encoder").is_dir():
-        return Denoising(denoiser, labels, _new_geometry(denoiser), spread, scale)
-    geometry = loaded(GeometryEncoder.from_pretrained, folder / "geometry_encoder").float()
-    return Denoising(denoiser, labels, geometry, spread, scale)
+    if (folder / "geometry_encoder").is_dir():
+        geometry = loaded(GeometryEncoder.from_pretrained, folder / "geometry_encoder").float()
+    else:
+        geometry = _new_geometry(denoiser)
+    called = time_scale(folder), native_side(folder, size)
+    return Denoising(denoiser, labels, geometry, spread, *called)
 
 
 def _new_geometry(denoiser: nn.Module) -> GeometryEncoder:

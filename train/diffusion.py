@@ -143,11 +143,12 @@ class DiffusionRecipe:
     def _denoising(self, examples: Sequence[Example], spread: list[float] | None) -> Denoising:
         named = {example.annotation.source for example in examples}
         sources = tuple(sorted(source for source in named if source))
+        size = self.settings.data["size"]
         torch.manual_seed(self.settings.seed)
         if self.settings.init:
-            made = going_on(Path(self.settings.init), sources, spread)
+            made = going_on(Path(self.settings.init), sources, spread, size)
         else:
-            made = new(self.settings.model["preset"], self._needs(), sources, spread)
+            made = new(self.settings.model["preset"], self._needs(), sources, spread, size)
         if self.settings.model["checkpointing"]:
             transformer.checkpointed(made.transformer)
         return made
@@ -245,8 +246,7 @@ class DiffusionRecipe:
             tokenizer=self._text.tokenizer,
             label_encoder=self.module.label_encoder,
             geometry_encoder=self.module.geometry_encoder,
-            latent_spread=self.module.spread,
-            time_scale=self.module.time_scale,
+            **self.module.call(),
         )
 
     def sheet(self, few: bool = False) -> Image.Image | None:
@@ -305,8 +305,7 @@ class DiffusionRecipe:
         pipeline = self.pipeline()
         # A copy: rounded to float16, the text encoder would go on to teach other rows.
         parts = {name: copy.deepcopy(part) for name, part in pipeline.components.items()}
-        spread, scale = self.module.spread, self.module.time_scale
-        copied = RetinaForgePipeline(**parts, latent_spread=spread, time_scale=scale)
+        copied = RetinaForgePipeline(**parts, **self.module.call())
         rounded = copied.to(torch.float16)
         rounded.save_pretrained(folder, max_shard_size="14MB")
         photographs = [e.image_sha256 for e in self._train if not e.example.synthetic]

@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 
 from engine import registry
-from engine.models.classes import INDEX
+from engine.models.card import read_card
+from engine.models.classes import INDEX, read_components
 from engine.models.segmenter import Segmenter
 from engine.models.transformer import TIME_SCALE
 from engine.registry.segmenter import SegmenterRef
@@ -55,6 +56,16 @@ def time_scale(init: Path) -> float:
     """By what the model in the folder `init` has times multiplied (`models.transformer.velocity`).
     UserError for a folder without `model_index.json`."""
     return float(_index(init).get("time_scale") or TIME_SCALE)
+
+
+def native_side(init: Path, size: int) -> int:
+    """The side, in places of the latents, of the pictures from which the model in the folder `init`
+    first learned where a token lies (`models.transformer.Grid`): where neither index nor card
+    tells, that of the pictures of `size` px with which it goes on."""
+    known = _index(init).get("native_side")
+    if known is None:
+        known = (read_card(init).get("size") or size) // read_components(init).latents.factor
+    return int(known)
 
 
 def _index(folder: Path) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class RetinaForgePipeline(DiffusionPipeline):
     pixels. A model without geometry encoder draws from captions and labels alone.
 
     latent_spread: root mean square of each latent channel over the training images, where the
-    denoiser was trained with it, and time_scale: what it was trained to have times multiplied by
+    denoiser was trained with it, time_scale: what it was trained to have times multiplied by, and
+    native_side: side of the latents from which it first learned where a token lies
     (`models.transformer.velocity`).
     """
 
@@ -78,9 +79,12 @@ class RetinaForgePipeline(DiffusionPipeline):
         geometry_encoder: GeometryEncoder | None,
         latent_spread: Sequence[float] | None = None,
         time_scale: float = TIME_SCALE,
+        native_side: int | None = None,
     ) -> None:
         super().__init__()
-        self.register_to_config(latent_spread=latent_spread, time_scale=time_scale)
+        self.register_to_config(
+            latent_spread=latent_spread, time_scale=time_scale, native_side=native_side
+        )
         self.register_modules(
             transformer=use_kernels(transformer),
             vae=vae,
@@ -267,6 +271,7 @@ class RetinaForgePipeline(DiffusionPipeline):
                 pair if both else context,
                 self.config.latent_spread,
                 self.config.time_scale,
+                self.config.native_side,
             )
 
         return solve(

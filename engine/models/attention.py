@@ -6,6 +6,8 @@ the `sdpa` backend on a CPU.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from diffusers import LuminaNextDiT2DModel
 from diffusers.models.attention_processor import Attention
@@ -32,9 +34,11 @@ class KernelProcessor:
         attention_mask: torch.Tensor | None = None,
         query_rotary_emb: torch.Tensor | None = None,
         key_rotary_emb: torch.Tensor | None = None,
+        base_sequence_length: int | None = None,
     ) -> torch.Tensor:
         """Tokens (B, T, C) attend to tokens (B, S, C): (B, T, H, D). The names of the arguments are
-        those that diffusers' block passes."""
+        those that diffusers' block passes. base_sequence_length: of the image's tokens, where their
+        attention is to be as sharp among more as it was among so many."""
         query = attn.to_q(hidden_states)
         key, value = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
         dtype, width = query.dtype, query.shape[-1] // attn.heads
@@ -48,7 +52,10 @@ class KernelProcessor:
         if key_rotary_emb is not None:
             key = apply_rotary_emb(key, key_rotary_emb, use_real=False)
         mask = attention_mask.bool() if self.masked and attention_mask is not None else None
-        return attention(query.to(dtype), key.to(dtype), value, key_mask=mask)
+        scale = None
+        if base_sequence_length is not None and key_rotary_emb is not None:
+            scale = math.sqrt(math.log(query.shape[1], base_sequence_length)) * attn.scale
+        return attention(query.to(dtype), key.to(dtype), value, key_mask=mask, scale=scale)
 
 
 def use_kernels(model: LuminaNextDiT2DModel) -> LuminaNextDiT2DModel:

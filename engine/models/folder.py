@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 from engine.files import read_regular
 from engine.models.cameras import own_cameras
 from engine.models.card import CARD, MOST_TEXT, files_of, verified_card
-from engine.models.classes import INDEX, ConfigFile, Denoiser, read_components, read_config
+from engine.models.classes import INDEX, ConfigFile, read_components, read_config
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 
 PIPELINE_CLASS = "RetinaForgePipeline"
@@ -27,6 +27,7 @@ class _Index(ConfigFile):
     class_name: str = Field(alias="_class_name")
     latent_spread: list[Annotated[float, Field(gt=0)]] | None = None
     time_scale: Annotated[float, Field(gt=0)] | None = None
+    native_side: Annotated[int, Field(ge=1)] | None = None
 
 
 class _Config(ConfigFile):
@@ -118,14 +119,15 @@ def examine(folder: Path) -> ModelFolder:
     for component in (*COMPONENTS, *(["geometry_encoder"] if found.takes_geometry else [])):
         check_weights(folder / component)
     card, digest = _card(folder), verified_card(folder).sha256
-    stride = found.latents.factor
+    patch_px = found.latents.factor * denoiser.patch_size
+    size = card.size or denoiser.sample_size * found.latents.factor
     return ModelFolder(
         weights_sha256=digest,
-        size=card.size or denoiser.sample_size * stride,
-        patch_px=stride * denoiser.patch_size,
+        size=size,
+        patch_px=patch_px,
         sources=found.labels.sources,
         sampling=card.sampling,
-        flops_per_step=_flops(folder, denoiser),
+        flops_per_step=_flops(folder, (size / patch_px) ** 2),
         takes_geometry=found.takes_geometry,
         phantom_only=card.phantom_only,
     )
@@ -258,9 +260,8 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _flops(folder: Path, denoiser: Denoiser) -> float:
-    """Two operations per weight and token, for a guided pair, at the native size."""
-    tokens = (denoiser.sample_size / denoiser.patch_size) ** 2
+def _flops(folder: Path, tokens: float) -> float:
+    """Two operations per weight and token, for a guided pair."""
     return 2 * 2 * _weights(folder / "transformer") * tokens
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -152,21 +153,23 @@ def velocity(
     context: Context,
     spread: Sequence[float] | None = None,
     time_scale: float = TIME_SCALE,
+    native_side: int | None = None,
 ) -> torch.Tensor:
     """The predicted velocity (B, C, h, w) of noisy latents (B, C, h, w) at times (B,) in [0, 1].
 
     spread: root mean square of each of the C channels over images; None where the network predicts
     the velocity itself, as published Lumina-Next weights do. time_scale: by what times are
-    multiplied before they are embedded; 1 for such weights.
+    multiplied before they are embedded; 1 for such weights. native_side: see `Grid`.
     """
+    grid = Grid.of(model, latents, native_side)
     with _added(model.patch_embedder, context.patches):
         found = model(
             hidden_states=latents,
             timestep=times * time_scale,
             encoder_hidden_states=context.tokens,
             encoder_mask=context.mask,
-            image_rotary_emb=_rotary(model, latents.shape[2], latents.shape[3]),
-            cross_attention_kwargs={},
+            image_rotary_emb=grid.rotary(model.head_dim),
+            cross_attention_kwargs=grid.temperature(),
             return_dict=False,
         )[0]
     # Published weights give variances too, which nobody has trained or reads (`learn_sigma`).
@@ -210,6 +213,42 @@ def _added(embedder: nn.Module, patches: torch.Tensor | None) -> Iterator[None]:
         hook.remove()
 
 
-def _rotary(model: LuminaNextDiT2DModel, height: int, width: int) -> torch.Tensor:
-    patch = model.config.patch_size
-    return get_2d_rotary_pos_embed_lumina(model.head_dim, height // patch, width // patch)
+@dataclass(frozen=True)
+class Grid:
+    """The tokens of a picture: rows and columns, and `base`, the side of the square grid on which
+    their positions were learned; None where a denoiser reads every grid as it is."""
+
+    rows: int
+    columns: int
+    base: int | None
+
+    @classmethod
+    def of(
+        cls, model: LuminaNextDiT2DModel, latents: torch.Tensor, native_side: int | None
+    ) -> Grid:
+        """That of latents (B, C, h, w); native_side: side in places of the latents of the pictures
+        from which the model first learned, or None."""
+        patch = model.config.patch_size
+        rows, columns = (side // patch for side in latents.shape[2:])
+        return cls(rows, columns, native_side and native_side // patch)
+
+    @property
+    def growth(self) -> float:
+        """How many tokens of a row lie where one did; a smaller grid is read as it is."""
+        return 1.0 if self.base is None else max(1.0, (self.rows * self.columns) ** 0.5 / self.base)
+
+    def rotary(self, head: int) -> torch.Tensor:
+        """Rotary embedding (rows, columns, head / 2), complex. Positions of a larger grid lie
+        between those that were learned (Chen et al. 2023, arXiv 2306.15595), as Lumina-Next draws
+        beyond its size."""
+        return get_2d_rotary_pos_embed_lumina(
+            head, self.rows, self.columns, linear_factor=self.growth
+        )
+
+    def temperature(self) -> dict[str, int]:
+        """What attention among N tokens is told where positions were learned with M: it multiplies
+        logits by sqrt(log N / log M), so that its entropy stays (Jin et al. 2023, arXiv 2306.08645,
+        eq. 9)."""
+        if self.base is None or self.base < 2 or self.growth == 1:
+            return {}
+        return {"base_sequence_length": self.base**2}

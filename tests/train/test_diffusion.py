@@ -10,8 +10,10 @@ import pytest
 import torch
 from discs import discs, settings
 
+from engine import registry
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.card import CARD, hash_folder, read_card, write_card
+from engine.registry import SamplerRef
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from train import diffusion
 from train.census import census
@@ -123,6 +125,36 @@ def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, 
     write_card(folder, read_card(folder))
     older = diffusion.build(settings("diffusion-debug", tmp_path, init=folder), [str(photographs)])
     assert older.module.spread is None, "a model that predicts velocities goes on doing so"
+
+
+def test_a_folder_remembers_where_it_learned_positions(recipe, photographs, tmp_path):
+    first, grown = tmp_path / "first", tmp_path / "grown"
+    for folder in (first, grown):
+        folder.mkdir()
+    with torch.no_grad():
+        for parameter in recipe.module.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+    recipe.export(first, {})
+    larger = settings("diffusion-debug", tmp_path, init=first, data__size=128)
+    again = diffusion.build(larger, [str(photographs)])
+    again.export(grown, {})
+    ref = registry.find(SamplerRef, str(grown))
+    assert (ref.size, again.module.native_side) == (128, 4)
+    assert ref.flops_per_step == 4 * registry.find(SamplerRef, str(first)).flops_per_step
+
+    def drawn(folder, size):
+        loaded = RetinaForgePipeline.from_pretrained(folder, dtype=torch.float32)
+        return loaded.sample([""], [Annotation()], [3], SampleSettings(size=size, steps=2))
+
+    # Nothing was learned since, so what differs would be how it is called.
+    assert all((drawn(first, size) == drawn(grown, size)).all() for size in (64, 128))
+    older = json.loads((first / "model_index.json").read_text())
+    del older["native_side"]
+    (first / "model_index.json").write_text(json.dumps(older))
+    write_card(first, read_card(first))
+    assert (drawn(first, 64) == drawn(grown, 64)).all()
+    assert not (drawn(first, 128) == drawn(grown, 128)).all(), "an older folder draws as it did"
+    assert diffusion.build(larger, [str(photographs)]).module.native_side == 4, "its card tells"
 
 
 @pytest.mark.parametrize(

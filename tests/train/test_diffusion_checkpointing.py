@@ -25,7 +25,7 @@ STEPS = 3
 
 def module(checkpointing):
     torch.manual_seed(0)
-    made = new("debug", None, ("a",), None)
+    made = new("debug", transformer.own_needs("debug"), ("a",), None, 64)
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     if checkpointing:

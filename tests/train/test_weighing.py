@@ -74,7 +74,7 @@ from train.stepper import OneProcess
 from train.weighing import weigh
 
 def made():
-    module = new("tiny", None, ("a",), None)
+    module = new("tiny", transformer.own_needs("tiny"), ("a",), None, 256)
     return transformer.checkpointed(module.transformer) and module if again else module
 
 def batch():

@@ -41,23 +41,28 @@ def theirs(model):
     return model
 
 
-def velocity(model, side=16, seed=1):
+def velocity(model, side=16, native_side=None, seed=1):
     at = torch.Generator().manual_seed(seed)
     config = model.config
     latents = torch.randn(2, config.in_channels, side, side, generator=at)
     context = torch.randn(2, 37, config.cross_attention_dim, generator=at)
     mask = torch.rand(2, 37, generator=at) > 0.4
     mask[:, -17:] = True
-    return transformer.velocity(model, latents, torch.tensor([0.2, 0.9]), Context(context, mask))
+    return transformer.velocity(
+        model, latents, torch.tensor([0.2, 0.9]), Context(context, mask), native_side=native_side
+    )
 
 
-@pytest.mark.parametrize(("preset", "side"), [("tiny", 16), ("debug", 16), ("debug", 6)])
+@pytest.mark.parametrize(
+    ("preset", "side", "native_side"),
+    [("tiny", 16, None), ("debug", 16, None), ("debug", 6, None), ("debug", 16, 8)],
+)
 @torch.no_grad()
-def test_it_draws_what_diffusers_draws_to_the_bit(preset, side):
+def test_it_draws_what_diffusers_draws_to_the_bit(preset, side, native_side):
     model = denoiser(preset)
-    own = velocity(model, side)
+    own = velocity(model, side, native_side)
     assert own.std() > 0.01
-    assert torch.equal(own, velocity(theirs(model), side))
+    assert torch.equal(own, velocity(theirs(model), side, native_side))
 
 
 def test_gradients_are_those_of_diffusers_to_the_bit():

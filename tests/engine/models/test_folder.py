@@ -174,6 +174,7 @@ BROKEN_FIELDS = [
     ("model_index.json", "_class_name", 3),
     ("model_index.json", "latent_spread", [1.0, 2.0]),
     ("model_index.json", "latent_spread", [0.0] * 8),
+    ("model_index.json", "native_side", 0),
     ("transformer/config.json", "sample_size", None),
     ("transformer/config.json", "patch_size", 0),
     ("transformer/config.json", "patch_size", "2"),

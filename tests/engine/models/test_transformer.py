@@ -116,3 +116,40 @@ def test_geometry_is_added_to_each_patch_and_the_denoiser_is_left_as_it_was():
     assert torch.equal(seen[1], seen[0] + patches)
     assert torch.equal(seen[2], seen[0] + patches[:, :1])
     assert torch.equal(seen[3], seen[0])
+
+
+@torch.no_grad()
+def test_positions_of_a_larger_grid_lie_between_those_that_were_learned():
+    learned = transformer.Grid(8, 8, 8).rotary(32)
+    grown = transformer.Grid(16, 16, 8).rotary(32)
+    assert grown.shape == (16, 16, 16)
+    torch.testing.assert_close(grown[::2, ::2], learned)
+    between = grown[1, 0].angle() * 2
+    torch.testing.assert_close(between[:8], learned[1, 0].angle()[:8])
+    assert torch.equal(transformer.Grid(8, 8, None).rotary(32), learned)
+
+
+@pytest.mark.parametrize(
+    ("side", "base", "told"),
+    [(16, 8, {"base_sequence_length": 64}), (8, 8, {}), (4, 8, {}), (16, None, {}), (4, 1, {})],
+)
+def test_attention_is_sharpened_beyond_the_grid_that_was_learned_alone(side, base, told):
+    assert transformer.Grid(side, side, base).temperature() == told
+
+
+@torch.no_grad()
+def test_a_grid_no_larger_than_what_was_learned_gives_the_same_bits():
+    torch.manual_seed(0)
+    model = transformer.build("debug")
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    context = Context(torch.randn(1, 3, 64), torch.ones(1, 3, dtype=torch.bool))
+
+    def drawn(side, native_side):
+        at = torch.Generator().manual_seed(side)
+        latents, times = torch.randn(1, 8, side, side, generator=at), torch.tensor([0.5])
+        return transformer.velocity(model, latents, times, context, native_side=native_side)
+
+    for side in (4, 8):
+        assert torch.equal(drawn(side, 8), drawn(side, None))
+    assert not torch.equal(drawn(16, 8), drawn(16, None))
