@@ -18,6 +18,7 @@ from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import PICTURES, GeometryEncoder
 from engine.schema import LABELS, MAX_CAPTION_TOKENS
 from train.frozen import loaded, native_side, time_scale
+from train.levels import by_level
 
 
 class Denoising(nn.Module):
@@ -73,7 +74,7 @@ class Denoising(nn.Module):
             )
 
         loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
-        return {"loss": loss}
+        return {"loss": loss, **by_level(loss, batch["times"])}
 
 
 def new(

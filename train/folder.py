@@ -2,7 +2,8 @@
 
     run.json                     preset, data and settings, written once; other settings are refused
     checkpoints/                 the last two, that any number of workers can resume
-    tensorboard/  sheets/        scalars; sample sheets
+    tensorboard/  mlflow/        figures and sheets by step, for who watches
+    sheets/                      sample sheets
     model/                       the finished model folder with its model_card.json
     .lock  .claim                held while a run trains; the token of the run that may write
 
@@ -36,7 +37,7 @@ from train.checkpoint import Checkpoint, Found, Read, find, remove, sync, write,
 from train.settings import FREE, Settings
 
 KEPT = 2
-_OURS = ("checkpoints", "model", "sheets", "tensorboard")
+_OURS = ("checkpoints", "model", "sheets", "tensorboard", "mlflow")
 _FOREIGN = ("plan.json", "model_card.json", "model_index.json")
 _PATIENCE = 10.0
 """Seconds that another run is given to finish what it is just putting down."""
@@ -53,7 +54,6 @@ class RunFolder:
         self.root = root
         self.claim = claim
         self.checkpoints = root / "checkpoints"
-        self.tensorboard = root / "tensorboard"
         self.sheets = root / "sheets"
         self.model = root / "model"
 
@@ -121,7 +121,7 @@ class RunFolder:
         return claim
 
     def _give_back(self, made: bool) -> None:
-        for name in ("run.json", ".lock", ".claim", "tensorboard"):
+        for name in ("run.json", ".lock", ".claim", "tensorboard", "mlflow"):
             remove(self.root / name)
         if made:
             remove(self.root)
@@ -196,12 +196,13 @@ class RunFolder:
 
         return land
 
-    def show(self, step: int, sheet: Image.Image | None) -> None:
-        """Keep a sample sheet."""
-        if sheet is not None:
-            with self._landing():
-                self.sheets.mkdir(exist_ok=True)
-                sheet.save(self.sheets / f"step_{step:06d}.png")
+    def show(self, step: int, sheet: Image.Image) -> Path:
+        """Keep a sample sheet; gives its file."""
+        path = self.sheets / f"step_{step:06d}.png"
+        with self._landing():
+            self.sheets.mkdir(exist_ok=True)
+            sheet.save(path)
+        return path
 
     def export(self, write: Callable[[Path], None]) -> None:
         """Replace `model/` by what `write` puts into an empty folder."""

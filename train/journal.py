@@ -1,4 +1,4 @@
-"""What a run tells: a bar on a terminal and plain lines elsewhere, and TensorBoard scalars."""
+"""What a run tells: lines, a bar on a terminal, and what its sinks keep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from torch.utils.tensorboard import SummaryWriter
+
+from train.watch import Watch
 
 EVERY_SECONDS = 10.0
 
@@ -72,19 +73,20 @@ class EventFile:
 
 
 class Journal:
-    """Turns the loop's events into lines, a bar and scalars.
+    """Turns the loop's events into lines, a bar, and what its sinks keep.
 
-    `start` and `steps` are the first step and the last; `rows` is the number of images of one step.
+    `root` is the run folder, `start` and `steps` are the first step and the last; `rows` is the
+    number of images of one step.
     """
 
-    def __init__(self, folder: Path, start: int, steps: int, rows: int) -> None:
+    def __init__(self, root: Path, start: int, steps: int, rows: int) -> None:
         self.steps = steps
         self.rows = rows
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self.scalars = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        self.watch = Watch(root, start, self.say)
         self.first = self.last = (steps, 0.0)
+        self.least: float | None = None
         self.said_at = float("-inf")
-        self.plotting = True
         self.bar, self.task = None, None
         if self.console.is_terminal:
             self.bar = Progress(
@@ -102,9 +104,14 @@ class Journal:
         """Take one event of the loop."""
         if "say" in event:
             self.say(event["say"])
+        elif "least" in event:
+            self.least = event["least"]
+        elif "sheet" in event:
+            self.watch.picture(event["step"], "sheet", Path(event["sheet"]))
         elif "scores" in event:
             self._scores(event["step"], event["scores"])
         else:
+            self._keep(event)
             self._step(event["step"], event["values"], event["time"])
 
     def say(self, line: str) -> None:
@@ -113,16 +120,25 @@ class Journal:
         sys.stdout.flush()
 
     def close(self) -> None:
-        """Take the bar away and write what is left of the scalars."""
+        """Take the bar away; sinks put down what is left."""
         if self.bar:
             self.bar.stop()
-        try:
-            self.scalars.close()
-        except OSError as error:
-            self.say(f"the last curves for TensorBoard are lost: {error.strerror}")
+        self.watch.close()
+
+    def _keep(self, event: dict[str, Any]) -> None:
+        """What a step tells, and how fast it was, to the sinks."""
+        step, at = event["step"], event["time"]
+        self.watch.figures(step, "train", event["values"])
+        self.watch.figures(step, "loss by time, 0 noise to 1 image", event["levels"])
+        machine = {"memory_gib": event["memory"]}
+        if step > self.last[0]:
+            rate = (step - self.last[0]) / max(1e-9, at - self.last[1])
+            machine["images_per_second"] = rate * self.rows
+            if self.least:
+                machine["mfu"] = rate * self.least
+        self.watch.figures(step, "machine", machine)
 
     def _step(self, step: int, values: dict[str, float], at: float) -> None:
-        self._plot("train", values, step)
         if step <= self.last[0]:
             # The clock starts after the first step, which pays for caches and compilation; a
             # restarted worker comes back to an earlier step.
@@ -136,16 +152,6 @@ class Journal:
             self.said_at = at
             self.say(f"step {step} of {self.steps}, {rest}")
 
-    def _plot(self, group: str, values: dict[str, float], step: int) -> None:
-        """Scalars for TensorBoard. A disk that refuses them costs the curves, not the run."""
-        try:
-            for name, value in values.items():
-                if self.plotting:
-                    self.scalars.add_scalar(f"{group}/{name}", value, step)
-        except OSError as error:
-            self.plotting = False
-            self.say(f"no more curves for TensorBoard: {error.strerror}")
-
     def _rate(self, step: int, at: float) -> float:
         return (step - self.first[0]) / max(1e-9, at - self.first[1])
 
@@ -153,10 +159,11 @@ class Journal:
         if rate == 0:
             return "measuring"
         left = (self.steps - step) / rate
-        return f"{rate * self.rows:.1f} images/s, {duration(left)} left"
+        used = f", MFU {rate * self.least:.0%}" if self.least else ""
+        return f"{rate * self.rows:.1f} images/s{used}, {duration(left)} left"
 
     def _scores(self, step: int, scores: dict[str, float]) -> None:
-        self._plot("score", scores, step)
+        self.watch.figures(step, "score", scores)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
         self.say(f"step {step}: {figures}")
 

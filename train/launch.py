@@ -94,7 +94,7 @@ def run_training(
 
 def _train(job: Job, planned: Recipe, start: int) -> SessionEnd:
     """Run the loop here or on workers."""
-    journal = Journal(job.folder.tensorboard, start, job.settings.steps, job.settings.batch)
+    journal = Journal(job.root, start, job.settings.steps, job.settings.batch)
     try:
         if not job.workers:
             job = _with_latents(job, planned, Schedule(workers=0), journal.say)

@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 import torch
 
 from engine.schema import UserError
+from train import machine
 from train.checkpoint import PARTS, Checkpoint
 from train.folder import RunFolder, TrainingError, settings_sha256
+from train.levels import split_off
 from train.recipe import Recipe
 from train.settings import Settings
 from train.stepper import Batch, Stepper
@@ -30,7 +32,8 @@ RECENT = 100
 
 T = TypeVar("T")
 Emit = Callable[[dict[str, Any]], None]
-"""Receives {"step", "values", "time"}, {"say"} or {"step", "scores"}; rank 0 alone speaks."""
+"""Receives {"say"}, {"least"} seconds of a step, {"step", "scores"}, {"step", "sheet"} or {"step",
+"values", "levels", "memory", "time"}; rank 0 alone speaks."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Session:
         began = time.monotonic() - self.seconds
         step, stopped = self.start, False
         for batch in self._batches():
+            if step == self.start:
+                self._tell_least(batch)
             values = self._step(step, batch)
             step += 1
             self.seconds = time.monotonic() - began
@@ -95,7 +100,7 @@ class Session:
         # resumed.
         torch.manual_seed((settings.seed << 32) ^ (step << 8) ^ rank)
         rate = learning_rate(settings, step)
-        values = self.stepper.step(batch, rate)
+        values, levels = split_off(self.stepper.step(batch, rate))
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
             raise TrainingError(
@@ -104,8 +109,23 @@ class Session:
             )
         self.stepper.average(ema_decay(settings, step))
         self.losses.append(values["loss"])
-        self._say(step=step + 1, values={**values, "lr": rate}, time=time.time())
+        self._say(
+            step=step + 1,
+            values={**values, "lr": rate},
+            levels=levels,
+            memory=machine.held(self.stepper.device) / 2**30,
+            time=time.time(),
+        )
         return values
+
+    def _tell_least(self, batch: Batch) -> None:
+        """The seconds of a step at the published speed of this GPU, where that is known: what MFU
+        is a share of."""
+        peak = machine.peak(self.stepper.device)
+        if peak and self.stepper.rank == 0:
+            flops = self._spared("MFU", lambda: machine.flops(self.recipe.sketch(), batch))
+            if flops:
+                self._say(least=flops / peak)
 
     def _batches(self) -> Iterator[Batch]:
         steps = range(self.start, self.settings.steps)
@@ -195,13 +215,18 @@ class Session:
         self.stepper.show()
         if self.stepper.rank != 0:
             return {}
-        self._spared("sheet", lambda: self.folder.show(step, self.recipe.sheet()))
+        self._spared("sheet", lambda: self._sheet(step))
         found = self._spared("score", self.recipe.score) or {}
         # A mean over nothing is no figure, and JSON has no word for it.
         scores = {name: value for name, value in found.items() if math.isfinite(value)}
         if scores:
             self._say(step=step, scores=scores)
         return scores
+
+    def _sheet(self, step: int) -> None:
+        sheet = self.recipe.sheet()
+        if sheet is not None:
+            self._say(step=step, sheet=str(self.folder.show(step, sheet)))
 
     @torch.no_grad()
     def _spared(self, what: str, make: Callable[[], T]) -> T | None:

@@ -16,6 +16,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop, sdpa_flop
 from torch.utils.weak import WeakIdKeyDictionary
 
+from train.stepper import trained_parameters
+
 _ATEN = torch.ops.aten
 _COUNTED: dict[Any, Callable[..., int]] = {
     **flop_registry,
@@ -41,12 +43,14 @@ class Pass:
     flops: int
 
 
-def weigh(module: nn.Module, batch: Callable[[], Mapping[str, Tensor]], bf16: bool) -> Pass:
+def weigh(
+    module: nn.Module, batch: Callable[[], Mapping[str, Tensor]], bf16: bool, again: bool = True
+) -> Pass:
     """The pass of a module, whose tensors lose what they hold, over what `batch` makes; in
-    float32, or with products in bf16 by autocast."""
+    float32, or with products in bf16 by autocast. Without `again`, checkpointed blocks are kept."""
     with FakeTensorMode(allow_non_fake_inputs=True):
-        module.to_empty(device="cpu").train()
-        for parameter in module.parameters():
+        module.to_empty(device="cpu").train(again)
+        for parameter in trained_parameters(module).values():
             parameter.register_post_accumulate_grad_hook(_forget)
         with _Scales() as scales:
             made = batch()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -52,3 +53,16 @@ def same_tensors():
         return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
     return same
+
+
+@pytest.fixture
+def kept():
+    """Steps and values by name in the event files of a run folder, and pictures' steps."""
+
+    def read(out):
+        files = EventAccumulator(str(out / "tensorboard")).Reload()
+        tags = files.Tags()
+        scalars = {t: {e.step: e.value for e in files.Scalars(t)} for t in tags["scalars"]}
+        return scalars, {t: [e.step for e in files.Images(t)] for t in tags["images"]}
+
+    return read

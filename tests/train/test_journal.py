@@ -4,7 +4,8 @@ from train.journal import EventFile, Journal, duration
 
 
 def step(number, at, loss=0.5):
-    return {"step": number, "values": {"loss": loss}, "time": at}
+    values = {"values": {"loss": loss}, "levels": {}, "memory": 0.5}
+    return {"step": number, "time": at, **values}
 
 
 def test_a_line_comes_every_ten_seconds_and_at_the_end(tmp_path, capsys):
@@ -44,3 +45,12 @@ def test_events_pass_through_a_file_line_by_line(tmp_path):
 def test_durations_are_read_at_a_glance():
     said = [duration(s) for s in (12.4, 200, 3900)]
     assert said == ["12 s", "3 min 20 s", "1 h 05 min"]
+
+
+def test_the_share_of_a_gpus_speed_is_told_where_its_speed_is_known(tmp_path, capsys):
+    journal = Journal(tmp_path, start=0, steps=10, rows=8)
+    journal({"least": 0.2})
+    for number, at in [(1, 0.0), (10, 4.5)]:
+        journal(step(number, at))
+    journal.close()
+    assert "16.0 images/s, MFU 40%, 0 s left" in capsys.readouterr().out

@@ -57,7 +57,7 @@ def two_cpus(monkeypatch):
 
 
 def test_two_workers_then_one_then_none_are_one_run(
-    tmp_path, capsys, train, losses, two_cpus, same_tensors
+    tmp_path, capsys, train, losses, two_cpus, kept
 ):
     train(tmp_path / "straight", schedule="constant")
     capsys.readouterr()
@@ -70,6 +70,8 @@ def test_two_workers_then_one_then_none_are_one_run(
     assert "resuming at step 4 of 7" in capsys.readouterr().out
     train(run, workers=0, schedule="constant")
     assert losses(run) == pytest.approx(losses(tmp_path / "straight"), abs=1e-6)
+    curve = kept(run)[0]["train/loss"]
+    assert curve == pytest.approx(kept(tmp_path / "straight")[0]["train/loss"], abs=1e-6)
     assert not list(run.glob(".e*")) + list(run.glob(".s*")) + list(run.glob(".ray"))
 
     with pytest.raises(UserError, match="no such data"):
