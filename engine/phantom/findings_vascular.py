@@ -36,7 +36,7 @@ def diabetic_retinopathy(eye: Eye, grade: int, rng: np.random.Generator) -> list
     if grade == 1:
         return marks.microaneurysms(eye, rng, places(eye, rng, int(rng.integers(1, 9)), off_fovea))
     severe = grade == 3 or (grade == 4 and rng.random() < 0.4)
-    dots = _number(rng, (18, 50)[severe], (0.7, 0.45)[severe], 5, 110)
+    dots = _number(rng, (13, 38)[severe], (0.7, 0.45)[severe], 5, 110)
     found = marks.microaneurysms(eye, rng, places(eye, rng, dots, off_fovea))
     found += _severe(eye, rng) if severe else _moderate(eye, rng)
     found += _exudates_outside(eye, rng, int(rng.integers(0, 4)))
@@ -60,7 +60,7 @@ def _severe(eye: Eye, rng: np.random.Generator) -> list[Lesion]:
     """The rule of four: more than twenty haemorrhages in all quadrants, or fewer and abnormal small
     vessels; marked photographs have 25 to 70 in all."""
     found: list[Lesion] = []
-    full = rng.random() < 0.4
+    full = rng.random() < 0.25
     for quadrant in QUADRANTS:
         inside = partial(_in_quadrant, eye, quadrant)
         count = rng.integers(22, 28) if full else rng.integers(3, 20)
@@ -124,7 +124,7 @@ def diabetic_edema(eye: Eye, _: int, rng: np.random.Generator) -> list[Lesion]:
     """Thickened retina and hard exudates near the fovea, mostly in circinate rings."""
     disc = eye.disc_diameter
     found: list[Lesion] = []
-    usual = rng.lognormal(np.log(7.5), 0.9)
+    usual = rng.lognormal(np.log(9), 0.9)
     for _ in range(int(rng.integers(1, 4))):
         middle = eye.fovea + towards(rng.uniform(0, 2 * np.pi, 1), disc * rng.uniform(0.3, 0.9))[0]
         count = _number(rng, usual, 0.4, 2, 40)

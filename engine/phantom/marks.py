@@ -98,16 +98,16 @@ def preretinal(eye: Eye, rng: np.random.Generator, at: np.ndarray) -> list[Lesio
 def exudates(eye: Eye, rng: np.random.Generator, at: np.ndarray) -> list[Lesion]:
     """Lipid: each a clump of yellow specks, a few of them confluent plaques."""
     found = []
-    thick = float(rng.uniform(0.4, 0.95))
+    thick = float(rng.uniform(0.3, 0.75))
     for place in at:
-        specks = int(rng.integers(1, 8))
-        plaque = float(rng.uniform(1.8, 2.8)) if rng.random() < 0.12 else 1.0
-        radii = eye.disc_diameter * plaque * 0.0125 * rng.lognormal(0, 0.5, specks).clip(0.5, 3.0)
-        apart = rng.normal(0, 3.0 * float(radii.mean()), (specks, 2))
+        specks = int(rng.integers(2, 12))
+        plaque = float(rng.uniform(1.8, 2.8)) if rng.random() < 0.08 else 1.0
+        radii = eye.disc_diameter * plaque * 0.0085 * rng.lognormal(0, 0.5, specks).clip(0.5, 3.0)
+        apart = rng.normal(0, 3.8 * float(radii.mean()), (specks, 2))
         apart[0] = 0
         shapes = blobs(rng, place + apart, radii, 0.22, rng.uniform(1.0, 1.7, specks))
         dense = min(thick * plaque**0.5 * float(rng.uniform(0.75, 1.2)), 1.0)
-        soft = 0.15 * float(radii.mean())
+        soft = 0.25 * float(radii.mean())
         found.append(Lesion(EXUDATE, place, (Stroke("exudate", tuple(shapes), dense, soft),)))
     return found
 

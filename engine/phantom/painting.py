@@ -27,9 +27,9 @@ class Look:
 
 
 LOOKS: dict[str, Look] = {
-    "microaneurysm": Look((0.88, 0.70, 0.75)),
-    "blood": Look((0.82, 0.58, 0.70)),
-    "fresh blood": Look((0.88, 0.61, 0.68)),
+    "microaneurysm": Look((0.89, 0.73, 0.78)),
+    "blood": Look((0.84, 0.63, 0.73)),
+    "fresh blood": Look((0.89, 0.65, 0.71)),
     "dark blood": Look((0.60, 0.34, 0.42)),
     "new vessel": Look((0.88, 0.50, 0.50)),
     "exudate": Look((0.34, 0.30, 0.26), (0.62, 0.50, 0.07)),

@@ -91,8 +91,8 @@ def places(
             break
         tries = 4 * count + 24
         wide = rng.uniform(-1, 1, (tries, 2)) * FIELD_EDGE
-        near = pole + rng.normal(0, 0.42, (tries, 2))
-        found = np.where(rng.random((tries, 1)) < 0.6, near, wide)
+        near = pole + rng.normal(0, 0.48, (tries, 2))
+        found = np.where(rng.random((tries, 1)) < 0.45, near, wide)
         found = found[on_retina(eye, found, clear)]
         kept = np.vstack([kept, found if allowed is None else found[allowed(found)]])
     return kept[:count]
