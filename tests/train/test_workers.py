@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import ray
+import torch
+from safetensors.torch import load_file
 
 from engine.schema import UserError
 from train.loop import TrainingError
@@ -56,7 +58,7 @@ def two_cpus(monkeypatch):
     ray.shutdown()
 
 
-def test_two_workers_then_one_then_none_are_one_run(
+def test_two_workers_then_one_then_two_then_none_are_one_run(
     tmp_path, capsys, train, losses, two_cpus, kept
 ):
     train(tmp_path / "straight", schedule="constant")
@@ -68,10 +70,15 @@ def test_two_workers_then_one_then_none_are_one_run(
     assert "step 4 of 4, loss" in said
     train(run, workers=1, schedule="constant", steps=7, zero=3)
     assert "resuming at step 4 of 7" in capsys.readouterr().out
+    train(run, workers=2, schedule="constant", steps=9, zero=1)
+    assert "resuming at step 7 of 9" in capsys.readouterr().out
     train(run, workers=0, schedule="constant")
     assert losses(run) == pytest.approx(losses(tmp_path / "straight"), abs=1e-6)
     curve = kept(run)[0]["train/loss"]
     assert curve == pytest.approx(kept(tmp_path / "straight")[0]["train/loss"], abs=1e-6)
+    ends = [load_file(each / "model/w.safetensors") for each in (run, tmp_path / "straight")]
+    for name in ends[0]:
+        torch.testing.assert_close(ends[0][name], ends[1][name], atol=1e-6, rtol=0)
     assert not list(run.glob(".e*")) + list(run.glob(".s*")) + list(run.glob(".ray"))
 
     with pytest.raises(UserError, match="no such data"):
