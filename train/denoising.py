@@ -27,6 +27,9 @@ class Denoising(nn.Module):
     Caption states and geometry latents come with the batch.
     """
 
+    blocks = ("transformer.layers.",)
+    """Where the matrices lie that Muon may update."""
+
     def __init__(
         self,
         denoiser: nn.Module,

@@ -13,9 +13,10 @@ from engine.schema import UserError
 from train import gpus, memory
 from train.gpus import Gpu
 from train.job import Job
-from train.memory import Resident
+from train.memory import Counts, Resident
+from train.optimiser import by_muon, trained_parameters
 from train.recipe import Recipe, Specimens
-from train.stepper import trained_parameters
+from train.settings import Settings
 from train.weighing import Pass, weigh
 
 _GIB = 1024.0**3
@@ -50,10 +51,10 @@ def forecast(job: Job, recipe: Recipe, say: Callable[[str], None], rented: Rent)
     for name, value in asdict(settings).items():
         say(f"{name} = {value!r}")
     sketch = recipe.sketch()
-    say(_parameters(sketch))
-    trained = _count(sketch)
+    counts = _counts(sketch, settings)
+    say(_parameters(sketch, counts))
     taken = _weighed(job, recipe, sketch, rented)
-    _say_memory(job, trained, taken, rented, say)
+    _say_memory(job, counts, taken, rented, say)
     say(
         f"{settings.steps:,} steps of {settings.batch} rows, {settings.steps * settings.batch:,} "
         f"in all, over {workers} worker(s); a checkpoint every {settings.checkpoint_every} steps"
@@ -78,46 +79,51 @@ def _on_gpu(rented: Rent) -> bool:
     return rented.gpu is not None or torch.cuda.is_available()
 
 
-def _count(module: nn.Module) -> int:
-    return sum(p.numel() for p in trained_parameters(module).values())
+def _counts(sketch: nn.Module, settings: Settings) -> Counts:
+    trained = {name: p.numel() for name, p in trained_parameters(sketch).items()}
+    muon = sum(trained[name] for name in by_muon(sketch, settings))
+    every = sum(p.numel() for p in sketch.parameters())
+    return Counts(sum(trained.values()), muon, every - sum(trained.values()))
 
 
-def _parameters(sketch: nn.Module) -> str:
-    trained = _count(sketch)
-    frozen = sum(p.numel() for p in sketch.parameters()) - trained
+def _parameters(sketch: nn.Module, counts: Counts) -> str:
     parts: Counter[str] = Counter()
     for name, parameter in trained_parameters(sketch).items():
         parts[name.partition(".")[0]] += parameter.numel()
     listed = ", ".join(f"{name} {count:,}" for name, count in parts.items())
-    return f"parameters: {trained:,} trained ({listed}), {frozen:,} frozen"
+    by = f", {counts.muon:,} of them by Muon" if counts.muon else ""
+    return f"parameters: {counts.trained:,} trained ({listed}){by}, {counts.frozen:,} frozen"
 
 
 def _say_memory(
-    job: Job, trained: int, taken: Pass | None, rented: Rent, say: Callable[[str], None]
+    job: Job, counts: Counts, taken: Pass | None, rented: Rent, say: Callable[[str], None]
 ) -> None:
     """A line for this process, or for each ZeRO stage."""
     gpu, settings, rows = _on_gpu(rented), job.settings, _rows(job)
     where = f"each {rented.gpu.name}" if rented.gpu else "each worker"
     say(f"memory on {where} in GiB; a pass has {rows} rows (fewer: ⟨micro⟩=N):")
     if not job.workers:
-        kept = memory.alone(trained, settings, gpu)
+        kept = memory.alone(counts, settings, gpu)
         say(f"  this process: {_told(kept, taken, rented)}")
         return
     for stage in memory.STAGES:
-        kept = memory.sharded(trained, settings, stage, job.workers, gpu)
+        kept = memory.sharded(counts, settings, stage, job.workers, gpu)
         mine = " (this run)" if stage == settings.zero else ""
         say(f"  ZeRO-{stage}{mine}: {_told(kept, taken, rented)}")
 
 
 def _told(kept: Resident, taken: Pass | None, rented: Rent) -> str:
-    parts = [f"{name} {value / _GIB:.2f}" for name, value in asdict(kept).items() if value]
+    listed = asdict(kept)
+    host = listed.pop("host")
+    parts = [f"{name} {value / _GIB:.2f}" for name, value in listed.items() if value]
     parts.append(f"a pass {taken.held / _GIB:.2f}" if taken else "a pass unknown")
     together = kept.together(taken.held if taken else 0, gpu=_on_gpu(rented))
     fits = ""
     if rented.gpu:
         room = rented.gpu.memory / _GIB
         fits = f" of {room:.0f}" if together < rented.gpu.memory else f": more than its {room:.0f}"
-    return f"{', '.join(parts)}; {together / _GIB:.2f} in all{fits}"
+    beside = f"; {host / _GIB:.2f} of its machine's memory" if host else ""
+    return f"{', '.join(parts)}; {together / _GIB:.2f} in all{fits}{beside}"
 
 
 def _say_time(job: Job, taken: Pass, tokens: int, rented: Rent, say: Callable[[str], None]) -> None:

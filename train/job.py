@@ -15,6 +15,7 @@ import torch
 from engine.schema import UserError
 from train.checkpoint import Checkpoint
 from train.folder import RunFolder, finished_model, parent
+from train.optimiser import by_muon
 from train.presets import Preset, find
 from train.recipe import OnLatents, Recipe
 from train.settings import Settings, override
@@ -51,7 +52,10 @@ class Job:
     def plan(self) -> Recipe:
         """The recipe before any photograph is read; UserError for settings and tables."""
         torch.manual_seed(self.settings.seed)
-        return self.preset.plan(self.settings, self.data)
+        recipe = self.preset.plan(self.settings, self.data)
+        if self.settings.optimizer == "muon":
+            by_muon(recipe.sketch(), self.settings)
+        return recipe
 
     def build(self) -> Recipe:
         """The recipe, the same on every worker and in every process: what it draws is seeded."""
@@ -134,6 +138,12 @@ def nothing_left(job: Job, latest: Checkpoint | None, say: Callable[[str], None]
 def _check_slices(settings: Settings, workers: int) -> None:
     if workers < 0:
         raise UserError(f"{workers} is out of range", asked="workers", expected="0 or more")
+    if settings.offload and not workers:
+        raise UserError(
+            "one process keeps its state where it is",
+            field="offload",
+            expected="false, or ⟨workers⟩ of 1 or more",
+        )
     batch = settings.batch
     if batch % max(1, workers):
         divisors = ", ".join(str(n) for n in range(1, min(batch, _MOST) + 1) if batch % n == 0)

@@ -10,8 +10,9 @@ from typing import Any
 from engine.schema import UserError
 
 SCHEDULES = ("cosine", "constant")
+OPTIMISERS = ("adamw", "muon")
 FREE = (
-    *("steps", "zero", "micro", "sheet_every", "checkpoint_every"),
+    *("steps", "zero", "offload", "micro", "sheet_every", "checkpoint_every"),
     *("model.checkpointing", "data.cache"),
 )
 """Fields that may change when a run goes on: they do not decide which weights a step gives.
@@ -61,7 +62,10 @@ class Settings:
     schedule: str = "cosine"
     """After the warm-up: `cosine` to `lr * lr_end`, or `constant`."""
     lr_end: float = 0.0
+    optimizer: str = "adamw"
+    """`adamw`, or `muon` for matrices inside blocks and AdamW for the rest, at one rate."""
     betas: tuple[float, float] = (0.9, 0.99)
+    """Of AdamW."""
     weight_decay: float = 0.0
     """Decoupled decay of matrices; vectors (norms, biases) are never decayed."""
     clip: float = 1.0
@@ -71,6 +75,8 @@ class Settings:
     seed: int = 0
     zero: int = 1
     """ZeRO stage 0..3 when there are workers."""
+    offload: bool = False
+    """Under ZeRO 1..3 the optimiser's state lies in the machine's memory and it steps there."""
     micro: int = 0
     """Rows of one forward pass on one worker; 0 takes the worker's whole slice at once."""
     sheet_every: int = 0
@@ -89,8 +95,11 @@ class Settings:
         _at_least(0, self, "warmup", "lr_end", "weight_decay", "clip", "micro", "sheet_every")
         require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "a number above 0")
         require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
+        known = self.optimizer in OPTIMISERS
+        require(known, "optimizer", self.optimizer, " or ".join(OPTIMISERS))
         require(0 <= self.ema < 1, "ema", self.ema, "0 <= ema < 1")
         require(self.zero in (0, 1, 2, 3), "zero", self.zero, "0, 1, 2 or 3")
+        require(self.zero > 0 or not self.offload, "offload", True, "false with ZeRO-0")
         # The seed of a step has 64 bits, of which these are the upper ones.
         require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         two = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)

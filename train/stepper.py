@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from train.optimiser import begin, make_optimizer, trained_parameters
 from train.settings import Settings
 
 Batch = Mapping[str, Tensor]
@@ -58,11 +59,13 @@ class OneProcess:
         self.trained = copy.deepcopy(module).to(device).train()
         self.settings = settings
         self.parameters = trained_parameters(self.trained)
-        self.optimizer = adamw(self.trained, settings)
-        self._start_state()
+        self.optimizer = make_optimizer(self.trained, settings)
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                begin(self.optimizer, parameter, group["muon"], settings)
 
     def step(self, batch: Batch, lr: float) -> dict[str, float]:
-        """One AdamW step at learning rate `lr`; see `Stepper.step`."""
+        """One step at learning rate `lr`; see `Stepper.step`."""
         self.optimizer.zero_grad(set_to_none=True)
         totals: dict[str, Tensor] = {}
         for share, piece in pieces(to_device(batch, self.device), self.settings.micro):
@@ -95,14 +98,12 @@ class OneProcess:
     @torch.no_grad()
     def read(self, part: str) -> dict[str, Tensor]:
         """See `Stepper.read`."""
-        if part == "ema" and not self.settings.ema:
-            return {}
         return {name: t.detach().cpu() for name, t in self._tensors(part).items()}
 
     @torch.no_grad()
     def write(self, part: str, tensors: Mapping[str, Tensor]) -> None:
         """See `Stepper.write`."""
-        mine = {} if part == "ema" and not self.settings.ema else self._tensors(part)
+        mine = self._tensors(part)
         check_names(part, mine, tensors)
         for name, tensor in mine.items():
             tensor.copy_(tensors[name])
@@ -120,23 +121,8 @@ class OneProcess:
     def _tensors(self, part: str) -> dict[str, Tensor]:
         if part == "model":
             return {**self.parameters, **dict(self.trained.named_buffers())}
-        return {name: self.optimizer.state[p][part] for name, p in self.parameters.items()}
-
-    def _start_state(self) -> None:
-        for parameter in self.parameters.values():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(0.0),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
-            if self.settings.ema:
-                # Where ZeRO keeps it too: one more state of the parameter, which AdamW ignores.
-                self.optimizer.state[parameter]["ema"] = parameter.detach().clone()
-
-
-def trained_parameters(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters that are trained, by name; shared ones once."""
-    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+        states = {name: self.optimizer.state[p] for name, p in self.parameters.items()}
+        return {name: state[part] for name, state in states.items() if part in state}
 
 
 @torch.no_grad()
@@ -145,18 +131,6 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     targets = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for name, tensor in tensors.items():
         targets[name].copy_(tensor)
-
-
-def adamw(module: nn.Module, settings: Settings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019), decaying matrices only; the loop sets its rate."""
-    parameters = list(trained_parameters(module).values())
-    decayed = [p for p in parameters if p.ndim >= 2]
-    others = [p for p in parameters if p.ndim < 2]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=settings.betas)
 
 
 def forward(module: nn.Module, batch: Batch, device: torch.device) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop, sdpa_flop
 from torch.utils.weak import WeakIdKeyDictionary
 
-from train.stepper import trained_parameters
+from train.optimiser import trained_parameters
 
 _ATEN = torch.ops.aten
 _COUNTED: dict[Any, Callable[..., int]] = {

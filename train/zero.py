@@ -27,16 +27,23 @@ from torch import Tensor, nn
 
 from engine.schema import UserError
 from train.memory import BUCKET, GATHERED
+from train.optimiser import (
+    MuonAdamW,
+    begin,
+    by_muon,
+    make_optimizer,
+    orthogonal,
+    trained_parameters,
+)
 from train.settings import Settings
+from train.shards import Laid, end_to_end, evenly, of_matrices
 from train.stepper import (
     Batch,
-    adamw,
     add_means,
     check_names,
     fill,
     pieces,
     to_device,
-    trained_parameters,
 )
 
 T = TypeVar("T")
@@ -50,18 +57,22 @@ def deepspeed_config(settings: Settings, world: int, cuda: bool) -> dict[str, An
     """
     rows = settings.batch // world
     micro = settings.micro or rows
+    # DeepSpeed's own AdamW for CPUs is an extension that it would compile; torch's steps as well.
+    offload = {"offload_optimizer": {"device": "cpu", "pin_memory": cuda}}
     return {
         "train_batch_size": settings.batch,
         "train_micro_batch_size_per_gpu": micro,
         "gradient_accumulation_steps": rows // micro,
         "gradient_clipping": settings.clip,
         "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
         "zero_optimization": {
             "stage": settings.zero,
             "overlap_comm": cuda,
             "reduce_bucket_size": BUCKET,
             "stage3_max_live_parameters": GATHERED,
             "stage3_max_reuse_distance": GATHERED,
+            **(offload if settings.offload else {}),
         },
         "torch_autocast": {"enabled": cuda, "dtype": "bfloat16"},
         # The loop prints; DeepSpeed need not.
@@ -101,13 +112,16 @@ class Sharded:
         trained = copy.deepcopy(module).to(device).train()
         self.engine, *_ = deepspeed.initialize(
             model=trained,
-            optimizer=adamw(trained, settings),
+            optimizer=make_optimizer(trained, settings),
             config=deepspeed_config(settings, self.world, device.type == "cuda"),
             dist_init_required=False,
         )
         self.parameters = trained_parameters(self.engine.module)
+        self.muon = by_muon(module, settings)
         self.base = self.engine.basic_optimizer
         self._start_state()
+        if isinstance(self.base, MuonAdamW) and settings.zero:
+            self.base.orthogonal = self._orthogonal
 
     def step(self, batch: Batch, lr: float) -> dict[str, float]:
         """See `Stepper.step`."""
@@ -142,10 +156,8 @@ class Sharded:
     @torch.no_grad()
     def read(self, part: str) -> dict[str, Tensor]:
         """See `Stepper.read`: on the other workers only one parameter at a time is whole."""
-        if part == "ema" and not self.settings.ema:
-            return {}
         whole = {}
-        for name, parameter in self.parameters.items():
+        for name, parameter in self._kept(part).items():
             tensor = self._gather(parameter, part)
             if self.rank == 0:
                 whole[name] = tensor.detach().cpu()
@@ -156,11 +168,9 @@ class Sharded:
     @torch.no_grad()
     def write(self, part: str, tensors: Mapping[str, Tensor]) -> None:
         """See `Stepper.write`."""
-        if part == "ema" and not self.settings.ema:
-            return
-        buffers = self._buffers() if part == "model" else {}
-        check_names(part, {**self.parameters, **buffers}, tensors)
-        for name, parameter in self.parameters.items():
+        buffers, kept = self._buffers() if part == "model" else {}, self._kept(part)
+        check_names(part, {**kept, **buffers}, tensors)
+        for name, parameter in kept.items():
             self._scatter(parameter, part, tensors[name].to(self.device))
         for name, buffer in buffers.items():
             buffer.copy_(tensors[name])
@@ -176,27 +186,61 @@ class Sharded:
         if self.rank == 0:
             fill(self.shown, {**tensors, **self._buffers()})
 
+    def _kept(self, part: str) -> dict[str, Tensor]:
+        """The parameters of which there is such a part."""
+        if part == "ema" and not self.settings.ema:
+            return {}
+        without = self.muon if part == "exp_avg_sq" else ()
+        return {name: p for name, p in self.parameters.items() if name not in without}
+
     def _norm_stage_0(self) -> Tensor:
         """DeepSpeed clips by this norm and tells nobody; gradients are already everyone's mean."""
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         return nn.utils.get_total_norm(gradients)
 
     def _start_state(self) -> None:
-        """Make AdamW's state now, where DeepSpeed waits for a step: a checkpoint may come first."""
-        for shard in self._shards():
-            zeros = {name: torch.zeros_like(shard.data) for name in ("exp_avg", "exp_avg_sq")}
-            average = {"ema": shard.detach().clone()} if self.settings.ema else {}
-            self.base.state[shard] = {"step": torch.tensor(0.0), **zeros, **average}
+        """Make the state now, where DeepSpeed waits for a step: a checkpoint may come first."""
+        groups = self.base.param_groups
+        if self.settings.zero == 3:
+            groups = [groups[i] for i in self.engine.optimizer.sub_group_to_group_id.values()]
+        elif self.settings.zero == 0:
+            groups = [group for group in groups for _ in group["params"]]
+        for shard, group in zip(self._shards(), groups, strict=True):
+            begin(self.base, shard, group["muon"], self.settings)
         if self.settings.zero in (1, 2):
             self.engine.optimizer._lazy_init_hp_params_optimizer_state()
 
     def _shards(self) -> list[Tensor]:
-        """The float32 tensors that this worker's AdamW updates."""
+        """The float32 tensors that this worker's optimiser updates."""
         if self.settings.zero == 0:
-            return list(self.parameters.values())
+            return [p for group in self.base.param_groups for p in group["params"]]
         if self.settings.zero == 3:
             return list(self.engine.optimizer.fp32_partitioned_groups_flat)
         return list(self.engine.optimizer.single_partition_of_fp32_groups)
+
+    def _orthogonal(self, shard: Tensor, direction: Tensor) -> Tensor:
+        """See `Orthogonal`; gathered in bf16, in which Muon computes."""
+        mine = direction.to(self.device, torch.bfloat16)
+        every = [torch.empty_like(mine) for _ in range(self.world)]
+        dist.all_gather(every, mine)
+        index = next(i for i, each in enumerate(self._shards()) if each is shard)
+        found = of_matrices(every, self.rank, self._laid(index, len(mine)), orthogonal)
+        return found.to(direction.device)
+
+    def _laid(self, index: int, size: int) -> list[Laid]:
+        """The matrices of a shard of `size` numbers."""
+        zero = self.engine.optimizer
+        if self.settings.zero == 3:
+            found = []
+            for parameter in zero.fp16_groups[index]:
+                _, at, length = zero.grad_position[zero.get_param_id(parameter)]
+                found.append(evenly(parameter.ds_shape, at, length, self.world))
+            return found
+        flat = zero.bit16_groups_flat[index]
+        return [
+            end_to_end(p.shape, p.storage_offset() - flat.storage_offset(), size, self.world)
+            for p in zero.bit16_groups[index]
+        ]
 
     def _gather(self, parameter: Tensor, part: str) -> Tensor:
         if self.settings.zero == 0:

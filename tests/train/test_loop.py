@@ -208,7 +208,9 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path, capsys, monkeypat
 
 
 def test_wrong_input_leaves_no_folder(tmp_path, train):
-    for wrong in ({"data": ["wrong"]}, {"workers": 3}, {"micro": 3}, {"init": tmp_path}):
+    away = {"offload": "true"}
+    mistakes = ({"data": ["wrong"]}, {"workers": 3}, {"micro": 3}, {"init": tmp_path}, away)
+    for wrong in (*mistakes, {**away, "workers": 2, "zero": 0}):
         with pytest.raises(UserError):
             train(tmp_path / "run", **wrong)
         assert not (tmp_path / "run").exists()
