@@ -20,7 +20,7 @@ setup: .venv/.ready
 	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[train,evaluate,export,captions,serve,ingest,dev]'
+		-e '.[train,lora,evaluate,export,captions,serve,ingest,dev]'
 	@touch $@
 
 demo: setup

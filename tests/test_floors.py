@@ -22,7 +22,10 @@ RAY_ROOMS = (
     "serve/http/service.py",
     "serve/jobserver.py",
 )
-OPTIONAL = ("deepspeed", "xformers", "triton", "tritonclient", "tensorboard", "sklearn", "pydicom")
+OPTIONAL = (
+    *("deepspeed", "peft", "xformers", "triton", "tritonclient", "tensorboard", "sklearn"),
+    "pydicom",
+)
 
 
 def name(path: Path) -> str:

@@ -3,6 +3,7 @@ from a finished model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from engine import seeds
+from engine.data.latents import Encoded
 from engine.diffusion.loss import rectified_flow_loss
 from engine.models import transformer
 from engine.models.classes import Needs
@@ -17,6 +20,7 @@ from engine.models.conditioner import Conditioner, Prepared
 from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import PICTURES, GeometryEncoder
 from engine.schema import LABELS, MAX_CAPTION_TOKENS
+from train.conditions import as_seen
 from train.frozen import loaded, native_side, time_scale
 from train.levels import by_level
 
@@ -129,3 +133,26 @@ def specimen(rows: int, needs: Needs, size: int) -> dict[str, torch.Tensor]:
         "geometry": torch.empty(rows, PICTURES * needs.channels, side, side),
         "given": torch.ones(rows, dtype=torch.bool),
     }
+
+
+def mean_loss(module: Denoising, eyes: Sequence[Encoded], given: bool) -> float:
+    """Over these eyes by their labels alone, with geometry or without, at three times and with the
+    same noise whenever it is asked."""
+    losses = []
+    for i, eye in enumerate(eyes):
+        variant = eye.variant(0)
+        latent, outlined = variant.latent, variant.geometry
+        assert outlined is not None
+        annotation, _ = as_seen(eye.example, variant.mirrored)
+        prepared = module.conditioner.prepare(
+            [""], [annotation], geometry=outlined[None], given=torch.tensor([given])
+        )
+        for time in (0.2, 0.5, 0.8):
+            batch = {
+                "latents": latent[None],
+                "noise": seeds.noise([i], tuple(latent.shape)),
+                "times": torch.tensor([time]),
+                **vars(prepared),
+            }
+            losses.append(float(module(batch)["loss"]))
+    return sum(losses) / len(losses)

@@ -23,7 +23,7 @@ from engine import registry, seeds, shipped
 from engine.data import splits
 from engine.data.contents import Contents
 from engine.data.example import Example
-from engine.data.latents import Encoded, LatentSettings, writable_cache
+from engine.data.latents import LatentSettings, writable_cache
 from engine.data.sources import read_examples
 from engine.diffusion.loss import logit_normal_times
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
@@ -39,9 +39,10 @@ from engine.schema import LABEL_NAMES, Annotation
 from train.census import census, enough, image_hashes, told
 from train.chance import generator_at, random_annotation
 from train.conditions import as_seen, hide
-from train.denoising import Denoising, going_on, new, specimen
+from train.denoising import Denoising, going_on, mean_loss, new, specimen
 from train.frozen import latent_spread, load_segmenter
 from train.latents import STARTING, Encoders, Latents, look_at, start_autoencoder
+from train.lora import add_adapters, merge_adapters
 from train.settings import Settings, require
 
 _HELD_OUT = 64
@@ -151,6 +152,8 @@ class DiffusionRecipe:
             made = new(self.settings.model["preset"], self._needs(), sources, spread, size)
         if self.settings.model["checkpointing"]:
             transformer.checkpointed(made.transformer)
+        if self.settings.model["lora"]:
+            add_adapters(made, self.settings.model["lora"])
         return made
 
     @property
@@ -276,35 +279,17 @@ class DiffusionRecipe:
         for name, eyes in (("held_out", self._held_out), ("train", self._train)):
             encoded = eyes[:most]
             if encoded:
-                scores[f"loss_{name}"] = self._mean_loss(encoded, given=False)
-                scores[f"loss_{name}_given_geometry"] = self._mean_loss(encoded, given=True)
+                scores[f"loss_{name}"] = mean_loss(self.module, encoded, given=False)
+                scores[f"loss_{name}_given_geometry"] = mean_loss(self.module, encoded, given=True)
         return scores
-
-    def _mean_loss(self, encoded: list[Encoded], given: bool) -> float:
-        losses = []
-        for i, item in enumerate(encoded):
-            variant = item.variant(0)
-            latent, outlined = variant.latent, variant.geometry
-            assert outlined is not None
-            annotation, _ = as_seen(item.example, variant.mirrored)
-            prepared = self.module.conditioner.prepare(
-                [""], [annotation], geometry=outlined[None], given=torch.tensor([given])
-            )
-            for time in (0.2, 0.5, 0.8):
-                batch = {
-                    "latents": latent[None],
-                    "noise": seeds.noise([i], tuple(latent.shape)),
-                    "times": torch.tensor([time]),
-                    **vars(prepared),
-                }
-                losses.append(float(self.module(batch)["loss"]))
-        return sum(losses) / len(losses)
 
     def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the pipeline folder in float16, the card, and the key of its image hashes."""
         pipeline = self.pipeline()
         # A copy: rounded to float16, the text encoder would go on to teach other rows.
         parts = {name: copy.deepcopy(part) for name, part in pipeline.components.items()}
+        if self.settings.model["lora"]:
+            merge_adapters(parts["transformer"])
         copied = RetinaForgePipeline(**parts, **self.module.call())
         rounded = copied.to(torch.float16)
         rounded.save_pretrained(folder, max_shard_size="14MB")
@@ -343,6 +328,13 @@ def _check(settings: Settings) -> None:
     presets, size = transformer.PRESETS, settings.data["size"]
     preset = settings.model["preset"]
     require(preset in presets, "model.preset", preset, " or ".join(presets))
+    rank = settings.model["lora"]
+    require(
+        rank == 0 or (rank > 0 and bool(settings.init)),
+        "model.lora",
+        rank,
+        "0, or a rank with init=DIR",
+    )
     require(size >= 32 and size % 32 == 0, "data.size", size, "a multiple of 32")
     variants, share = settings.data["variants"], settings.data["phantoms"]
     require(variants >= 1, "data.variants", variants, "at least 1")

@@ -338,7 +338,8 @@ def _refuse_differences(path: Path, asked: dict[str, Any]) -> None:
     differing = [
         f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        # What an older run knew nothing of was off.
+        if old.get(name) != new.get(name) and (name in old or new[name])
     ]
     if differing:
         raise UserError(

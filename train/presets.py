@@ -45,7 +45,13 @@ _LARGE = Settings(
     ema=0.9999,
     sheet_every=5000,
     checkpoint_every=1000,
-    model={"preset": "base", "base": "tiny", "segmenter": "segmenter", "checkpointing": True},
+    model={
+        "preset": "base",
+        "base": "tiny",
+        "segmenter": "segmenter",
+        "checkpointing": True,
+        "lora": 0,
+    },
     data={"size": 512, "variants": 4, "phantoms": 0.3, "cache": "~/.cache/retinaforge/latents"},
 )
 """Of denoisers for GPUs; none of them was trained to its end yet."""
@@ -114,6 +120,7 @@ PRESETS: dict[str, Preset] = {
                 "base": "tiny",
                 "segmenter": "segmenter",
                 "checkpointing": False,
+                "lora": 0,
             },
             data={
                 "size": 256,
@@ -131,7 +138,13 @@ PRESETS: dict[str, Preset] = {
             batch=4,
             lr=1e-3,
             checkpoint_every=5,
-            model={"preset": "debug", "base": "", "segmenter": "", "checkpointing": False},
+            model={
+                "preset": "debug",
+                "base": "",
+                "segmenter": "",
+                "checkpointing": False,
+                "lora": 0,
+            },
             data={
                 "size": 64,
                 "variants": 2,

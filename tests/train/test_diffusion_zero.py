@@ -1,5 +1,5 @@
-"""The denoiser under two workers in each ZeRO stage trains as one process does: `diffusion-debug` on
-real photographs, `diffusion-tiny` at 512 px."""
+"""Under two workers in each ZeRO stage the denoiser trains as one process does: `diffusion-debug`
+on real photographs, `diffusion-tiny` at 512 px."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ RUNS = {
         "diffusion-tiny",
         "phantom:4",
         {"init": str(WEIGHTS / "tiny"), "data.size": "512", "data.variants": "1", "batch": "4"},
+        3,
+    ),
+    "adapters": (
+        "diffusion-tiny",
+        "phantom:4",
+        {"init": str(WEIGHTS / "tiny"), "model.lora": "4", "data.variants": "1", "batch": "2"},
         3,
     ),
 }
