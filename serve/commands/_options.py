@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.schema import UserError
 from serve.declared import Reads, Writes
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -43,3 +44,16 @@ Needs = Annotated[
     list[str] | None,
     typer.Option(help="What each worker also takes of a cluster, as NAME=AMOUNT; repeatable."),
 ]
+
+
+def assignments(settings: list[str] | None) -> dict[str, str]:
+    """What `--set PATH=VALUE` says, by path."""
+    found = {}
+    for text in settings or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UserError(
+                f"{text!r}", asked="settings", expected="PATH=VALUE, for example steps=2000"
+            )
+        found[name] = value
+    return found

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.schema import UserError
+from serve.commands._options import assignments
 from serve.declared import AsJob, Reads, Writes, model_folder, photographs
 from serve.progress import say
 from serve.wording import in_flags
@@ -62,7 +63,7 @@ def train(
     """
     if workers < 0:
         raise UserError(f"{workers}", asked="workers", expected="0 or more")
-    overrides = _overrides(settings)
+    overrides = assignments(settings)
     for flag, value in (("gpu", gpu), ("price", price)):
         if value is not None and not dry_run:
             raise UserError("a run asks no such thing", asked=flag, expected="⟨dry_run⟩ too")
@@ -80,21 +81,8 @@ def train(
         raise typer.Exit(1) from error
 
 
-def _overrides(settings: list[str] | None) -> dict[str, str]:
-    return dict(_assignment(text) for text in settings or [])
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise UserError(
-            f"{text!r}", asked="settings", expected="PATH=VALUE, for example steps=2000"
-        )
-    return name, value
-
-
 def _check(params: Mapping[str, Any]) -> None:
-    override(find(params["preset"]).settings, _overrides(params["settings"]))
+    override(find(params["preset"]).settings, assignments(params["settings"]))
 
 
 AS_JOB = AsJob(check=_check)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from serve.commands._tree import tree
-from serve.commands.bench import kernels, pipeline
+from serve.commands.bench import kernels, pipeline, training
 
-app = tree((kernels, pipeline), "Measure speeds side by side on this machine.")
+app = tree((kernels, pipeline, training), "Measure speeds side by side on this machine.")
