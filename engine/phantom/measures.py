@@ -8,6 +8,16 @@ import numpy as np
 
 _BANDS = (0.7, 1.4, 2.8, 5.6, 11.2)
 """Scales of texture in pixels of a picture of 256."""
+MEASURES = (
+    *("red", "green_over_red", "blue_over_red", "hue_spread", "saturated"),
+    *("falloff", "unevenness"),
+    *("contrast_0.7", "tail_0.7", "contrast_1.4", "contrast_2.8", "tail_2.8"),
+    *("contrast_5.6", "contrast_11.2"),
+    *("ridge_density", "ridge_strength", "ridge_calibre", "ridge_pieces", "ridge_largest"),
+    *("disc_contrast", "disc_size", "disc_off_centre"),
+    *("disc_green_over_red", "disc_blue_over_red", "macula_contrast"),
+)
+"""The names of what `measure` gives."""
 
 
 def measure(image: np.ndarray) -> dict[str, float]:
