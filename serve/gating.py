@@ -1,19 +1,32 @@
-"""What is said where the gates of a plan are off."""
+"""What is said where the gates of a plan or of a model are off."""
 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
+from engine import registry
+from engine.models.card import PRIVACY
 from engine.publish.drawn import UNGUARDED
-from engine.registry import SamplerRef
+from engine.registry import FAMILIES, SamplerRef
 from engine.store.plan import Plan
 
 
 def unguarded(plan: Plan, ref: SamplerRef) -> str | None:
     """What to say loudly where a model that learned from photographs is drawn without a privacy
     gate; None where there is one, or nothing to guard."""
-    if not ref.learned or "privacy" in plan.gates:
+    return None if not ref.learned or "privacy" in plan.gates else _loud(ref)
+
+
+def unguarded_folder(folder: Path) -> str | None:
+    """The same of a model folder that was just finished; None too where it does not draw."""
+    draws = any(each.holds(folder) for each in FAMILIES if issubclass(each, SamplerRef))
+    if not draws or (folder / PRIVACY).is_file():
         return None
+    return _loud(registry.examine(SamplerRef, folder))
+
+
+def _loud(ref: SamplerRef) -> str:
     rule = "!" * 78
     return (
         f"{rule}\n{UNGUARDED}\nThis sets the gate of {ref.name}, for a new --out:\n"

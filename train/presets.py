@@ -56,6 +56,26 @@ _LARGE = Settings(
 )
 """Of denoisers for GPUs; none of them was trained to its end yet."""
 
+_REFINER = Settings(
+    name="refiner-tiny",
+    steps=4000,
+    batch=4,
+    lr=5e-4,
+    warmup=50,
+    betas=(0.5, 0.99),
+    ema=0.995,
+    sheet_every=1000,
+    checkpoint_every=250,
+    model={
+        "widths": (32, 48, 64, 64),
+        "fine": 16,
+        "critic": 24,
+        "reach": 0.4,
+        "segmenter": "segmenter",
+    },
+    data={"size": 512, "crop": 256, "kept": 512, "marked": 0.3},
+)
+
 PRESETS: dict[str, Preset] = {
     "text-tiny": Preset(
         Settings(
@@ -289,28 +309,7 @@ PRESETS: dict[str, Preset] = {
         ),
         "train.gan",
     ),
-    "refiner-tiny": Preset(
-        Settings(
-            name="refiner-tiny",
-            steps=4000,
-            batch=4,
-            lr=5e-4,
-            warmup=50,
-            betas=(0.5, 0.99),
-            ema=0.995,
-            sheet_every=1000,
-            checkpoint_every=250,
-            model={
-                "widths": (32, 48, 64, 64),
-                "fine": 16,
-                "critic": 24,
-                "reach": 0.4,
-                "segmenter": "segmenter",
-            },
-            data={"size": 512, "crop": 256, "kept": 512, "marked": 0.3},
-        ),
-        "train.refiner",
-    ),
+    "refiner-tiny": Preset(_REFINER, "train.refiner"),
     "refiner-debug": Preset(
         Settings(
             name="refiner-debug",
@@ -321,6 +320,21 @@ PRESETS: dict[str, Preset] = {
             checkpoint_every=5,
             model={"widths": (8, 8), "fine": 4, "critic": 8, "reach": 0.4, "segmenter": ""},
             data={"size": 64, "crop": 32, "kept": 8, "marked": 0.3},
+        ),
+        "train.refiner",
+    ),
+    # What `train.adapt` goes on with: half an hour on two cores.
+    "refiner-adapt": Preset(
+        replace(
+            _REFINER,
+            name="refiner-adapt",
+            steps=400,
+            lr=3e-4,
+            warmup=20,
+            ema=0.98,
+            sheet_every=200,
+            checkpoint_every=50,
+            data={**_REFINER.data, "source": "clinic"},
         ),
         "train.refiner",
     ),

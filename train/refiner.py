@@ -30,14 +30,17 @@ from engine.data.example import Example, UnreadableImage
 from engine.data.outlines import read_square
 from engine.data.sources import read_examples
 from engine.evaluate.authenticity import FOLDS, SIZE, authenticity
+from engine.models.cameras import own_cameras, write_cameras
 from engine.models.card import write_card
 from engine.models.geometry import to_layers
 from engine.models.grounds import PhantomGeometry
 from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, bare
+from engine.phantom.cameras import CAMERAS
 from engine.schema import Annotation
 from engine.specs import Spec
 from train.census import census, enough, image_hashes, told
 from train.chance import generator_at
+from train.clinic import LEAST, measured, of_clinic
 from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
@@ -84,8 +87,9 @@ class Refining(nn.Module):
 
 class RefinerRecipe:
     """See the module; `data`: `size` in pixels of a whole eye, `crop` of what a row shows of it,
-    `kept`, how many photographs stay in memory. `model.segmenter` is the name or folder of the
-    network that outlines vessels. Empty, an untrained one does, which is enough to test with."""
+    `kept`, how many photographs stay in memory; `source`, whose photographs they are where all are
+    of one clinic: its camera is then measured of them. `model.segmenter` is the name or folder of
+    the network that outlines vessels. Empty, an untrained one does, enough to test with."""
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         self.settings = settings
@@ -94,11 +98,15 @@ class RefinerRecipe:
         right = 32 <= self._crop <= self._size and self._crop % 32 == 0
         require(right, "data.crop", self._crop, f"32 x n up to {self._size}")
         self._segmenter = load_segmenter(settings.model["segmenter"], settings.seed)
-        self._examples = read_examples(data)
+        self._clinic = settings.data.get("source", "")
+        self._examples = of_clinic(read_examples(data), self._clinic)
+        # A model that goes on brings the cameras that were measured for it.
+        self._own = own_cameras(Path(settings.init)) if settings.init else {}
         self._teaching = splits.teaching(self._examples)
         self.counts = told(self._teaching, self._examples)
         self.refused: list[str] = []
-        enough(self._teaching, self.counts)
+        self._least = LEAST if self._clinic else 1
+        enough(self._teaching, self.counts, least=self._least)
         self._shown = lru_cache(settings.data["kept"])(self._show)
 
     @cached_property
@@ -108,6 +116,7 @@ class RefinerRecipe:
         options = self.settings.model
         if self.settings.init:
             refiner = loaded(Refiner.from_pretrained, Path(self.settings.init)).float()
+            refiner = refiner.knowing(self._clinic) if self._clinic else refiner
         else:
             named = {e.annotation.source or "unknown": 0 for e in self._teaching}
             refiner = Refiner(
@@ -136,7 +145,9 @@ class RefinerRecipe:
             self._train.append(example)
             # Now, as the files may be gone when training ends.
             self._contents.append(hashlib.sha256(example.identity()).hexdigest())
-        enough(self._train, self.counts, self.refused)
+        enough(self._train, self.counts, self.refused, self._least)
+        if self._clinic:
+            self._own[self._clinic] = measured(self._train, self._segmenter)
         self._held_out = splits.held_out(self._examples)
         eyes = splits.one_per_eye(self._train)
         self._eyes = eyes
@@ -183,7 +194,8 @@ class RefinerRecipe:
 
     def _refined(self, annotation: Annotation, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The picture (S, S, 3) uint8 of the phantom of a seed, and the same refined."""
-        eye = PhantomGeometry().ground(annotation, seed, self._size, light=True)
+        source = PhantomGeometry({**CAMERAS, **self._own})
+        eye = source.ground(annotation, seed, self._size, light=True)
         refiner = self.module.refiner
         return eye.image, refiner.paint(eye.map[None], eye.image[None], [annotation], [seed])[0]
 
@@ -216,6 +228,7 @@ class RefinerRecipe:
         copy = Refiner.from_config(self.module.refiner.config)
         copy.load_state_dict(self.module.refiner.state_dict())
         copy.half().save_pretrained(folder)
+        write_cameras(folder, self._own)
         hashes = image_hashes(self._contents, folder)
         learned = census(self._train, self._size)
         write_card(folder, {**facts, **learned, "image_hashes": hashes})

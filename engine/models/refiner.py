@@ -192,6 +192,24 @@ class Refiner(ModelMixin, ConfigMixin):
         )
         return to_uint8(refined)
 
+    def knowing(self, source: str) -> Refiner:
+        """This refiner with a place in its style for a source; one that is new to it is drawn as
+        the mean of all that it knows, until it has learned."""
+        known = list(self.config.sources)
+        if source in known:
+            return self
+        # The library's own entries would have arguments of this one count as left to their default.
+        told = {name: value for name, value in self.config.items() if not name.startswith("_")}
+        wider = Refiner(**{**told, "sources": (*known, source)})
+        weights = self.state_dict()
+        for name in weights:
+            if name.endswith(".style.weight"):
+                sources, codes = weights[name].split([len(known), CODES], 1)
+                new = sources.sum(1, keepdim=True) / max(len(known), 1)
+                weights[name] = torch.cat([sources, new, codes], 1)
+        wider.load_state_dict(weights)
+        return wider
+
     def source(self, name: str | None) -> torch.Tensor:
         """A source as the style has it (sources,): 1 at its place, the first one's for another."""
         known = list(self.config.sources)

@@ -1,4 +1,4 @@
-"""`train`: a preset trained to a model folder."""
+"""`train`: a preset trained to a model folder, or a shipped model adapted to a clinic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from serve.wording import in_flags
 from train.presets import find
 from train.settings import CACHES, MODELS, override
 
-EXAMPLE = "retinaforge train diffusion-tiny --data eyes.csv --out run --set steps=900"
+EXAMPLE = (
+    "retinaforge train diffusion-tiny --data eyes.csv --out run --set steps=900   "
+    "(retinaforge train adapt --data clinic.csv --out clinic takes a shipped model to your camera)"
+)
+ADAPT = "adapt"
+"""In a preset's place: what `train.adapt` does."""
 
 
 def _model(assignment: str) -> str | None:
@@ -31,13 +36,18 @@ def _cache(assignment: str) -> str | None:
 
 def train(
     context: typer.Context,
-    preset: Annotated[str, typer.Argument(metavar="PRESET", help="For example diffusion-tiny.")],
+    preset: Annotated[
+        str, typer.Argument(metavar="PRESET", help="For example diffusion-tiny; or adapt.")
+    ],
     data: Annotated[
         list[str] | None,
         typer.Option(help="CSV, folder of images or data set folder; may be repeated."),
         Reads(of=photographs, sent=False),
     ] = None,
-    workers: Annotated[int, typer.Option(help="0 trains in this process, without Ray.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="0 trains in this process, without Ray; 1 by default, 0 for adapt."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change the preset."),
@@ -48,6 +58,15 @@ def train(
         Path | None,
         typer.Option(help="Run folder; runs/PRESET by default."),
         Writes(always=True),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="With adapt: the model to begin from; refiner-tiny by default."),
+        Reads(of=model_folder),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="With adapt: what its photographs are called; clinic by default."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything and print the plan.")] = False,
     gpu: Annotated[
@@ -61,12 +80,16 @@ def train(
 
     Ends with a model folder and its model_card.json.
     """
-    if workers < 0:
+    if workers is not None and workers < 0:
         raise UserError(f"{workers}", asked="workers", expected="0 or more")
     overrides = assignments(settings)
+    for flag, named in (("model", model), ("source", source)):
+        if named is not None and preset != ADAPT:
+            raise UserError(f"{preset} asks no such thing", asked=flag, expected="train adapt")
     for flag, value in (("gpu", gpu), ("price", price)):
         if value is not None and not dry_run:
             raise UserError("a run asks no such thing", asked=flag, expected="⟨dry_run⟩ too")
+    from train.adapt import MODEL, OUT, SOURCE, Adaptation
     from train.forecast import rent
     from train.launch import run_training
     from train.loop import TrainingError
@@ -74,15 +97,36 @@ def train(
     def tell(line: str) -> None:
         print(in_flags(context.command, line), flush=True)
 
+    photographs_, rented = data or [], rent(gpu, price)
     try:
-        run_training(preset, data or [], workers, overrides, out, dry_run, tell, rent(gpu, price))
+        if preset == ADAPT:
+            asked = Adaptation(photographs_, model or MODEL, source or SOURCE, overrides)
+            folder = asked.run(out or OUT, workers or 0, dry_run, tell, rented)
+        else:
+            many = 1 if workers is None else workers
+            folder = run_training(preset, photographs_, many, overrides, out, dry_run, tell, rented)
     except TrainingError as error:
         say(f"error: {error}")
         raise typer.Exit(1) from error
+    if not dry_run:
+        _tell_gate(folder)
+
+
+def _tell_gate(folder: Path) -> None:
+    """Say loudly that a finished model draws and has no privacy gate."""
+    from serve.gating import unguarded_folder
+
+    if loud := unguarded_folder(folder):
+        say(loud)
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    override(find(params["preset"]).settings, assignments(params["settings"]))
+    preset = params["preset"]
+    if preset == ADAPT:
+        from train.adapt import MODEL, Adaptation
+
+        preset = Adaptation([], params["model"] or MODEL).preset()
+    override(find(preset).settings, assignments(params["settings"]))
 
 
 AS_JOB = AsJob(check=_check)

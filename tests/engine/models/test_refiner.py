@@ -68,6 +68,23 @@ def test_a_row_is_its_own_phantom_source_and_seed_alone(refiner):
         assert not np.array_equal(other[0], alone)
 
 
+def test_it_learns_a_source_and_forgets_none(refiner):
+    wider = refiner.knowing("three")
+    assert wider.config.sources == ("one", "two", "three")
+    assert wider.knowing("three") is wider
+    *given_, codes, grain = [*given(1, SIZE)[:2], torch.randn(1, CODES), given(1, SIZE)[3]]
+    for place in range(2):
+        before, after = (
+            made(*given_, torch.cat([made.source(name)[None], codes], 1), grain)
+            for made, name in ((refiner, ("one", "two")[place]), (wider, ("one", "two")[place]))
+        )
+        assert torch.equal(before, after)
+    mean = torch.cat([torch.tensor([[0.5, 0.5]]), codes], 1)
+    new = torch.cat([wider.source("three")[None], codes], 1)
+    assert torch.allclose(refiner(*given_, mean, grain), wider(*given_, new, grain), atol=1e-6)
+    assert Refiner((8, 8), 4, SIZE).knowing("one").config.sources == ("one",)
+
+
 def test_a_source_that_it_does_not_know_is_its_first(refiner):
     assert refiner.source("two").tolist() == [0, 1]
     assert refiner.source(None).tolist() == refiner.source("one").tolist() == [1, 0]

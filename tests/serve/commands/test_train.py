@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
+
+from engine.phantom.render import draw
+from engine.publish.drawn import UNGUARDED
+from engine.schema import Annotation
 
 
 @pytest.mark.parametrize(
@@ -17,6 +22,8 @@ import pytest
         (("--set", "stpes=4"), "stpes: no such setting"),
         (("--gpu", "h200"), "--gpu: a run asks no such thing (expected --dry-run too)"),
         (("--dry-run", "--gpu", "tpu"), "--gpu: 'tpu' (expected one of h200, "),
+        (("--source", "acme"), "--source: text-debug asks no such thing (expected train adapt)"),
+        (("--model", "tiny"), "--model: text-debug asks no such thing (expected train adapt)"),
         (("--dry-run", "--price", 2), "--price: a price of no GPU (expected --gpu too)"),
     ],
 )
@@ -56,3 +63,33 @@ def test_a_text_encoder_trains_on_from_a_finished_one(retinaforge, tmp_path):
     card = json.loads((tmp_path / "second" / "model" / "model_card.json").read_text())
     first = json.loads((tmp_path / "first" / "model" / "model_card.json").read_text())
     assert card["parents"][0]["weights_sha256"] == first["weights_sha256"]
+
+
+def test_a_model_that_draws_without_a_privacy_gate_ends_loudly(retinaforge, tmp_path):
+    """One that does not draw says nothing."""
+    for seed in range(2):
+        image = draw(Annotation(source="idrid"), seed, 64).image
+        Image.fromarray(image).save(tmp_path / f"{seed}.png")
+    run = ("--data", tmp_path, "--workers", 0, "--set", "steps=1", "--out")
+    code, _, err = retinaforge("train", "refiner-debug", *run, tmp_path / "run")
+    assert code == 0, err
+    assert err.splitlines()[-1] == "!" * 78
+    assert UNGUARDED in err
+    assert f"retinaforge calibrate {tmp_path}/run/model --data" in err
+    text = ("--workers", 0, "--set", "steps=1", "--out", tmp_path / "text")
+    code, _, err = retinaforge("train", "text-debug", *text)
+    assert (code, "!!!" in err) == (0, False)
+
+
+def test_adapt_speaks_of_its_flags(retinaforge, tmp_path):
+    Image.fromarray(draw(Annotation(), 0, 64).image).save(tmp_path / "eye.png")
+    adapt = ("train", "adapt", "--data", tmp_path, "--out", tmp_path / "run")
+    for flags, told in (
+        (("--model", "tiny"), "error: --model: tiny is no model that a clinic's photographs"),
+        (("--source", "chase"), "error: --source: 'chase' is a camera that is known already"),
+        (("--set", "data.source=x"), "is decided by what is adapted (expected --model or --source"),
+        ((), "at least 5"),
+    ):
+        code, _, err = retinaforge(*adapt, *flags)
+        assert (code, told in err) == (2, True), err
+    assert not (tmp_path / "run").exists()
