@@ -26,6 +26,7 @@ _PRESETS = {"Refiner": "refiner-adapt"}
 """The preset with which a model goes on, by its network's class."""
 _CROP = 256
 """Pixels of what a row shows of an eye, at most."""
+UNKNOWN = "nothing will compare with the photographs that taught it before these."
 
 Say = Callable[[str], None]
 
@@ -89,8 +90,13 @@ class Adaptation:
         if (folder / PRIVACY).is_file() and "privacy" in verified_card(folder).facts:
             say("its privacy gate is set already")
             return
-        say("setting its privacy gate from the same photographs")
-        calibrate(folder, self.data, say=say)
+        say("setting its privacy gate from the same photographs, and from what taught before")
+        base = self._start()[1].folder
+        if base is None or not (base / PRIVACY).is_file():
+            rule = "!" * 78
+            say(f"{rule}\n{self.model} HAS NO PRIVACY GATE: {UNKNOWN}\n{rule}")
+            base = None
+        calibrate(folder, self.data, say=say, base=base)
 
     def _summary(self, folder: Path, out: Path) -> Iterator[str]:
         """What was measured, how much taught, what the gate's limits are, and what to type next."""
@@ -101,8 +107,10 @@ class Adaptation:
         yield f"taught: {photographs} over {card['steps']} steps"
         limit = f"what lies at {gate['nearest']:.4f} or nearer to one of {gate['photographs']}"
         yield f"privacy gate: refuses {limit} photographs (set by {gate['set_by']})"
+        if gate["of_base"]:
+            yield f"  and as near to one of {gate['of_base']} others that taught {self.model}"
         found = f"{gate['found_by_features']:.0%} of {gate['planted_copies']} disguised copies"
-        yield f"  it finds {found}, and refuses {gate['false_alarm_aimed']:.0%} of strangers"
+        yield f"  it finds {found}; {gate['false_alarm_aimed']:.0%} of strangers may be refused"
         asked = f"--model {shlex.quote(str(out))} --source {self.source}"
         yield f"next: retinaforge generate {asked} --count 16 --out eyes"
 

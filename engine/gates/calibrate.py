@@ -22,7 +22,7 @@ from engine.data.sources import read_examples
 from engine.features import Observer, Seen
 from engine.gates.privacy import Privacy, Reference
 from engine.gates.registered import thumbnail
-from engine.gates.taught import Key, ids_of, lacking, losing
+from engine.gates.taught import SAME_PHOTOGRAPH, Key, ids_of, lacking, losing
 from engine.models.card import PRIVACY, read_card, write_card
 from engine.registry.gate import GateRef
 from engine.registry.sampler import SamplerRef
@@ -84,6 +84,7 @@ def calibrate(
     thumbnails: bool = False,
     force: bool = False,
     say: Callable[[str], None] = lambda line: None,
+    base: Path | None = None,
 ) -> dict[str, Any]:
     """Calibrate a model folder's privacy gate; gives what is also written into its card.
 
@@ -91,9 +92,10 @@ def calibrate(
     repeat. held_out: the same for eyes that the model never saw; without it the test split of
     `data`. reference: a file with small high-passed pictures of the training set too, for gates in
     the house. thumbnails: keep these in the model folder itself, for photographs that anyone may
-    see. UserError, and nothing written, for a folder that is no model, for data that holds no
-    photograph or lacks what taught the model, and where the gate that lies there knows more; the
-    last two unless `force`.
+    see. base: the folder of the model whose weights this one went on from; what its gate knows is
+    known to this one too. UserError, and nothing written, for a folder that is no model, for data
+    that holds no photograph or lacks what taught the model, and where the gate that lies there
+    knows more; the last two unless `force`.
     """
     _check_places(folder, reference)
     weights = registry.examine(SamplerRef, folder).weights_sha256
@@ -111,7 +113,8 @@ def calibrate(
     doubts.raise_or_tell(lacking(card, key, [(t.id, t.source) for t in taught]), trained)
     pixels = replace(_reference(taught, gate.weights_sha256), model=weights)
     strangers = _strangers(pixels, unseen, say)
-    whole = _limited(pixels, taught, strangers)
+    both = _with_base(pixels, Reference.read(base / PRIVACY)) if base else pixels
+    whole = _limited(both, taught, strangers)
     bare = _limited(replace(whole, thumbnails=None), taught, strangers)
     kept = whole if thumbnails else bare
     files = {folder / PRIVACY: kept, **({reference: whole} if reference else {})}
@@ -122,6 +125,7 @@ def calibrate(
             )
     facts = _facts(kept, bare, whole, taught, strangers, observer)
     facts["held_out_repeats"] = len(unseen) - len(strangers)
+    facts["of_base"] = len(both.ids) - len(taught)
     if doubts.forced:
         facts["forced"] = doubts.forced
     _write(folder, files, {**card, "privacy": facts}, key)
@@ -238,6 +242,13 @@ def _reference(taught: Sequence[Taught], network: str) -> Reference:
     )
 
 
+def _with_base(made: Reference, base: Reference) -> Reference:
+    """The reference with what another one knows beyond it: a photograph that is in both would be
+    its own stranger."""
+    ours, theirs = made.features.astype(np.float32), base.features.astype(np.float32)
+    return made.beside(base.without((theirs @ ours.T).max(1) >= SAME_PHOTOGRAPH))
+
+
 def _limited(reference: Reference, taught: Sequence[Taught], unseen: Sequence[Seen]) -> Reference:
     """The reference with its limit: real photographs of other eyes pass, but for `FALSE_ALARM`."""
     if len(unseen) >= ENOUGH:
@@ -246,7 +257,8 @@ def _limited(reference: Reference, taught: Sequence[Taught], unseen: Sequence[Se
     else:
         nearest = []
         for eye in sorted({t.eye for t in taught}):
-            own = np.array([t.eye == eye for t in taught])
+            own = np.arange(len(reference.ids)) < 0
+            own[: len(taught)] = [t.eye == eye for t in taught]
             if own.all():
                 raise UserError("photographs of one eye only", asked="data", expected="two eyes")
             gate = Privacy(reference.without(own))

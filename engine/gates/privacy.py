@@ -78,6 +78,20 @@ class Reference:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"cannot be read: {error}", file=file) from error
 
+    def beside(self, other: Reference) -> Reference:
+        """This reference with the photographs of another one behind its own; pixels are compared
+        where both have them. UserError where another gate network made the other."""
+        if other.network != self.network:
+            raise UserError(
+                "the gate of the model that this one goes on from was set by another network",
+                expected="that model calibrated anew",
+            )
+        thumbnails = None
+        if self.thumbnails is not None and other.thumbnails is not None:
+            thumbnails = np.concatenate([self.thumbnails, other.thumbnails])
+        features = np.concatenate([self.features, other.features])
+        return replace(self, features=features, ids=(*self.ids, *other.ids), thumbnails=thumbnails)
+
     def without(self, own: np.ndarray) -> Reference:
         """The reference less the photographs that `own` (N,) bool marks."""
         keep = ~own

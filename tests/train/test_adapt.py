@@ -66,7 +66,7 @@ def adapted(base, table, tmp_path_factory) -> tuple[Path, list[str]]:
     return out, told
 
 
-def test_the_model_brings_camera_place_and_gate(adapted):
+def test_the_model_brings_camera_place_and_gate(adapted, base):
     out, told = adapted
     model = out / "model"
     camera = own_cameras(model)["acme"]
@@ -76,6 +76,8 @@ def test_the_model_brings_camera_place_and_gate(adapted):
     assert card["data"]["sources"] == {"acme": 6}
     assert card["privacy"]["photographs"] == len(Reference.read(model / PRIVACY).ids) == 6
     end = "\n".join(told)
+    # What this base had learned from nobody keeps.
+    assert f"{'!' * 78}\n{base} HAS NO PRIVACY GATE" in end
     assert "taught: 6 photographs of 6 eyes over 2 steps" in end
     assert f"refuses what lies at {card['privacy']['nearest']:.4f} or nearer" in end
     assert told[-1] == (

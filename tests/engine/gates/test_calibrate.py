@@ -8,14 +8,18 @@ import hashlib
 import hmac
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from engine import shipped
+from engine import registry, shipped
+from engine.data.transforms import crop_to_field
+from engine.features import Observer
 from engine.gates.calibrate import calibrate
-from engine.gates.privacy import Reference
+from engine.gates.privacy import Privacy, Reference
 from engine.models.card import PRIVACY, read_card, write_card
 from engine.phantom.render import draw
+from engine.registry.gate import GateRef
 from engine.schema import Annotation, UserError
 
 EYES = 8
@@ -189,3 +193,19 @@ def test_places_are_checked_before_the_work(model, tmp_path):
 
 def test_held_out_eyes_must_be_somebodys(model, photographs, table):
     refused(model, table(photographs[:EYES]), "⟨held_out⟩: no photographs", held_out=["phantom:3"])
+
+
+def test_what_taught_the_model_before_is_known_to_its_gate_too(model, photographs, table, tmp_path):
+    """Also where some of it teaches again, which must not make the gate blind."""
+    calibrate(model, table(photographs[:EYES]))
+    later = tmp_path / "later"
+    shutil.copytree(shipped.WEIGHTS / "debug", later)
+    write_card(later, {})
+    facts = calibrate(later, table(photographs[EYES - 2 : 2 * EYES - 2]), base=model)
+    assert (facts["photographs"], facts["of_base"]) == (EYES, EYES - 2)
+    assert facts["nearest"] > 0.005
+    gate = Privacy(Reference.read(later / PRIVACY))
+    observer = Observer(registry.find(GateRef, shipped.GATE).load())
+    for file in photographs[: 2 * EYES - 2]:
+        seen = observer.look(np.asarray(crop_to_field(Image.open(file), 256)))
+        assert gate.is_copy(gate.nearest(seen))
