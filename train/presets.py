@@ -323,16 +323,13 @@ PRESETS: dict[str, Preset] = {
         ),
         "train.refiner",
     ),
-    # What `train.adapt` goes on with: half an hour on two cores.
     "refiner-adapt": Preset(
         replace(
             _REFINER,
             name="refiner-adapt",
             steps=400,
             lr=3e-4,
-            warmup=20,
             ema=0.98,
-            sheet_every=200,
             checkpoint_every=50,
             data={**_REFINER.data, "source": "clinic"},
         ),
