@@ -20,6 +20,7 @@ from engine.models.conditioner import Conditioner, Prepared
 from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import PICTURES, GeometryEncoder
 from engine.schema import LABELS, MAX_CAPTION_TOKENS
+from train.alignment import Alignment
 from train.conditions import as_seen
 from train.frozen import loaded, native_side, time_scale
 from train.levels import by_level
@@ -50,6 +51,14 @@ class Denoising(nn.Module):
         self.transformer = denoiser
         self.label_encoder = label_encoder
         self.geometry_encoder = geometry_encoder
+        self.alignment: Alignment | None = None
+
+    def align(self, weight: float) -> None:
+        """Learn the alignment of the denoiser's middle too, at this weight beside the loss."""
+        config = self.transformer.config
+        self.alignment = Alignment(
+            config.hidden_size, config.in_channels, config.patch_size, weight
+        ).float()
 
     def call(self) -> dict[str, Any]:
         """How `RetinaForgePipeline` must call the denoiser."""
@@ -80,8 +89,13 @@ class Denoising(nn.Module):
                 self.native_side,
             )
 
-        loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
-        return {"loss": loss, **by_level(loss, batch["times"])}
+        with transformer.overheard(self.transformer) as middle:
+            loss = rectified_flow_loss(velocity, batch["latents"], batch["noise"], batch["times"])
+        levels = by_level(loss, batch["times"])
+        if self.alignment is None or not self.training:
+            return {"loss": loss, **levels}
+        apart = self.alignment(middle[0], batch["latents"])
+        return {"loss": loss + self.alignment.weight * apart, "apart": apart, **levels}
 
 
 def new(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +41,7 @@ from train.chance import generator_at, random_annotation
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, mean_loss, new, specimen
 from train.frozen import latent_spread, load_segmenter
+from train.held_out import fixed_rows
 from train.latents import STARTING, Encoders, Latents, look_at, start_autoencoder
 from train.lora import add_adapters, merge_adapters
 from train.settings import Settings, require
@@ -66,13 +67,15 @@ class DiffusionRecipe:
         _check(settings)
         self._cache = writable_cache(settings.data["cache"])
         self._contents = Contents(self._cache)
-        self._examples = read_examples(data, self._contents.sha256)
-        self._teaching = splits.teaching(self._examples)
-        self._tested = splits.held_out(self._examples)[:_HELD_OUT]
-        self.counts = told(self._teaching, self._examples)
+        self.examples = read_examples(data, self._contents.sha256)
+        self._teaching = splits.teaching(self.examples)
+        self._tested = splits.held_out(self.examples)[:_HELD_OUT]
+        self.counts = told(self._teaching, self.examples)
         self.refused: list[str] = []
         self._variants = settings.data["variants"]
         enough(self._teaching, self.counts)
+        every = 0 if self._tested else settings.held_out_every
+        require(not every, "held_out_every", every, "0, as no photograph is held out")
 
     def encode(self, schedule: Schedule, say: Callable[[str], None]) -> Latents:
         """See `OnLatents`."""
@@ -154,6 +157,8 @@ class DiffusionRecipe:
             transformer.checkpointed(made.transformer)
         if self.settings.model["lora"]:
             add_adapters(made, self.settings.model["lora"])
+        if self.settings.align:
+            made.align(self.settings.align)
         return made
 
     @property
@@ -182,7 +187,13 @@ class DiffusionRecipe:
     def batch(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """Latents, noise, times and conditions of these positions, padded to the longest
         caption."""
-        rows = [self._row(p) for p in positions]
+        return self._together([self._row(p) for p in positions])
+
+    def held_out(self) -> Iterator[dict[str, torch.Tensor]]:
+        """See `Measurable`."""
+        return map(self._together, fixed_rows(self._held_out))
+
+    def _together(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         prepared = self._conditioner.prepare(
             [row["caption"] for row in rows],
             [row["annotation"] for row in rows],
@@ -205,7 +216,7 @@ class DiffusionRecipe:
         annotation, text = as_seen(encoded.example, variant.mirrored)
         text = text or caption(self._with_untaught(annotation, rng), rng)
         annotation, text = hide(annotation, text, torch.rand(32, generator=generator).tolist())
-        time = logit_normal_times(torch.randn((), generator=generator))
+        time = logit_normal_times(torch.randn((), generator=generator), *self.settings.times)
         noise = torch.randn(latent.shape, generator=generator)
         return {
             "latent": latent,
@@ -296,14 +307,8 @@ class DiffusionRecipe:
         photographs = [e.image_sha256 for e in self._train if not e.example.synthetic]
         hashes = image_hashes(photographs, folder)
         facts = {**facts, "parents": [*facts.get("parents", []), *self._base()]}
-        write_card(
-            folder,
-            {
-                **facts,
-                **census(list(self._encoded), self.settings.data["size"]),
-                "image_hashes": hashes,
-            },
-        )
+        counted = census(list(self._encoded), self.settings.data["size"])
+        write_card(folder, {**facts, **counted, "image_hashes": hashes})
 
     def _base(self) -> list[dict[str, Any]]:
         """The model that gave autoencoder and text encoder, unless it gave all the rest too."""

@@ -2,8 +2,8 @@
 
     run.json                     preset, data and settings, written once; other settings are refused
     checkpoints/                 the last two, that any number of workers can resume
-    tensorboard/  mlflow/        figures and sheets by step, for who watches
-    sheets/                      sample sheets
+    best/                        the weights of the lowest held-out loss, where that is measured
+    tensorboard/ mlflow/ sheets/ figures and sample sheets by step, for who watches
     model/                       the finished model folder with its model_card.json
     .lock  .claim                held while a run trains; the token of the run that may write
 
@@ -37,7 +37,7 @@ from train.checkpoint import Checkpoint, Found, Read, find, remove, sync, write,
 from train.settings import FREE, Settings
 
 KEPT = 2
-_OURS = ("checkpoints", "model", "sheets", "tensorboard", "mlflow")
+_OURS = ("checkpoints", "best", "model", "sheets", "tensorboard", "mlflow")
 _FOREIGN = ("plan.json", "model_card.json", "model_index.json")
 _PATIENCE = 10.0
 """Seconds that another run is given to finish what it is just putting down."""
@@ -54,6 +54,7 @@ class RunFolder:
         self.root = root
         self.claim = claim
         self.checkpoints = root / "checkpoints"
+        self.best = root / "best"
         self.sheets = root / "sheets"
         self.model = root / "model"
 
@@ -127,7 +128,7 @@ class RunFolder:
             remove(self.root)
 
     @contextmanager
-    def _landing(self) -> Iterator[None]:
+    def landing(self) -> Iterator[None]:
         """Hold the folder for a moment; TrainingError where another run has taken it over."""
         try:
             file = (self.root / ".claim").open()
@@ -169,7 +170,7 @@ class RunFolder:
 
     def set_aside(self, damaged: dict[Path, str]) -> None:
         """Rename damaged checkpoints, so that they are neither counted nor found again."""
-        with self._landing():
+        with self.landing():
             for folder in damaged:
                 aside = folder.with_name(f"damaged_{folder.name}")
                 remove(aside)
@@ -184,7 +185,7 @@ class RunFolder:
 
         def land() -> None:
             try:
-                with self._landing():
+                with self.landing():
                     if problem is not None:
                         raise problem
                     temporary.replace(final)
@@ -199,7 +200,7 @@ class RunFolder:
     def show(self, step: int, sheet: Image.Image) -> Path:
         """Keep a sample sheet; gives its file."""
         path = self.sheets / f"step_{step:06d}.png"
-        with self._landing():
+        with self.landing():
             self.sheets.mkdir(exist_ok=True)
             sheet.save(path)
         return path
@@ -211,7 +212,7 @@ class RunFolder:
             write(temporary)
             for path in temporary.rglob("*"):
                 sync(path)
-            with self._landing():
+            with self.landing():
                 if self.model.exists():
                     self.model.replace(old)
                 temporary.replace(self.model)

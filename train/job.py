@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from engine.schema import UserError
+from train.best import best, run_out
 from train.checkpoint import Checkpoint
 from train.folder import RunFolder, finished_model, parent
 from train.optimiser import by_muon
 from train.presets import Preset, find
-from train.recipe import OnLatents, Recipe
+from train.recipe import Judgeable, Measurable, OnLatents, Recipe
 from train.settings import Settings, override
 
 _MOST = 10_000
@@ -52,9 +53,15 @@ class Job:
     def plan(self) -> Recipe:
         """The recipe before any photograph is read; UserError for settings and tables."""
         torch.manual_seed(self.settings.seed)
-        recipe = self.preset.plan(self.settings, self.data)
-        if self.settings.optimizer == "muon":
-            by_muon(recipe.sketch(), self.settings)
+        recipe, settings = self.preset.plan(self.settings, self.data), self.settings
+        for name, every, kind in (
+            ("held_out_every", settings.held_out_every, Measurable),
+            ("judge_every", settings.judge_every, Judgeable),
+        ):
+            if every and not isinstance(recipe, kind):
+                raise UserError(f"{settings.name} has none of it", field=name, expected="0")
+        if settings.optimizer == "muon":
+            by_muon(recipe.sketch(), settings)
         return recipe
 
     def build(self) -> Recipe:
@@ -132,7 +139,8 @@ def nothing_left(job: Job, latest: Checkpoint | None, say: Callable[[str], None]
     except UserError as error:
         say(f"the finished model is damaged and will be written again: {error}")
         return False
-    return card is not None and card.get("steps") == step == job.settings.steps
+    done = step == job.settings.steps or run_out(job.settings, best(job.folder), step)
+    return done and card is not None and card.get("steps") == step
 
 
 def _check_slices(settings: Settings, workers: int) -> None:

@@ -1,4 +1,4 @@
-"""What a run tells: lines, a bar on a terminal, and what its sinks keep."""
+"""What a run tells: lines, a bar on a terminal, and what its keepers keep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from train.watch import Watch
+from train.watch import Keepers
 
 EVERY_SECONDS = 10.0
 
@@ -73,7 +73,7 @@ class EventFile:
 
 
 class Journal:
-    """Turns the loop's events into lines, a bar, and what its sinks keep.
+    """Turns the loop's events into lines, a bar, and what its keepers keep.
 
     `root` is the run folder, `start` and `steps` are the first step and the last; `rows` is the
     number of images of one step.
@@ -83,7 +83,7 @@ class Journal:
         self.steps = steps
         self.rows = rows
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self.watch = Watch(root, start, self.say)
+        self.keepers = Keepers(root, start, self.say)
         self.first = self.last = (steps, 0.0)
         self.least: float | None = None
         self.said_at = float("-inf")
@@ -107,7 +107,7 @@ class Journal:
         elif "least" in event:
             self.least = event["least"]
         elif "sheet" in event:
-            self.watch.picture(event["step"], "sheet", Path(event["sheet"]))
+            self.keepers.picture(event["step"], "sheet", Path(event["sheet"]))
         elif "scores" in event:
             self._scores(event["step"], event["scores"])
         else:
@@ -120,23 +120,23 @@ class Journal:
         sys.stdout.flush()
 
     def close(self) -> None:
-        """Take the bar away; sinks put down what is left."""
+        """Take the bar away; keepers put down what is left."""
         if self.bar:
             self.bar.stop()
-        self.watch.close()
+        self.keepers.close()
 
     def _keep(self, event: dict[str, Any]) -> None:
-        """What a step tells, and how fast it was, to the sinks."""
+        """What a step tells, and how fast it was, to the keepers."""
         step, at = event["step"], event["time"]
-        self.watch.figures(step, "train", event["values"])
-        self.watch.figures(step, "loss by time, 0 noise to 1 image", event["levels"])
+        self.keepers.figures(step, "train", event["values"])
+        self.keepers.figures(step, "loss by time, 0 noise to 1 image", event["levels"])
         machine = {"memory_gib": event["memory"]}
         if step > self.last[0]:
             rate = (step - self.last[0]) / max(1e-9, at - self.last[1])
             machine["images_per_second"] = rate * self.rows
             if self.least:
                 machine["mfu"] = rate * self.least
-        self.watch.figures(step, "machine", machine)
+        self.keepers.figures(step, "machine", machine)
 
     def _step(self, step: int, values: dict[str, float], at: float) -> None:
         if step <= self.last[0]:
@@ -163,7 +163,7 @@ class Journal:
         return f"{rate * self.rows:.1f} images/s{used}, {duration(left)} left"
 
     def _scores(self, step: int, scores: dict[str, float]) -> None:
-        self.watch.figures(step, "score", scores)
+        self.keepers.figures(step, "score", scores)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
         self.say(f"step {step}: {figures}")
 

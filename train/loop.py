@@ -18,12 +18,14 @@ import torch
 
 from engine.schema import UserError
 from train import machine
+from train.best import Best, lowest
 from train.checkpoint import PARTS, Checkpoint
 from train.folder import RunFolder, TrainingError, settings_sha256
+from train.judging import judge
 from train.levels import split_off
-from train.recipe import Recipe
+from train.recipe import Judgeable, Recipe
 from train.settings import Settings
-from train.stepper import Batch, Stepper
+from train.stepper import Batch, Stepper, fill
 
 SHOWN = 5
 """Files left out that are named; the rest are counted."""
@@ -65,6 +67,7 @@ class Session:
         self.seconds = 0.0
         self.saved = -1
         self.losses: deque[float] = deque(maxlen=RECENT)
+        self.best = Best(self.recipe, self.stepper, self.folder)
 
     def run(self) -> SessionEnd:
         """Train from the latest checkpoint to the last step, then export the finished model."""
@@ -76,9 +79,12 @@ class Session:
             self._on_first(lambda: self.folder.set_aside(found.damaged), "checkpoints are damaged")
         if self.start < self.settings.steps:
             self._rehearse()
+        if self.start and self._due(self.start, self.settings.held_out_every):
+            # It may have ended between checkpoint and measure.
+            self._measure(self.start)
         began = time.monotonic() - self.seconds
         step, stopped = self.start, False
-        for batch in self._batches():
+        for batch in () if self.best.run_out(step) else self._batches():
             if step == self.start:
                 self._tell_least(batch)
             values = self._step(step, batch)
@@ -89,6 +95,12 @@ class Session:
                 self._save(step, values)
             if stopped:
                 return SessionEnd(step, stopped=True)
+            if self._due(step, self.settings.held_out_every):
+                self._measure(step)
+                if self.best.run_out(step):
+                    break
+            if self._due(step, self.settings.judge_every):
+                self._judge(step)
             if self._due(step, self.settings.sheet_every) and step < self.settings.steps:
                 self._show(step)
         self._finish(step)
@@ -164,6 +176,8 @@ class Session:
         self.stepper.show()
 
         def end() -> None:
+            if self.settings.held_out_every:
+                self.best.loss(few=True)
             sheet = self.recipe.sheet(few=True)
             scores = self.recipe.score(few=True)
             facts = self._card(self.start, scores)
@@ -210,13 +224,36 @@ class Session:
         self.saved = step
         self.after_checkpoint({"step": step, **values})
 
-    def _show(self, step: int) -> dict[str, float]:
-        """Draw the sheet, score the averaged weights: rank 0; others wait at their next step."""
+    def _measure(self, step: int) -> None:
+        """The held-out loss of the averaged weights, which are kept if it is the lowest so far."""
+        self.stepper.show()
+        if self.stepper.rank == 0:
+            measure = self.best.measure
+            self._scored(step, "held-out loss", lambda: {"held_out_loss": measure(step)})
+
+    def _judge(self, step: int) -> None:
+        """What samples of the averaged weights are worth."""
+        self.stepper.show()
+        if self.stepper.rank == 0:
+            assert isinstance(self.recipe, Judgeable)
+            recipe, facts = self.recipe, self._card(step, {})
+            self._scored(step, "judgement", lambda: judge(recipe, facts))
+
+    def _show(self, step: int, kept: Checkpoint | None = None) -> dict[str, float]:
+        """Draw the sheet and score: the averaged weights, or those that were kept. Rank 0; others
+        wait at their next step."""
         self.stepper.show()
         if self.stepper.rank != 0:
             return {}
+        if kept:
+            fill(self.recipe.module, kept.read("model"))
         self._spared("sheet", lambda: self._sheet(step))
-        found = self._spared("score", self.recipe.score) or {}
+        return self._scored(step, "score", self.recipe.score)
+
+    def _scored(
+        self, step: int, what: str, measure: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
+        found = self._spared(what, measure) or {}
         # A mean over nothing is no figure, and JSON has no word for it.
         scores = {name: value for name, value in found.items() if math.isfinite(value)}
         if scores:
@@ -240,9 +277,15 @@ class Session:
     def _finish(self, step: int) -> None:
         if self.losses:
             self._save(step, {"loss": self.losses[-1]})
+        every = self.settings.held_out_every
+        if every and step % every:
+            self._measure(step)
+        kept = self.best.kept() if every and self.stepper.rank == 0 else None
+        if kept:
+            self._say(say=f"lowest held-out loss {lowest(kept):.4f}, of step {kept.step}")
         self._say(say="drawing the last sheet, scoring and writing the model folder")
-        scores = self._show(step)
-        facts = self._card(step, scores)
+        scores = self._show(step, kept)
+        facts = self._card(step, scores, kept)
         # The others wait for rank 0: they must not leave while it still writes.
         self._on_first(
             lambda: self.folder.export(lambda to: self.recipe.export(to, facts)),
@@ -250,8 +293,12 @@ class Session:
             "and the same command goes on from there",
         )
 
-    def _card(self, step: int, scores: dict[str, float]) -> dict[str, Any]:
+    def _card(
+        self, step: int, scores: dict[str, float], kept: Checkpoint | None = None
+    ) -> dict[str, Any]:
+        chosen = {"best": {"step": kept.step, "held_out_loss": lowest(kept)}} if kept else {}
         return {
+            **chosen,
             "steps": step,
             "samples": step * self.settings.batch,
             "loss": sum(self.losses) / max(1, len(self.losses)),

@@ -6,7 +6,7 @@ of steps, workers, optimisers or checkpoints; those are the loop's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from train.settings import Settings
 
 if TYPE_CHECKING:
+    from engine.data.example import Example
     from engine.jobs.run import Schedule
 
 
@@ -83,6 +84,28 @@ class Specimens(Protocol):
 
     def specimen(self, rows: int) -> dict[str, Tensor]:
         """A batch as `batch` gives one, of the shapes that take most; its values mean nothing."""
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """A recipe whose loss can be measured on what teaches nothing (`train.best`)."""
+
+    def held_out(self) -> Iterable[dict[str, Tensor]]:
+        """Batches as `batch` gives them, the same each time: noise, times and conditions too."""
+
+
+@runtime_checkable
+class Judgeable(Protocol):
+    """A recipe of a model that draws, whose samples can be judged (`train.judging`)."""
+
+    settings: Settings
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """All that it was given, of every split."""
+
+    def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
+        """See `Recipe`."""
 
 
 @runtime_checkable

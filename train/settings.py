@@ -13,6 +13,7 @@ SCHEDULES = ("cosine", "constant")
 OPTIMISERS = ("adamw", "muon")
 FREE = (
     *("steps", "zero", "offload", "micro", "sheet_every", "checkpoint_every"),
+    *("held_out_every", "patience", "judge_every"),
     *("model.checkpointing", "data.cache"),
 )
 """Fields that may change when a run goes on: they do not decide which weights a step gives.
@@ -82,6 +83,18 @@ class Settings:
     sheet_every: int = 0
     """Steps between sample sheets; 0 draws one at the end only."""
     checkpoint_every: int = 500
+    held_out_every: int = 0
+    """Steps between measures of the held-out loss; 0 measures none and exports the last weights,
+    else those of the lowest."""
+    patience: int = 0
+    """Measures without a lower held-out loss after which the run ends; 0 never ends it early."""
+    judge_every: int = 0
+    """Steps between judgements of samples, which take minutes on a CPU; 0 for none."""
+    align: float = 0.0
+    """Weight of the alignment of a denoiser's middle with the latents of the photograph."""
+    times: tuple[float, float] = (0.0, 1.0)
+    """Mean and spread of the normal numbers whose sigmoids are a denoiser's times, 0 noise to 1
+    image."""
     init: str | None = None
     """Folder of a finished model whose weights the run starts from."""
     model: dict[str, Any] = field(default_factory=dict)
@@ -93,6 +106,9 @@ class Settings:
         """Raise UserError for a value out of its range."""
         _at_least(1, self, "steps", "batch", "checkpoint_every")
         _at_least(0, self, "warmup", "lr_end", "weight_decay", "clip", "micro", "sheet_every")
+        _at_least(0, self, "held_out_every", "patience", "judge_every", "align")
+        idle = self.patience and not self.held_out_every
+        require(not idle, "patience", self.patience, "0 where held_out_every is 0")
         require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "a number above 0")
         require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
         known = self.optimizer in OPTIMISERS
@@ -104,6 +120,8 @@ class Settings:
         require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         two = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
         require(two, "betas", self.betas, "two numbers in [0, 1)")
+        usual = len(self.times) == 2 and all(map(math.isfinite, self.times)) and self.times[1] > 0
+        require(usual, "times", self.times, "a number, and one above 0")
 
 
 def override(settings: Settings, changes: Mapping[str, str]) -> Settings:

@@ -1,5 +1,5 @@
 """Where a run's figures and pictures go beside its lines: TensorBoard, and MLflow where it is
-installed. A sink that fails costs what it would have kept, is told of once, and ends no run."""
+installed. A keeper that fails costs what it would have kept, is told of once, and ends no run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST = 1000
 """Figures that MLflow takes at once."""
 
 
-class Sink(Protocol):
+class Keeper(Protocol):
     """Keeps figures and pictures by step; may raise anything."""
 
     name: str
@@ -50,18 +50,18 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
 
     def figures(self, step: int, figures: Figures) -> None:
-        """See `Sink`."""
+        """See `Keeper`."""
         for name, value in figures.items():
             self._writer.add_scalar(name, value, step)
 
     def picture(self, step: int, name: str, path: Path) -> None:
-        """See `Sink`."""
+        """See `Keeper`."""
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
-        """See `Sink`."""
+        """See `Keeper`."""
         self._writer.close()
 
 
@@ -101,7 +101,7 @@ class MlFlow:
         return made
 
     def figures(self, step: int, figures: Figures) -> None:
-        """See `Sink`."""
+        """See `Keeper`."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -115,21 +115,21 @@ class MlFlow:
         self._waiting, self._sent = [], time.monotonic()
 
     def picture(self, step: int, name: str, path: Path) -> None:
-        """See `Sink`."""
+        """See `Keeper`."""
         self._client.log_artifact(self._run, str(path), name)
 
     def close(self) -> None:
-        """See `Sink`."""
+        """See `Keeper`."""
         self._send()
         self._client.set_terminated(self._run)
 
 
-class Watch:
-    """The sinks of one run folder; `start` is the step that it goes on from."""
+class Keepers:
+    """The keepers of one run folder; `start` is the step that it goes on from."""
 
     def __init__(self, root: Path, start: int, say: Callable[[str], None]) -> None:
         self._say = say
-        self._sinks: list[Sink] = []
+        self._keepers: list[Keeper] = []
         self._open("TensorBoard", lambda: TensorBoard(root / "tensorboard", start))
         if find_spec("mlflow"):
             self._open("MLflow", lambda: MlFlow(root.absolute() / "mlflow", root.name))
@@ -137,30 +137,30 @@ class Watch:
     def figures(self, step: int, group: str, figures: Figures) -> None:
         """Keep a step's figures under the name of their group."""
         named = {f"{group}/{name}": value for name, value in figures.items()}
-        self._each(lambda sink: sink.figures(step, named))
+        self._each(lambda keeper: keeper.figures(step, named))
 
     def picture(self, step: int, name: str, path: Path) -> None:
         """Keep a picture that lies in a file."""
-        self._each(lambda sink: sink.picture(step, name, path))
+        self._each(lambda keeper: keeper.picture(step, name, path))
 
     def close(self) -> None:
         """Put down what is left."""
-        self._each(lambda sink: sink.close())
+        self._each(lambda keeper: keeper.close())
 
-    def _open(self, name: str, make: Callable[[], Sink]) -> None:
+    def _open(self, name: str, make: Callable[[], Keeper]) -> None:
         try:
-            self._sinks.append(make())
+            self._keepers.append(make())
         except Exception as error:
             self._say(f"nothing of this run goes to {name}: {named(error).splitlines()[0]}")
 
-    def _each(self, do: Callable[[Sink], None]) -> None:
-        for sink in list(self._sinks):
+    def _each(self, do: Callable[[Keeper], None]) -> None:
+        for keeper in list(self._keepers):
             try:
-                do(sink)
+                do(keeper)
             except Exception as error:
-                self._sinks.remove(sink)
+                self._keepers.remove(keeper)
                 self._say(
-                    f"no more of this run goes to {sink.name}: {named(error).splitlines()[0]}"
+                    f"no more of this run goes to {keeper.name}: {named(error).splitlines()[0]}"
                 )
 
 

@@ -19,12 +19,12 @@ def noisy(images: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> tor
     return (1 - t) * noise + t * images
 
 
-def logit_normal_times(normal: torch.Tensor) -> torch.Tensor:
-    """Times (B,) in (0, 1) from normal draws: more in the middle (Esser et al.
-
-    2024, eq. 19).
-    """
-    return torch.sigmoid(normal)
+def logit_normal_times(
+    normal: torch.Tensor, mean: float = 0.0, spread: float = 1.0
+) -> torch.Tensor:
+    """Times (B,) in (0, 1) from standard normal draws: more in the middle, towards noise below a
+    `mean` of 0 (Esser et al. 2024, arXiv 2403.03206, eq. 19)."""
+    return torch.sigmoid(mean + spread * normal)
 
 
 def rectified_flow_loss(

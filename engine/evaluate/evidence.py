@@ -21,7 +21,7 @@ from engine.evaluate.steering import Steering, steering
 from engine.models.segmenter import Segmenter
 from engine.phantom.render import draw
 from engine.prose.template import caption
-from engine.schema import DISEASES, READABILITY, Annotation
+from engine.schema import DISEASES, READABILITY, Annotation, Label
 from engine.seeds import row_random, row_seed
 from engine.specs import Spec
 
@@ -78,8 +78,9 @@ def label_evidence(
     segmenter: Segmenter,
     counts: Counts,
     source: str | None,
+    labels: Sequence[Label] = (*DISEASES, *READABILITY),
 ) -> Iterator[Evidence]:
-    """The evidence of each disease and each readability label, one by one.
+    """The evidence of each of the labels, one by one.
 
     draw_specs: the model. examples: the photographs it was trained with and those held out.
     phantoms: how many it was trained with. source: the camera asked of every sample.
@@ -87,7 +88,7 @@ def label_evidence(
     real = _RealEyes(examples, segmenter, counts)
     phantom_eyes = _Drawings(draw_phantoms, source, segmenter)
     samples = _Drawings(draw_specs, source, segmenter)
-    for label in (*DISEASES, *READABILITY):
+    for label in labels:
         usual = _HEALTHY.labels()[label.name] or 0
         values = SICK_GRADES if label.name == "dr_grade" else (1 - usual,)
         asked = [_HEALTHY.model_copy(update={label.name: v}) for v in (usual, *values)]

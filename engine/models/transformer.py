@@ -195,6 +195,18 @@ def precondition(spread: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tenso
 
 
 @contextmanager
+def overheard(model: LuminaNextDiT2DModel) -> Iterator[list[torch.Tensor]]:
+    """While it lasts, the tokens (B, N, D) that the middle block gives come into the list."""
+    heard: list[torch.Tensor] = []
+    middle = model.layers[(len(model.layers) - 1) // 2]
+    hook = middle.register_forward_hook(lambda _module, _inputs, output: heard.append(output))
+    try:
+        yield heard
+    finally:
+        hook.remove()
+
+
+@contextmanager
 def _added(embedder: nn.Module, patches: torch.Tensor | None) -> Iterator[None]:
     """While it lasts, the embedder gives its tokens plus `patches`.
 

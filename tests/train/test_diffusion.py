@@ -58,6 +58,26 @@ def test_the_held_out_eye_does_not_teach(recipe):
     assert [e.example.path.name for e in recipe._held_out] == ["5.png"]
 
 
+def test_what_is_held_out_is_the_same_each_time_and_teaches_nothing(recipe):
+    batches = list(recipe.held_out())
+    assert [float(batch["times"][0]) for batch in batches] == pytest.approx(
+        [0.1, 0.3, 0.5, 0.7, 0.9]
+    )
+    taught = recipe.batch(range(4))
+    assert {name: each.dtype for name, each in batches[0].items()} == {
+        name: each.dtype for name, each in taught.items()
+    }
+    assert len({float(batch["noise"].sum()) for batch in batches}) == 5
+    again = list(recipe.held_out())
+    assert all(torch.equal(b[name], a[name]) for a, b in zip(again, batches) for name in a)
+
+
+def test_no_photograph_held_out_is_told_before_any_is_read(tmp_path):
+    how = settings("diffusion-debug", tmp_path, held_out_every=5)
+    with pytest.raises(UserError, match=r"held_out_every: .* as no photograph is held out"):
+        diffusion.DiffusionRecipe(how, ["phantom:3"])
+
+
 def test_captions_speak_at_random_of_what_no_photograph_knows(recipe):
     assert set(recipe._untaught) == set(LABEL_NAMES) - {"dr_grade", "eye_side"}
     rng = random.Random(0)

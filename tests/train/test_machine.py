@@ -27,6 +27,7 @@ def test_products_are_counted_once_and_the_batch_is_left_alone():
 
 def test_blocks_that_are_computed_again_count_once():
     batch = specimen(2, transformer.own_needs("debug"), 64)
-    plain, again = (new("debug", None, ("a",), None) for _ in range(2))
+    needs = transformer.own_needs("debug")
+    plain, again = (new("debug", needs, ("a",), None, 64) for _ in range(2))
     transformer.checkpointed(again.transformer)
     assert machine.flops(again, batch) == machine.flops(plain, batch) > 0

@@ -1,4 +1,4 @@
-"""What a run leaves for who watches it, read back from the files; and sinks that fail."""
+"""What a run leaves for who watches it, read back from the files; and keepers that fail."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Broken:
     picture = close = figures
 
 
-def test_a_sink_that_fails_is_told_of_once_and_the_model_is_the_same(
+def test_a_keeper_that_fails_is_told_of_once_and_the_model_is_the_same(
     tmp_path, capsys, monkeypatch, train, same_tensors
 ):
     plain = train(tmp_path / "plain")
@@ -79,7 +79,7 @@ def test_a_sink_that_fails_is_told_of_once_and_the_model_is_the_same(
     assert same_tensors(model / "w.safetensors", plain / "w.safetensors")
 
 
-def test_a_sink_that_cannot_be_opened_is_told_of_and_costs_nothing_else(tmp_path, capsys, train):
+def test_a_keeper_that_cannot_be_opened_is_told_of_and_costs_nothing_else(tmp_path, capsys, train):
     (tmp_path / "run").mkdir()
     train(tmp_path / "run", steps=2)
     tensorboard = tmp_path / "run/tensorboard"

@@ -68,8 +68,10 @@ def test_two_workers_then_one_then_two_then_none_are_one_run(
     said = capsys.readouterr().out
     assert said.startswith("training toy: 4 steps of 8 images on 2 workers with ZeRO-2")
     assert "step 4 of 4, loss" in said
-    train(run, workers=1, schedule="constant", steps=7, zero=3)
+    train(run, workers=1, schedule="constant", steps=7, zero=3, held_out_every=2)
     assert "resuming at step 4 of 7" in capsys.readouterr().out
+    (best,) = (run / "best").iterdir()
+    assert best.name == "step_00000007", "the last step's loss is measured too"
     train(run, workers=2, schedule="constant", steps=9, zero=1)
     assert "resuming at step 7 of 9" in capsys.readouterr().out
     train(run, workers=0, schedule="constant")

@@ -57,8 +57,11 @@ class ToyRecipe:
 
     Settings provoke faults: position `model.poison` is not a number, `data.sleep` seconds slow
     every batch, each process that builds the recipe writes its id into the file `data.pids`, and
-    `data.fails` names what raises: rehearsal, sheet, score or export.
+    `data.fails` names what raises: rehearsal, sheet, score or export. Held-out sines are `goal`
+    times as high as those that teach.
     """
+
+    goal = 1.0
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
         if data == ["wrong"]:
@@ -92,6 +95,10 @@ class ToyRecipe:
                 rows[-1] = rows[-1] * float("nan")
         x = torch.stack(rows)
         return {"x": x, "y": torch.sin(3 * x)}
+
+    def held_out(self):
+        x = torch.linspace(-1, 1, 64)[:, None]
+        yield from ({"x": part, "y": self.goal * torch.sin(3 * part)} for part in x.split(24))
 
     def sheet(self, few: bool = False) -> Image.Image | None:
         self._fail("rehearsal" if few else "sheet")

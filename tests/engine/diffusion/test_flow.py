@@ -32,6 +32,13 @@ def test_times_lie_inside_and_gather_in_the_middle():
     assert ((times > 0.25) & (times < 0.75)).float().mean() > 0.65
 
 
+def test_times_move_with_mean_and_spread_and_are_the_usual_ones_without():
+    normal = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(logit_normal_times(normal, 0.0, 1.0), torch.sigmoid(normal))
+    assert logit_normal_times(normal, -1.0, 0.5).median() == pytest.approx(0.269, abs=0.01)
+    assert logit_normal_times(normal, 0.0, 0.5).std() < torch.sigmoid(normal).std()
+
+
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 def test_a_straight_flow_is_solved_exactly(solver, shift):
