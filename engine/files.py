@@ -1,4 +1,5 @@
-"""The one opener of files that a user names: regular files only.
+"""The one opener of files that a user names, regular files only, and the one way to put one in its
+place.
 
 A pipe without a writer, a terminal or a device would hold whoever opens it, or never end.
 """
@@ -75,6 +76,13 @@ def sha256_of(path: str | Path) -> bytes:
         while piece := file.read(1 << 20):
             found.update(piece)
     return found.digest()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    draft = path.with_name(f".{path.name}.tmp")
+    draft.write_bytes(data)
+    os.replace(draft, path)
 
 
 def _require(path: str | Path, mode: int) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterable, Iterator
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -80,6 +81,16 @@ def table_rows(path: Path) -> Iterator[LabelRow]:
         raise first_of(wrong, "lines are wrong")
     if not rows:
         raise UserError("no rows below the head line", file=path, expected="at least one row")
+
+
+def as_csv(rows: Sequence[dict[str, str]], columns: Iterable[str] = COLUMNS) -> bytes:
+    """A table of the columns that any row has something in."""
+    used = [column for column in columns if any(row.get(column) for row in rows)]
+    text = io.StringIO()
+    table = csv.DictWriter(text, used, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue().encode()
 
 
 def label_value(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -24,6 +24,24 @@ LINE_EVERY = 5.0
 def say(text: str) -> None:
     """One line to whoever watches."""
     print(worded(text, flag), file=sys.stderr, flush=True)
+
+
+def counting(what: str) -> Callable[[int, int], None]:
+    """A teller of how many of how many are done, and how fast since it was first told: a line every
+    few seconds."""
+    began, last, at_first = None, 0.0, 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal began, last, at_first
+        now = time.monotonic()
+        if began is None:
+            began, last, at_first = now, now, done
+        elif now - last >= LINE_EVERY:
+            pace = (done - at_first) / (now - began)
+            say(f"{done:,} of {total:,} {what}, {pace:,.1f} a second")
+            last = now
+
+    return tell
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from uuid import uuid4
 
 from PIL import Image
 
+from engine import shipped
 from engine.files import read_regular
 from engine.models.card import CARD, MOST_TEXT, finished_card
 from engine.schema import UserError
@@ -249,14 +250,13 @@ def settings_sha256(settings: Settings, data: list[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def finished_model(folder: str | Path) -> Path:
-    """The finished model: `folder` itself, or `folder`/model of a run; UserError if there is none,
-    or it is not as it was written."""
-    for candidate in (Path(folder), Path(folder) / "model"):
+def finished_model(place: str | Path) -> Path:
+    """The whole model of this name, in this folder, or of the run there. Raises UserError."""
+    for candidate in (shipped.folder_of(str(place)), Path(place) / "model"):
         if (candidate / CARD).exists():
             finished_card(candidate)
             return candidate.resolve()
-    raise UserError("no finished model here", file=folder, expected="a folder with model_card.json")
+    raise UserError("no finished model here", file=place, expected="a folder with model_card.json")
 
 
 def parent(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.files import write_whole
 from engine.schema import UserError
 
 RULES = "1"
@@ -45,10 +45,7 @@ class Destination:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all."""
-        path = self.root / name
-        draft = path.with_name(f".{path.name}.tmp")
-        draft.write_bytes(data)
-        os.replace(draft, path)
+        write_whole(self.root / name, data)
 
     def holds(self, name: str) -> bool:
         """Whether this file was written."""

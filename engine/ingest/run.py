@@ -14,8 +14,9 @@ from engine.ingest.picture import Writing
 from engine.ingest.read import Intake, Tell, image_name, mask_name, readings
 from engine.ingest.report import Report, report_of
 from engine.ingest.survey import Survey, survey
-from engine.ingest.tables import Sheets, as_csv, rows_of
+from engine.ingest.tables import Sheets, rows_of
 from engine.kinds import DICOM, kind_of_file
+from engine.labels import as_csv
 from engine.pixels.encode import LOSSLESS
 from engine.schema import UserError
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -20,7 +18,6 @@ from engine.ingest.picture import Writing
 from engine.ingest.read import Intake, image_name, mask_name
 from engine.ingest.record import Record, joined
 from engine.ingest.same import alike
-from engine.labels import COLUMNS
 from engine.prose.template import caption
 from engine.schema import Annotation
 
@@ -65,16 +62,6 @@ def rows_of(
     made.ungraded = sum(bool(ungraded(each.record, name)) for name, each in kept.items())
     made.patients = len({row["patient_id"] for row in made.rows if "patient_id" in row})
     return made
-
-
-def as_csv(rows: Sequence[dict[str, str]], columns: Iterable[str] = COLUMNS) -> bytes:
-    """A table of the columns that any row has something in."""
-    used = [column for column in columns if any(row.get(column) for row in rows)]
-    text = io.StringIO()
-    table = csv.DictWriter(text, used, extrasaction="ignore", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _joined(taken: Sequence[Intake], contradicted: Counter[str]) -> dict[str, Intake]:

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from engine.models.limits import SpeechLimits
 from engine.models.looks import LIT, looks
 from engine.models.segmenter import SEGMENTS, Segmenter
-from engine.prose.statements import word
+from engine.prose.statements import Statement, word
 from engine.prose.structure import Structure
 from engine.schema import LABELS
 
@@ -170,15 +170,22 @@ def chances(logits: torch.Tensor, temperatures: Mapping[str, float]) -> dict[str
     }
 
 
-@torch.inference_mode()
 def worded(captioner: Captioner, limits: SpeechLimits, seen: Viewed) -> str:
     """The caption of a photograph: what its camera's limits let be said."""
+    camera, said = sure_of(captioner, limits, seen)
+    toned = limits.toned(seen.structure, seen.measures)
+    return word(said, toned, camera is None, Random(seen.seed))
+
+
+@torch.inference_mode()
+def sure_of(
+    captioner: Captioner, limits: SpeechLimits, seen: Viewed
+) -> tuple[str | None, frozenset[Statement]]:
+    """The camera that a photograph is like, None for a stranger, and what may be said of it."""
     measures = torch.from_numpy(seen.measures)[None]
     camera = limits.camera_of(captioner.distances(measures)[0].numpy())
     held = chances(captioner(measures)[0], limits.temperatures)
-    said = limits.decide(camera, held)
-    toned = limits.toned(seen.structure, seen.measures)
-    return word(said, toned, camera is None, Random(seen.seed))
+    return camera, limits.decide(camera, held)
 
 
 _DISC, _VESSEL = SEGMENTS.index("disc"), SEGMENTS.index("vessel")

@@ -20,6 +20,7 @@ from engine.registry.gate import GateRef
 from engine.registry.null import NullRef
 from engine.registry.phantom import PhantomRef
 from engine.registry.sampler import SamplerRef
+from engine.registry.scorer import ScorerRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 
@@ -33,6 +34,7 @@ FAMILIES: list[type[ModelRef]] = [
     CaptionerRef,
     GateRef,
     SegmenterRef,
+    ScorerRef,
     BaseRef,
 ]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.schema import UserError
-from serve.declared import Reads, Writes
+from serve.declared import Reads, Writes, model_folder, photographs
+from serve.training import cache_set, model_set
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set folder."), Reads()]
@@ -44,16 +44,26 @@ Needs = Annotated[
     list[str] | None,
     typer.Option(help="What each worker also takes of a cluster, as NAME=AMOUNT; repeatable."),
 ]
-
-
-def assignments(settings: list[str] | None) -> dict[str, str]:
-    """What `--set PATH=VALUE` says, by path."""
-    found = {}
-    for text in settings or []:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise UserError(
-                f"{text!r}", asked="settings", expected="PATH=VALUE, for example steps=2000"
-            )
-        found[name] = value
-    return found
+Data = Annotated[
+    list[str] | None,
+    typer.Option(help="CSV, folder of images or data set folder; may be repeated."),
+    Reads(of=photographs, sent=False),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change the preset."),
+    Reads(of=model_set),
+    Writes(of=cache_set),
+]
+DryRun = Annotated[bool, typer.Option(help="Check everything and print the plan.")]
+Gpu = Annotated[
+    str | None, typer.Option(help="With --dry-run: what it would take on GPUs such as h200.")
+]
+Price = Annotated[
+    float | None, typer.Option(help="With --dry-run: of a GPU by the hour, in your currency.")
+]
+Scorer = Annotated[
+    str | None,
+    typer.Option(help="Folder of a CLIPModel of yours that tells how well captions fit."),
+    Reads(of=model_folder),
+]

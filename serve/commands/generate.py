@@ -89,7 +89,7 @@ def generate(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Draw COUNT synthetic photographs into a verified data set folder."""
+    """Draw COUNT photographs into a verified data set folder."""
     from engine.jobs.asks import DrawAsk
     from serve import generating
     from serve.runs import schedule_of

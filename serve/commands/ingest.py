@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from serve.commands._options import Json
 from serve.declared import AsJob, Reads, Writes
-from serve.progress import LINE_EVERY, say
+from serve.progress import counting, say
 
 AS_JOB = AsJob(never="it reads photographs of people: run it where they lie")
 EXAMPLE = "retinaforge ingest aptos2019 --out aptos"
@@ -69,21 +68,11 @@ def ingest(
     from engine.ingest.run import ingest as read
     from engine.stages.failure import disk_trouble
 
-    began = last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= LINE_EVERY:
-            pace = done / (now - began)
-            say(f"{done:,} of {total:,} photographs, {pace:,.1f} a second")
-            last = now
-
     ask = IngestAsk(
         src, out, layout, columns or (), values or (), source, image_format, blank_outside
     )
     try:
-        report = read(ask, tell)
+        report = read(ask, counting("photographs"))
     except OSError as error:
         if error.errno is None:
             raise

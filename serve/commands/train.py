@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from engine.schema import UserError
-from serve.commands._options import assignments
-from serve.declared import AsJob, Reads, Writes, model_folder, photographs
+from serve.commands._options import Data, DryRun, Gpu, Price, Settings
+from serve.declared import AsJob, Reads, Writes, model_folder
 from serve.progress import say
+from serve.training import assigned
 from serve.wording import in_flags
 from train.presets import find
-from train.settings import CACHES, MODELS, override
+from train.settings import override
 
 EXAMPLE = (
     "retinaforge train diffusion-tiny --data eyes.csv --out run --set steps=900   "
@@ -23,15 +24,15 @@ EXAMPLE = (
 ADAPT = "adapt"
 """In a preset's place: what `train.adapt` does."""
 
-
-def _model(assignment: str) -> str | None:
-    name, _, value = assignment.partition("=")
-    return model_folder(value) if name in MODELS else None
-
-
-def _cache(assignment: str) -> str | None:
-    name, _, value = assignment.partition("=")
-    return value if name in CACHES else None
+Model = Annotated[
+    str | None,
+    typer.Option(help="With adapt: the model to begin from; refiner-tiny by default."),
+    Reads(of=model_folder),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(help="With adapt: what its photographs are called; clinic by default."),
+]
 
 
 def train(
@@ -39,42 +40,22 @@ def train(
     preset: Annotated[
         str, typer.Argument(metavar="PRESET", help="For example diffusion-tiny; or adapt.")
     ],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="CSV, folder of images or data set folder; may be repeated."),
-        Reads(of=photographs, sent=False),
-    ] = None,
+    data: Data = None,
     workers: Annotated[
         int | None,
         typer.Option(help="0 trains in this process, without Ray; 1 by default, 0 for adapt."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change the preset."),
-        Reads(of=_model),
-        Writes(of=_cache),
-    ] = None,
+    settings: Settings = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder; runs/PRESET by default."),
         Writes(always=True),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="With adapt: the model to begin from; refiner-tiny by default."),
-        Reads(of=model_folder),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(help="With adapt: what its photographs are called; clinic by default."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Check everything and print the plan.")] = False,
-    gpu: Annotated[
-        str | None, typer.Option(help="With --dry-run: what it would take on GPUs such as h200.")
-    ] = None,
-    price: Annotated[
-        float | None, typer.Option(help="With --dry-run: of a GPU by the hour, in your currency.")
-    ] = None,
+    model: Model = None,
+    source: Source = None,
+    dry_run: DryRun = False,
+    gpu: Gpu = None,
+    price: Price = None,
 ) -> None:
     """Train a preset; the same command resumes.
 
@@ -82,7 +63,7 @@ def train(
     """
     if workers is not None and workers < 0:
         raise UserError(f"{workers}", asked="workers", expected="0 or more")
-    overrides = assignments(settings)
+    overrides = assigned(settings)
     for flag, named in (("model", model), ("source", source)):
         if named is not None and preset != ADAPT:
             raise UserError(f"{preset} asks no such thing", asked=flag, expected="train adapt")
@@ -126,7 +107,7 @@ def _check(params: Mapping[str, Any]) -> None:
         from train.adapt import MODEL, Adaptation
 
         preset = Adaptation([], params["model"] or MODEL).preset()
-    override(find(preset).settings, assignments(params["settings"]))
+    override(find(preset).settings, assigned(params["settings"]))
 
 
 AS_JOB = AsJob(check=_check)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from engine.stages.watch import Progress
 from serve import progress as shown
-from serve.progress import duration, line, progress, say
+from serve.progress import counting, duration, line, progress, say
 
 
 def test_progress_lines_say_rows_pace_time_left_and_dead_letters():
@@ -46,3 +46,13 @@ def test_quiet_is_quiet_and_what_is_said_speaks_of_flags(capsys):
     assert capsys.readouterr().err == ""
     say("no ⟨out⟩, no ⟨image_format⟩")
     assert capsys.readouterr().err == "no --out, no --image-format\n"
+
+
+def test_counts_come_every_few_seconds_with_their_pace_since_the_first(capsys, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(shown, "time", SimpleNamespace(monotonic=lambda: now))
+    tell = counting("photographs")
+    for done, later in ((2, 60), (3, 1), (12, shown.LINE_EVERY)):
+        now += later
+        tell(done, 2000)
+    assert capsys.readouterr().err == "12 of 2,000 photographs, 1.7 a second\n"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from toy import SETTINGS
 
+from engine import shipped
 from engine.models.card import write_card
 from engine.schema import UserError
 from train.folder import RunFolder
@@ -162,3 +163,10 @@ def test_a_run_never_goes_back(job):
     shorter = replace(job, settings=replace(job.settings, steps=9))
     with pytest.raises(UserError, match=r"^steps: .* already at step 10 \(expected at least 10"):
         nothing_left(shorter, take_up(shorter, pytest.fail), pytest.fail)
+
+
+def test_a_run_may_begin_from_a_model_of_this_checkout(tmp_path):
+    job = job_of(tmp_path, preset="diffusion-debug", init="debug")
+    assert job.settings.init == str(shipped.WEIGHTS / "debug")
+    with pytest.raises(UserError, match="nosuch: no finished model here"):
+        job_of(tmp_path, preset="diffusion-debug", init="nosuch")

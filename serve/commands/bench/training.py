@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from engine.schema import UserError
-from serve.commands._options import Json, assignments
+from serve.commands._options import Json
 from serve.progress import say
+from serve.training import assigned
 
 EXAMPLE = "retinaforge bench training diffusion-base --seconds 20"
 
@@ -31,7 +32,7 @@ def training(
         raise UserError(f"{seconds}", asked="seconds", expected="0 or more")
     from serve import bench_training as bench
 
-    table = bench.measure(bench.asked(preset, assignments(settings)), seconds, say)
+    table = bench.measure(bench.asked(preset, assigned(settings)), seconds, say)
     if as_json:
         print(json.dumps({"rows": table}))
     else:

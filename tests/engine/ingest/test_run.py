@@ -19,7 +19,8 @@ from engine.data.sources import read_examples
 from engine.ingest import read as reading
 from engine.ingest.record import Record
 from engine.ingest.run import IngestAsk, ingest
-from engine.ingest.tables import as_csv, ungraded
+from engine.ingest.tables import ungraded
+from engine.labels import as_csv
 from engine.pixels.mark import identify
 from engine.prose.parse import grades, parse
 from engine.schema import UserError

@@ -12,8 +12,8 @@ from serve import commands
 
 ROOT = typer.main.get_command(commands.app)
 NAMES = (
-    "ingest train convert phantom generate caption redrive verify report export identify calibrate",
-    "evaluate serve submit bench doctor",
+    "ingest train purify curriculum convert phantom generate caption redrive verify report export",
+    "identify calibrate evaluate serve submit bench doctor",
 )
 
 
