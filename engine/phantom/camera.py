@@ -12,6 +12,9 @@ from engine.phantom.eye import BACKGROUND, Canvas, Eye
 from engine.phantom.scenes import paint_scene
 from engine.phantom.strokes import noise
 
+_NOISY = 512
+"""Pixels of a side from which on a camera's noise is that of its pixels; a smaller picture is a
+large one made small, which averages it out."""
 _BLUR = 0.03
 """Sigma of the strongest defocus in radii of the field."""
 
@@ -51,7 +54,8 @@ def photograph(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> np.ndarray
     light = _veil(light, min(traits.haze + min(scatter, 0.7), 1.0), traits.glare, rng)
     light = _soften(light)
     grain = rng.standard_normal((size, size, 1), dtype=np.float32)
-    light += grain * np.float32(camera.noise * traits.noise * math.exp(traits.appearance.grain))
+    strength = camera.noise * min(size / _NOISY, 1.0)
+    light += grain * np.float32(strength * traits.noise * math.exp(traits.appearance.grain))
     light = _shoulder(light, camera.knee)
     light *= _edge(field)[..., None]
     return (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
