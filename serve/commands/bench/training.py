@@ -8,19 +8,18 @@ from typing import Annotated
 import typer
 
 from engine.schema import UserError
-from serve.commands._options import Json
+from serve.commands._options import Json, Settings
+from serve.declared import AsJob
 from serve.progress import say
 from serve.training import assigned
 
+AS_JOB = AsJob()
 EXAMPLE = "retinaforge bench training diffusion-base --seconds 20"
 
 
 def training(
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="For example diffusion-base.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change the preset."),
-    ] = None,
+    settings: Settings = None,
     seconds: Annotated[float, typer.Option(help="Of each way to train, after two steps.")] = 20.0,
     as_json: Json = False,
 ) -> None:
