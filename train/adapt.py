@@ -78,6 +78,8 @@ class Adaptation:
             "data.source": self.source,
             "data.size": str(ref.size),
             "data.crop": str(min(_CROP, ref.size)),
+            # A clinic's photographs may be no larger than the model draws.
+            "data.doubled": "0",
         }
         if twice := sorted(given.keys() & self.changes.keys()):
             raise UserError(

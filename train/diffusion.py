@@ -40,7 +40,7 @@ from train.census import census, enough, image_hashes, told
 from train.chance import generator_at, random_annotation
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, mean_loss, new, specimen
-from train.frozen import latent_spread, load_segmenter
+from train.frozen import latent_spread, load_refiner, load_segmenter
 from train.held_out import fixed_rows
 from train.latents import STARTING, Encoders, Latents, look_at, start_autoencoder
 from train.lora import add_adapters, merge_adapters
@@ -48,8 +48,7 @@ from train.settings import Settings, require
 
 _HELD_OUT = 64
 """Held-out photographs that are scored."""
-_GIVEN = 0.85
-"""Share of rows whose geometry is given; the others teach its null."""
+_GIVEN = 0.85  # Share of rows whose geometry is given; the others teach its null.
 
 
 class DiffusionRecipe:
@@ -57,8 +56,9 @@ class DiffusionRecipe:
     `phantoms` (share of rows that are phantoms where there are any).
 
     `model.base` is a model's name or folder that gives autoencoder, text encoder and tokenizer,
-    `model.segmenter` one that outlines photographs. Empty, the autoencoder is started from the
-    photographs' components and the others are untrained, which is enough to test with.
+    `model.segmenter` one that outlines photographs, `model.refiner` one that refines what is drawn,
+    or none. The first two empty, the autoencoder is started from the photographs' components and
+    the others are untrained, which is enough to test with.
     """
 
     def __init__(self, settings: Settings, data: list[str]) -> None:
@@ -260,6 +260,7 @@ class DiffusionRecipe:
             tokenizer=self._text.tokenizer,
             label_encoder=self.module.label_encoder,
             geometry_encoder=self.module.geometry_encoder,
+            refiner=load_refiner(self.settings.model["refiner"], self.settings.init),
             **self.module.call(),
         )
 

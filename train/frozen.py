@@ -13,8 +13,11 @@ from safetensors import SafetensorError
 from engine import registry
 from engine.models.card import read_card
 from engine.models.classes import INDEX, read_components
+from engine.models.folder import is_network
+from engine.models.refiner import Refiner
 from engine.models.segmenter import Segmenter
 from engine.models.transformer import TIME_SCALE
+from engine.registry.sampler import SamplerRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 
@@ -39,6 +42,17 @@ def load_segmenter(name: str, seed: int) -> Segmenter:
         return registry.find(SegmenterRef, name).load()
     torch.manual_seed(seed)
     return Segmenter(features=(8, 8, 8, 8, 8, 8)).eval()
+
+
+def load_refiner(name: str, init: str | None) -> Refiner | None:
+    """The refiner of this name or folder; where the name is empty that of the model in the folder
+    `init`, if it has one. UserError for a model that is none."""
+    if not name and not (init and (Path(init) / "refiner").is_dir()):
+        return None
+    folder = registry.find(SamplerRef, name).folder if name else Path(str(init)) / "refiner"
+    if folder is None or not is_network(folder, Refiner.__name__):
+        raise UserError(f"{name or init} is no refiner", field="model.refiner")
+    return loaded(Refiner.from_pretrained, folder).eval()
 
 
 def latent_spread(init: str | None, latents: torch.Tensor) -> list[float] | None:

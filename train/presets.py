@@ -34,6 +34,13 @@ class Preset:
         return import_module(self.recipe).build(settings, data)
 
 
+_DENOISER = {
+    "base": "tiny",
+    "segmenter": "segmenter",
+    "refiner": "",
+    "checkpointing": False,
+    "lora": 0,
+}
 _LARGE = Settings(
     name="diffusion-base",
     steps=100000,
@@ -45,13 +52,7 @@ _LARGE = Settings(
     ema=0.9999,
     sheet_every=5000,
     checkpoint_every=1000,
-    model={
-        "preset": "base",
-        "base": "tiny",
-        "segmenter": "segmenter",
-        "checkpointing": True,
-        "lora": 0,
-    },
+    model={**_DENOISER, "preset": "base", "checkpointing": True},
     data={"size": 512, "variants": 4, "phantoms": 0.3, "cache": "~/.cache/retinaforge/latents"},
 )
 """Of denoisers for GPUs; none of them was trained to its end yet."""
@@ -73,7 +74,7 @@ _REFINER = Settings(
         "reach": 0.4,
         "segmenter": "segmenter",
     },
-    data={"size": 512, "crop": 256, "kept": 512, "marked": 0.3},
+    data={"size": 512, "doubled": 0.4, "crop": 256, "kept": 256, "marked": 0.3},
 )
 
 PRESETS: dict[str, Preset] = {
@@ -135,13 +136,7 @@ PRESETS: dict[str, Preset] = {
             warmup=500,
             ema=0.9995,
             sheet_every=2000,
-            model={
-                "preset": "tiny",
-                "base": "tiny",
-                "segmenter": "segmenter",
-                "checkpointing": False,
-                "lora": 0,
-            },
+            model={**_DENOISER, "preset": "tiny"},
             data={
                 "size": 256,
                 "variants": 8,
@@ -158,13 +153,7 @@ PRESETS: dict[str, Preset] = {
             batch=4,
             lr=1e-3,
             checkpoint_every=5,
-            model={
-                "preset": "debug",
-                "base": "",
-                "segmenter": "",
-                "checkpointing": False,
-                "lora": 0,
-            },
+            model={**_DENOISER, "preset": "debug", "base": "", "segmenter": ""},
             data={
                 "size": 64,
                 "variants": 2,
@@ -319,7 +308,7 @@ PRESETS: dict[str, Preset] = {
             betas=(0.5, 0.99),
             checkpoint_every=5,
             model={"widths": (8, 8), "fine": 4, "critic": 8, "reach": 0.4, "segmenter": ""},
-            data={"size": 64, "crop": 32, "kept": 8, "marked": 0.3},
+            data={"size": 64, "doubled": 0.4, "crop": 32, "kept": 8, "marked": 0.3},
         ),
         "train.refiner",
     ),

@@ -1,10 +1,11 @@
 """Recipe: a refiner learns to give bare photographs their vessels and texture back.
 
 Photographs teach alone: what was taken out of them is put back, near the photograph by the distance
-in pixels, above all on vessels and lesions, and as likely as it by a critic of patches that sees
-the bare picture too (Isola et al. 2017, arXiv 1611.07004), with the relativistic loss of Huang et
-al. 2025 (arXiv 2501.05441, eq. 2). Both networks learn in one step from one loss: the refiner sees
-the critic's weights as constants, and the critic sees its pictures so.
+in pixels, above all on vessels and lesions, as strong as it in each octave, and as likely as it by
+a critic of patches that sees the bare picture too (Isola et al. 2017, arXiv 1611.07004), with the
+relativistic loss of Huang et al. 2025 (arXiv 2501.05441, eq. 2). Both networks learn in one step
+from one loss: the refiner sees the critic's weights as constants, and the critic sees its pictures
+so.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from engine.models.cameras import own_cameras, write_cameras
 from engine.models.card import write_card
 from engine.models.geometry import to_layers
 from engine.models.grounds import PhantomGeometry
-from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, bare
+from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, bare, ink, texture
 from engine.phantom.cameras import CAMERAS
 from engine.schema import Annotation
 from engine.specs import Spec
@@ -45,12 +46,15 @@ from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
 
-_NEAR, _BROAD = 60.0, 40.0
-"""Weights of the distance in pixels, and in pixels of an eighth of the size."""
+_NEAR, _BROAD, _STRONG = 60.0, 40.0, 6.0
+"""Weights of the distance in pixels, in pixels of an eighth of the size, and between strengths."""
+_OCTAVES = 4
+"""In which strengths are compared."""
 _LESION, _VESSEL = 6.0, 2.0
 """How much more a pixel's distance weighs there."""
 _SPECK = 60
 """Pixels at 512 below which a vessel that the segmenter found is none."""
+Masks = dict[str, np.ndarray]
 _SHEET = 10**9
 """Phantoms from this number on are for sheets."""
 
@@ -79,15 +83,29 @@ class Refining(nn.Module):
         weight = 1 + _LESION * batch["lesions"] + _VESSEL * vessels
         near = (weight * (refined - photographs).abs()).mean((1, 2, 3))
         broad = F.avg_pool2d(refined - photographs, 8).abs().mean((1, 2, 3))
+        strong = (strengths(refined) - strengths(photographs)).abs().mean(1)
         fooled = F.softplus(real.detach() - opinion).mean((1, 2, 3))
         told = F.softplus(fake - real).mean((1, 2, 3))
-        loss = _NEAR * near + _BROAD * broad + fooled + told
-        return {"loss": loss, "near": near, "broad": broad, "told": told, "fooled": fooled}
+        loss = _NEAR * near + _BROAD * broad + _STRONG * strong + fooled + told
+        parts = {"near": near, "broad": broad, "strong": strong, "told": told, "fooled": fooled}
+        return {"loss": loss, **parts}
+
+
+def strengths(pictures: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the contrast of pictures (B, 3, S, S) in each octave and channel (B, 12)."""
+    found = []
+    for _ in range(_OCTAVES):
+        coarse = F.avg_pool2d(pictures, 2)
+        detail = pictures - F.interpolate(coarse, scale_factor=2, mode="bilinear")
+        found.append((detail.square().mean((2, 3)) + 1e-6).log() / 2)
+        pictures = coarse
+    return torch.cat(found, 1)
 
 
 class RefinerRecipe:
-    """See the module; `data`: `size` in pixels of a whole eye, `crop` of what a row shows of it,
-    `kept`, how many photographs stay in memory; `source`, whose photographs they are where all are
+    """See the module; `data`: `size` in pixels of a whole eye, the share of rows with an eye of
+    `doubled` size, `crop` of what a row shows of it, `kept`, how many photographs stay in memory;
+    `source`, whose photographs they are where all are
     of one clinic: its camera is then measured of them. `model.segmenter` is the name or folder of
     the network that outlines vessels. Empty, an untrained one does, enough to test with."""
 
@@ -164,33 +182,55 @@ class RefinerRecipe:
         rng = seeds.row_random(self.settings.seed, position, "eye")
         marked = rng.random() < self.settings.data["marked"]
         example = rng.choice(rng.choice(self._marked if marked else self._eyes))
-        layers = to_layers(self._shown(example))
-        top, left = (rng.randrange(self._size - self._crop + 1) for _ in range(2))
+        top, left, doubled = rng.random(), rng.random(), rng.random()
+        size = self._size * (2 if doubled < self.settings.data["doubled"] else 1)
+        shown, strength = self._shown(example, size)
+        layers = to_layers(shown)
+        top, left = (int(share * (size - self._crop + 1)) for share in (top, left))
         layers = layers[:, top : top + self._crop, left : left + self._crop]
         layers = layers.flip(-1) if rng.random() < 0.5 else layers
         photographs, pictures, lines, lesions = layers.split([PICTURE, PICTURE, LINES, 1])
-        source = self.module.refiner.source(example.annotation.source or "unknown")
+        codes = torch.randn(CODES, generator=generator)
+        source = example.annotation.source or "unknown"
         return {
             "photographs": photographs * 2 - 1,
             "pictures": pictures * 2 - 1,
             "lines": lines,
             "lesions": lesions,
-            "style": torch.cat([source, torch.randn(CODES, generator=generator)]),
+            "style": self.module.refiner.style(source, size, strength, codes),
             "grain": torch.randn((GRAIN, self._crop, self._crop), generator=generator),
         }
 
-    def _show(self, example: Example) -> np.ndarray:
-        """A photograph's square, the same bare, its arteries, veins, field and lesions:
-        (S, S, 10) uint8."""
-        image, known = read_square(example, self._size)
-        found = self._segmenter.masks(image, known)
+    def _show(self, example: Example, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """A photograph's square, the same bare, its arteries, veins, field and lesions
+        (S, S, 10) uint8, and how strong its texture is."""
+        image, known = read_square(example, size)
+        found = self._outlined(image, known)
         lesions = np.zeros(image.shape[:2], bool)
         for name in ("dark_lesion", "bright_lesion"):
             lesions |= known.get(name, lesions)
-        vessels = known.get("vessel", without_specks(found["vessel"]))
-        lines = [found[name] & vessels for name in ("artery", "vein")]
-        masks = np.stack([*lines, found["field"], lesions], -1)
-        return np.concatenate([image, bare(image, vessels, lesions), masks * np.uint8(255)], -1)
+        vessels = known.get("vessel", found["vessel"])
+        plain, dark = bare(image, vessels, lesions), ink(image, vessels) * ~lesions
+        lines = [found["artery"] * dark, ~found["artery"] * dark, found["field"], lesions]
+        masks = np.round(np.stack(lines, -1) * 255).astype(np.uint8)
+        strength = texture(image, plain, vessels | lesions)
+        return np.concatenate([image, plain, masks], -1), strength
+
+    def _outlined(self, image: np.ndarray, known: Masks) -> Masks:
+        """What the segmenter finds, at the size for which it is meant, beside what is known."""
+
+        def sized(layer: np.ndarray, size: int) -> np.ndarray:
+            return cv2.resize(layer, (size, size), interpolation=cv2.INTER_AREA)
+
+        small = {
+            name: sized(mask * np.uint8(255), self._size) > 127 for name, mask in known.items()
+        }
+        found = self._segmenter.masks(sized(image, self._size), small)
+        found["vessel"] = without_specks(found["vessel"])
+        return {
+            name: cv2.resize(mask * np.uint8(255), image.shape[1::-1]) > 127
+            for name, mask in found.items()
+        }
 
     def _refined(self, annotation: Annotation, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The picture (S, S, 3) uint8 of the phantom of a seed, and the same refined."""

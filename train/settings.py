@@ -20,7 +20,7 @@ FREE = (
 
 `steps` does through the cosine's length, and must change all the same: a run may be made longer.
 """
-MODELS = ("init", "model.base", "model.segmenter")
+MODELS = ("init", "model.base", "model.segmenter", "model.refiner")
 """Settings that are a finished model's name or folder."""
 CACHES = ("data.cache",)
 """Settings that are a folder which a run writes beside its own."""

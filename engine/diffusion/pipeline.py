@@ -33,6 +33,7 @@ from engine.models.folder import examine
 from engine.models.geometry import GeometryEncoder, geometry_latents, to_layers
 from engine.models.grounds import PhantomGeometry, stacked
 from engine.models.patches import QuickEncoder, encoder_of
+from engine.models.refiner import Refiner
 from engine.models.text_encoder import PretrainedText, TextEncoder
 from engine.models.transformer import TIME_SCALE
 from engine.schema import Annotation
@@ -59,7 +60,8 @@ class SampleSettings:
 
 class RetinaForgePipeline(DiffusionPipeline):
     """Text encoder and label encoder, denoiser, autoencoder; `sample` is the whole way to
-    pixels. A model without geometry encoder draws from captions and labels alone.
+    pixels. A model without geometry encoder draws from captions and labels alone; one with a
+    refiner has it put a phantom's vessels, lesions and texture into what it began from it.
 
     latent_spread: root mean square of each latent channel over the training images, where the
     denoiser was trained with it, time_scale: what it was trained to have times multiplied by, and
@@ -67,7 +69,7 @@ class RetinaForgePipeline(DiffusionPipeline):
     (`models.transformer.velocity`).
     """
 
-    _optional_components: ClassVar[list[str]] = ["geometry_encoder"]
+    _optional_components: ClassVar[list[str]] = ["geometry_encoder", "refiner"]
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class RetinaForgePipeline(DiffusionPipeline):
         tokenizer: PreTrainedTokenizerBase,
         label_encoder: LabelEncoder,
         geometry_encoder: GeometryEncoder | None,
+        refiner: Refiner | None = None,
         latent_spread: Sequence[float] | None = None,
         time_scale: float = TIME_SCALE,
         native_side: int | None = None,
@@ -92,6 +95,7 @@ class RetinaForgePipeline(DiffusionPipeline):
             tokenizer=tokenizer,
             label_encoder=label_encoder,
             geometry_encoder=geometry_encoder,
+            refiner=refiner,
         )
 
     @property
@@ -166,13 +170,17 @@ class RetinaForgePipeline(DiffusionPipeline):
         # transformers keeps float16 as it is stored, where diffusers widens it.
         self.text_encoder.to(self.transformer.dtype)
         with self.progress_bar(total=settings.steps) as bar:
+            grounds = self._phantoms(rows, settings) if on else {}
             latents = self._drawn(
                 rows.prompts, rows.annotations, rows.seeds, settings,
-                **self._phantoms(rows, settings) if on else {},
+                **grounds,
                 against=negative_prompt or "",
                 after=_telling(self, bar, callback_on_step_end),
             )  # fmt: skip
-        images = latents if output_type == "latent" else self._shown(latents, output_type)
+        images: Any = latents
+        if output_type != "latent":
+            pixels = self._finished(latents, rows.annotations, rows.seeds, **grounds)
+            images = _shown(pixels, output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
@@ -212,13 +220,6 @@ class RetinaForgePipeline(DiffusionPipeline):
         ]
         return stacked(grounds, self.geometry_encoder is not None, light)
 
-    def _shown(self, latents: torch.Tensor, output_type: str) -> Any:
-        decoded = self._decoded(latents)
-        if output_type == "pil":
-            return [Image.fromarray(each) for each in to_uint8(decoded)]
-        images = (decoded.float() / 2 + 0.5).clamp(0, 1)
-        return images if output_type == "pt" else images.permute(0, 2, 3, 1).cpu().numpy()
-
     @torch.inference_mode()
     def sample(
         self,
@@ -235,12 +236,22 @@ class RetinaForgePipeline(DiffusionPipeline):
             geometry: maps (B, H, W, 8) uint8 in the order of `models.grounds.GEOMETRY`.
             start: photographs (B, H, W, 3) uint8, needed where `settings.t0` is above 0.
         """
-        return to_uint8(
-            self._decoded(self._drawn(prompts, annotations, seeds_, settings, geometry, start))
-        )
+        latents = self._drawn(prompts, annotations, seeds_, settings, geometry, start)
+        return self._finished(latents, annotations, seeds_, geometry, start)
 
-    def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
-        return self._autoencoder.decode(latents)
+    def _finished(
+        self,
+        latents: torch.Tensor,
+        annotations: Sequence[Annotation],
+        seeds_: Sequence[int],
+        geometry: np.ndarray | None = None,
+        start: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Photographs (B, H, W, 3) uint8 of latents."""
+        pixels = to_uint8(self._autoencoder.decode(latents))
+        if self.refiner is None or geometry is None or start is None:
+            return pixels
+        return self.refiner.paint(geometry, start, annotations, seeds_, drawn=pixels)
 
     def _drawn(
         self,
@@ -304,6 +315,14 @@ class RetinaForgePipeline(DiffusionPipeline):
         side = size // self._autoencoder.factor
         shape = (self.transformer.config.in_channels, side, side)
         return seeds.noise(list(row_seeds), shape).to(self.device, self.transformer.dtype)
+
+
+def _shown(pixels: np.ndarray, output_type: str) -> Any:
+    """Photographs (B, H, W, 3) uint8 as diffusers gives them."""
+    if output_type == "pil":
+        return [Image.fromarray(each) for each in pixels]
+    images = pixels.astype(np.float32) / 255
+    return images if output_type == "np" else torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _telling(pipeline: RetinaForgePipeline, bar: Any, callback: Callable[..., Any] | None) -> After:

@@ -71,6 +71,10 @@ class _Geometry(ConfigFile):
     width: int
 
 
+class _Refiner(ConfigFile):
+    size: int = Field(ge=1)
+
+
 class _Tokenizer(ConfigFile):
     pass
 
@@ -88,6 +92,7 @@ CLASSES: dict[str, tuple[type[ConfigFile], tuple[str, ...]]] = {
     "tokenizer": (_Tokenizer, tuple(f"transformers.{name}" for name in _TOKENIZERS)),
     "label_encoder": (_Labels, ("engine.models.conditioning.LabelEncoder",)),
     "geometry_encoder": (_Geometry, ("engine.models.geometry.GeometryEncoder",)),
+    "refiner": (_Refiner, ("engine.models.refiner.Refiner",)),
 }
 """By component what is read of its configuration, and its classes by the names that model folders
 have for them."""
@@ -102,7 +107,13 @@ class Components:
     denoiser: Denoiser
     latents: _Latents
     labels: _Labels
-    takes_geometry: bool
+    names: tuple[str, ...]
+    """Of all that there are."""
+
+    @property
+    def takes_geometry(self) -> bool:
+        """Whether it can be drawn on an eye's structures."""
+        return "geometry_encoder" in self.names
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,7 @@ class _Named(ConfigFile):
     tokenizer: list[str] = Field(min_length=2, max_length=2)
     label_encoder: list[str] = Field(min_length=2, max_length=2)
     geometry_encoder: list[str | None] = []
+    refiner: list[str | None] = []
 
 
 def read_components(folder: Path) -> Components:
@@ -147,9 +159,7 @@ def read_components(folder: Path) -> Components:
             file = folder / component / "config.json"
             problem = f"{has} does not fit the denoiser"
             raise UserError(problem, file=file, field=field, expected=str(needed))
-    return Components(
-        found["transformer"], found["vae"], found["label_encoder"], "geometry_encoder" in found
-    )
+    return Components(found["transformer"], found["vae"], found["label_encoder"], tuple(found))
 
 
 def _fits(found: dict[str, Any]) -> Iterator[tuple[str, str, int, int]]:

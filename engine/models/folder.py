@@ -116,8 +116,9 @@ def examine(folder: Path) -> ModelFolder:
             field="latent_spread",
             expected=f"{denoiser.in_channels}, one for each latent channel",
         )
-    for component in (*COMPONENTS, *(["geometry_encoder"] if found.takes_geometry else [])):
-        check_weights(folder / component)
+    for component in found.names:
+        if component != "tokenizer":
+            check_weights(folder / component)
     card, digest = _card(folder), verified_card(folder).sha256
     patch_px = found.latents.factor * denoiser.patch_size
     size = card.size or denoiser.sample_size * found.latents.factor

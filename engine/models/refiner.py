@@ -2,7 +2,7 @@
 
 Vessels and all that is fine are taken out of a picture, but for its lesions, and put back as
 photographs have them: so a photograph teaches by its own bare picture, and a phantom's, as bare,
-looks the same.
+looks the same. How dark each vessel was and how strong the texture is measured before, and told.
 """
 
 from __future__ import annotations
@@ -27,19 +27,29 @@ from engine.schema import Annotation
 
 CODES = 8
 """Normal numbers for all that neither picture nor source decides."""
+TOLD = 5
+"""Numbers for the size and for how strong each octave of the texture is."""
 GRAIN = 2
 PICTURE = 3
 LINES = 3
-"""Masks of arteries, veins and field."""
+"""Arteries and veins as dark as they are (`ink`), and the mask of the field."""
 _LINES = [GEOMETRY.index(name) for name in ("artery", "vein", "field")]
 _LESIONS = [GEOMETRY.index(name) for name in ("dark_lesion", "bright_lesion")]
 _REACH, _TONES = 4.0, 16.0
 """Of the smoothing at 512 pixels: how far, and between which grey levels."""
 _FILL = 5.0
 """From how far at 512 pixels vessels are filled."""
-_FULL, _ALONG = 0.97, 1.5
-"""Quantile of the green light that a picture's vessels take which is a vessel without doubt, and
-over how many pixels that is told."""
+_WIDER, _ENOUGH = (1, 4, 16), 0.02
+"""How much farther what is still open is filled from, and what share of its surround must be
+known."""
+_DENSEST, _ALONG = 0.6, 1.5
+"""Optical density of a vessel that counts as 1, and over how many pixels at 512 it is told."""
+_OCTAVES = (1.0, 2.0, 4.0)
+"""Sigmas at 512 pixels that part texture into octaves; the last has all that is coarser."""
+_ORDINARY, _SPREAD = (-4.1, -4.9, -5.35, -5.95), 0.25
+"""Logarithm of the contrast of photographs in each octave, and how much it differs."""
+_RIM = 8
+"""Pixels at 512 within the field whose texture is not measured."""
 _BLACK = 15
 """Light up to which a pixel is none of the field, and fills nothing."""
 _MARGIN = 3
@@ -50,35 +60,72 @@ def bare(picture: np.ndarray, vessels: np.ndarray, lesions: np.ndarray) -> np.nd
     """A picture (S, S, 3) uint8 without its vessels (S, S) bool, which are filled from beside them,
     and without what is finer than an edge (Tomasi & Manduchi, ICCV 1998); its lesions (S, S) bool
     stay."""
-    scale = len(picture) / 512
-    plain = cv2.bilateralFilter(_filled(picture, vessels, _FILL * scale), 0, _TONES, _REACH * scale)
-    kept = _grown(lesions, _MARGIN)
+    scale, near = len(picture) / 512, _grown(lesions, _MARGIN)
+    filled = _filled(picture, vessels | near, _FILL * scale)
+    plain = cv2.bilateralFilter(filled, 0, _TONES, _REACH * scale)
+    # A vessel beside a lesion is put back as any other, and must not be there twice.
+    kept = lesions | (near & ~_grown(vessels, 1))
     return np.where(kept[..., None], picture, plain)
 
 
 def ink(picture: np.ndarray, vessels: np.ndarray) -> np.ndarray:
-    """How much of a photograph's vessel each pixel of a phantom's vessels is (S, S) float32 in
-    0..1, by the light that it takes beside the picture's darkest: people and segmenters mark what
-    stands out, a phantom's mask holds the faintest twig."""
-    filled = _filled(picture, vessels, _FILL * len(picture) / 512)[..., 1].astype(np.float32)
-    share = (filled - picture[..., 1]) / np.maximum(filled, 8)
+    """How dark a picture's vessels (S, S) bool are (S, S) float32 in 0..1: the logarithm of the
+    green light that they take, smoothed along them."""
+    scale = len(picture) / 512
+    round_it = _filled(picture, vessels, _FILL * scale)[..., 1].astype(np.float32)
+    density = np.log(np.maximum(round_it, 4) / np.maximum(picture[..., 1], 4)).clip(0)
     marked = vessels.astype(np.float32)
-    spread = cv2.GaussianBlur(share.clip(0, 1) * marked, (0, 0), _ALONG)
-    spread /= np.maximum(cv2.GaussianBlur(marked, (0, 0), _ALONG), 1e-3)
-    darkest = float(np.quantile(spread[vessels], _FULL)) if vessels.any() else 1.0
-    return marked * (spread / max(darkest, 1e-3)).clip(0, 1)
+    told = cv2.GaussianBlur(density * marked, (0, 0), _ALONG * scale)
+    told /= np.maximum(cv2.GaussianBlur(marked, (0, 0), _ALONG * scale), 1e-3)
+    return marked * (told / _DENSEST).clip(0, 1)
+
+
+def texture(picture: np.ndarray, plain: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """How strong the texture is that a bare picture `plain` lacks, in octaves (4,) float32, in
+    spreads from an ordinary photograph's; vessels and lesions `marked` (S, S) bool are left out."""
+    scale = len(picture) / 512
+    rim = round(_RIM * scale)
+    lit = (picture.max(-1) > _BLACK).astype(np.uint8)
+    hole = _grown(marked, _MARGIN)
+    inside = (cv2.erode(lit, np.ones((2 * rim + 1, 2 * rim + 1))) > 0) & ~hole
+    green, light = picture[..., 1].astype(np.float32), plain[..., 1].astype(np.float32)
+    layers = [np.where(hole, 0, (green - light) / np.maximum(light, _BLACK))]
+    layers += [cv2.GaussianBlur(layers[0], (0, 0), sigma * scale) for sigma in _OCTAVES]
+    layers.append(np.zeros_like(layers[0]))
+    bands = [(fine - coarse)[inside] for fine, coarse in pairwise(layers)]
+    contrast = [np.log(band.std() + 1e-4) if band.size else low
+                for band, low in zip(bands, _ORDINARY)]  # fmt: skip
+    return ((np.array(contrast) - _ORDINARY) / _SPREAD).clip(-4, 4).astype(np.float32)
+
+
+def with_lesions(picture: np.ndarray, phantom: np.ndarray, lesions: np.ndarray) -> np.ndarray:
+    """A picture (S, S, 3) uint8 of a phantom's eye with the phantom's own lesions (S, S) bool: as
+    much darker or brighter than what lies round them as there."""
+    hole = _grown(lesions, _MARGIN)
+    reach = _FILL * len(picture) / 512
+    here, there = (_filled(each, hole, reach).astype(np.float32) for each in (picture, phantom))
+    share = (phantom.astype(np.float32) + 1) / (there + 1)
+    laid = np.round(here * share).clip(0, 255).astype(np.uint8)
+    return np.where(hole[..., None], laid, picture)
 
 
 def _filled(picture: np.ndarray, hole: np.ndarray, reach: float) -> np.ndarray:
     """A picture with the mean of what lies round a hole in it, by distance (Knutsson & Westin, CVPR
-    1993)."""
+    1993); the middle of a wide hole is filled from farther off."""
     field = picture.max(-1) > _BLACK
     hole = _grown(hole, 1) & field
     known = (~hole & field).astype(np.float32)
-    share = cv2.GaussianBlur(known, (0, 0), reach)[..., None]
-    light = cv2.GaussianBlur(picture * known[..., None], (0, 0), reach)
-    round_it = np.round(light / np.maximum(share, 1e-3)).clip(0, 255).astype(np.uint8)
-    return np.where(hole[..., None], round_it, picture)
+    filled = picture.copy()
+    for wider in _WIDER:
+        share = cv2.GaussianBlur(known, (0, 0), reach * wider)[..., None]
+        light = cv2.GaussianBlur(picture * known[..., None], (0, 0), reach * wider)
+        round_it = np.round(light / np.maximum(share, 1e-3)).clip(0, 255).astype(np.uint8)
+        told = hole & (share[..., 0] > _ENOUGH)
+        filled[told] = round_it[told]
+        hole = hole & ~told
+        if not hole.any():
+            break
+    return filled
 
 
 def _grown(mask: np.ndarray, by: int) -> np.ndarray:
@@ -127,7 +174,7 @@ class Refiner(ModelMixin, ConfigMixin):
         sources: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
-        style, given = len(sources) + CODES, PICTURE + LINES + GRAIN
+        style, given = len(sources) + TOLD + CODES, PICTURE + LINES + GRAIN
         self.stem = nn.Conv2d(given * FOLD**2, widths[0], 3, padding=1)
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList([nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs])
@@ -148,7 +195,7 @@ class Refiner(ModelMixin, ConfigMixin):
         grain: torch.Tensor,
     ) -> torch.Tensor:
         """Bare pictures (B, 3, S, S) in [-1, 1], lines (B, 3, S, S) in 0..1, style
-        (B, sources + 8), grain (B, 2, S, S) normal; S a multiple of 32. Gives photographs
+        (B, sources + 5 + 8), grain (B, 2, S, S) normal; S a multiple of 32. Gives photographs
         (B, 3, S, S), unchanged outside the field."""
         given = torch.cat([pictures, lines, grain], 1)
         x = self.stem(F.pixel_unshuffle(given, FOLD))
@@ -171,23 +218,35 @@ class Refiner(ModelMixin, ConfigMixin):
         start: np.ndarray,
         annotations: Sequence[Annotation],
         row_seeds: Sequence[int],
+        drawn: np.ndarray | None = None,
     ) -> np.ndarray:
         """Phantoms' maps (B, S, S, 8) and pictures (B, S, S, 3), uint8, as photographs (B, S, S, 3)
         uint8 of each annotation's source; a row depends on its own phantom, source and seed
-        alone."""
+        alone. What somebody else has `drawn` of the same eyes (B, S, S, 3) uint8 gets the phantoms'
+        lesions, and stands in for their pictures: vessels and texture are as strong as theirs."""
         rows, size = list(row_seeds), start.shape[1]
         marked = geometry > 0
         lines, lesions = marked[..., _LINES].astype(np.float32), np.any(marked[..., _LESIONS], -1)
         vessels = np.any(lines[..., :-1], -1)
+        # Where an artery crosses a vein, it is the one that is seen.
+        lines[..., 1] *= 1 - lines[..., 0]
+        lines[..., :-1] *= ~lesions[..., None]
         lines[..., :-1] *= np.stack([ink(*each) for each in zip(start, vessels)])[..., None]
-        pictures = np.stack([bare(*each) for each in zip(start, vessels, lesions)])
-        codes = seeds.noise(rows, (CODES,))
-        sources = torch.stack([self.source(each.source) for each in annotations])
+        pictures = plain = np.stack([bare(*each) for each in zip(start, vessels, lesions)])
+        if drawn is not None:
+            laid = [with_lesions(*each) for each in zip(drawn, start, lesions)]
+            pictures = np.stack([bare(*each) for each in zip(laid, vessels, lesions)])
+        style = [
+            self.style(annotation.source, size, texture(picture, smooth, marks), code)
+            for annotation, picture, smooth, marks, code in zip(
+                annotations, start, plain, vessels | lesions, seeds.noise(rows, (CODES,))
+            )
+        ]
         to = {"device": self.device, "dtype": self.dtype}
         refined = self(
             _layers(pictures).to(**to) * 2 - 1,
             torch.from_numpy(lines).permute(0, 3, 1, 2).to(**to),
-            torch.cat([sources, codes], 1).to(**to),
+            torch.stack(style).to(**to),
             seeds.noise(rows, (GRAIN, size, size)).to(**to),
         )
         return to_uint8(refined)
@@ -204,17 +263,23 @@ class Refiner(ModelMixin, ConfigMixin):
         weights = self.state_dict()
         for name in weights:
             if name.endswith(".style.weight"):
-                sources, codes = weights[name].split([len(known), CODES], 1)
+                sources, others = weights[name].tensor_split([len(known)], 1)
                 new = sources.sum(1, keepdim=True) / max(len(known), 1)
-                weights[name] = torch.cat([sources, new, codes], 1)
+                weights[name] = torch.cat([sources, new, others], 1)
         wider.load_state_dict(weights)
         return wider
 
-    def source(self, name: str | None) -> torch.Tensor:
-        """A source as the style has it (sources,): 1 at its place, the first one's for another."""
+    def style(
+        self, source: str | None, size: int, strength: np.ndarray, codes: torch.Tensor
+    ) -> torch.Tensor:
+        """What the style tells (sources + 5 + 8,): the source, 1 at its place (the first one's for
+        one that it was not taught), how often 512 pixels are doubled, how strong the texture is
+        (4,), and codes (8,) normal."""
         known = list(self.config.sources)
-        place = known.index(name) if name in known else 0
-        return F.one_hot(torch.tensor(place), len(known)).float()
+        place = known.index(source) if source in known else 0
+        told = [float(place == each) for each in range(len(known))]
+        told += [float(np.log2(size / 512)), *map(float, strength)]
+        return torch.cat([torch.tensor(told), codes])
 
 
 def _layers(images: np.ndarray) -> torch.Tensor:

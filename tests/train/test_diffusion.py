@@ -13,6 +13,8 @@ from discs import discs, settings
 from engine import registry
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.card import CARD, hash_folder, read_card, write_card
+from engine.models.folder import examine
+from engine.models.refiner import Refiner
 from engine.registry import SamplerRef
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from train import diffusion
@@ -120,6 +122,24 @@ def test_phantoms_teach_beside_photographs_and_are_counted_apart(photographs, tm
     assert (told["data"]["photographs"], told["data"]["phantoms"]) == (5, 3)
     assert told["real_examples_per_label"]["is_pm"] == 0
     assert told["phantom_examples_per_label"]["is_pm"] == 3
+
+
+def test_a_refiner_goes_into_the_folder_and_stays_in_what_goes_on_from_it(photographs, tmp_path):
+    refiner, model = tmp_path / "refiner", tmp_path / "model"
+    Refiner(widths=(8, 8), fine=4, size=64, sources=("one",)).save_pretrained(refiner)
+    write_card(refiner, {})
+    table = [str(photographs)]
+    with_it = settings("diffusion-debug", tmp_path, model__refiner=str(refiner))
+    model.mkdir()
+    diffusion.build(with_it, table).export(model, {})
+    assert examine(model).takes_geometry
+    again = diffusion.build(settings("diffusion-debug", tmp_path, init=model), table).pipeline()
+    ours = Refiner.from_pretrained(refiner).state_dict()
+    for name, weight in again.refiner.state_dict().items():
+        assert torch.allclose(weight.float(), ours[name], atol=1e-3), name
+    wrong = settings("diffusion-debug", tmp_path, model__refiner="segmenter")
+    with pytest.raises(UserError, match="segmenter"):
+        diffusion.build(wrong, table).pipeline()
 
 
 def test_going_on_from_a_finished_folder_keeps_its_weights(recipe, photographs, tmp_path):

@@ -55,6 +55,13 @@ def test_a_pixel_of_a_lesion_weighs_more(recipe):
     assert torch.allclose(recipe.module(batch)["near"], 7 * plain)
 
 
+def test_strengths_differ_by_the_logarithm_of_a_contrast():
+    generator = torch.Generator().manual_seed(0)
+    pictures = 0.1 * torch.randn((1, 3, 64, 64), generator=generator)
+    apart = refiner.strengths(2 * pictures) - refiner.strengths(pictures)
+    assert torch.allclose(apart, torch.full_like(apart, np.log(2)), atol=0.01)
+
+
 def test_specks_are_no_vessels():
     vessels = np.zeros((512, 512), bool)
     vessels[100, 100:180] = True
@@ -77,7 +84,7 @@ def test_lesions_that_people_marked_are_shown_as_they_are(tmp_path, recipe):
     made = refiner.build(settings("refiner-debug", data__marked=1), [str(table)])
     assert [[each.path.name for each in eye] for eye in made._marked] == [["0.png", "1.png"]]
     example = next(each for each in made._train if each.path.name == "0.png")
-    shown = made._shown(example)
+    shown, _ = made._shown(example, 64)
     lesions = shown[..., -1] > 0
     assert lesions.any()
     assert np.array_equal(shown[lesions][:, :3], shown[lesions][:, 3:6])

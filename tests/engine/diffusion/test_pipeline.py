@@ -10,6 +10,7 @@ import pytest
 from engine.data.transforms import crop_to_field
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.grounds import geometry_map
+from engine.models.refiner import Refiner, with_lesions
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
@@ -75,6 +76,24 @@ def test_the_latents_spread_travels_with_the_folder(pipeline, tmp_path):
     assert list(loaded.config.latent_spread) == spread
     assert np.array_equal(one(told), one(loaded))
     assert not np.array_equal(one(told), one(plain))
+
+
+def test_a_refiner_gives_what_began_from_a_phantom_its_lesions(pipeline, tmp_path):
+    """An untrained one changes a smoothed picture no further; without a start it has no part."""
+    refined = RetinaForgePipeline(**{**pipeline.components, "refiner": Refiner(size=64)})
+    refined.save_pretrained(tmp_path)
+    loaded = RetinaForgePipeline.from_pretrained(tmp_path)
+    phantom = draw(SICK, 3, 64)
+    ground = {"geometry": geometry_map(phantom.masks)[None], "start": phantom.image[None]}
+    how = dataclasses.replace(HOW, t0=0.6)
+    plain = one(pipeline, annotation=SICK, seed=3, how=how, **ground)
+    found = one(loaded, annotation=SICK, seed=3, how=how, **ground)
+    marks = phantom.masks["dark_lesion"] | phantom.masks["bright_lesion"]
+    laid = with_lesions(plain, phantom.image, marks)
+    assert marks.any()
+    assert np.abs(found[marks].astype(int) - laid[marks]).max() <= 1
+    assert np.abs(found[marks].astype(int) - plain[marks]).max() > 5
+    assert np.array_equal(one(loaded, seed=3), one(pipeline, seed=3))
 
 
 def test_geometry_reaches_the_image_of_its_own_row(pipeline):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.models.grounds import geometry_map
-from engine.models.refiner import CODES, GRAIN, LINES, Refiner, bare, ink
+from engine.models.refiner import CODES, GRAIN, LINES, Refiner, bare, ink, texture, with_lesions
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
@@ -27,7 +27,7 @@ def given(rows: int, size: int) -> list[torch.Tensor]:
     lines = (torch.rand(rows, LINES, size, size) > 0.5).float()
     pictures = torch.rand(rows, 3, size, size) * 2 - 1
     grain = torch.randn(rows, GRAIN, size, size)
-    return [pictures, lines, torch.randn(rows, 2 + CODES), grain]
+    return [pictures, lines, torch.randn(rows, 2 + 5 + CODES), grain]
 
 
 def test_untrained_it_changes_nothing():
@@ -72,22 +72,28 @@ def test_it_learns_a_source_and_forgets_none(refiner):
     wider = refiner.knowing("three")
     assert wider.config.sources == ("one", "two", "three")
     assert wider.knowing("three") is wider
-    *given_, codes, grain = [*given(1, SIZE)[:2], torch.randn(1, CODES), given(1, SIZE)[3]]
-    for place in range(2):
-        before, after = (
-            made(*given_, torch.cat([made.source(name)[None], codes], 1), grain)
-            for made, name in ((refiner, ("one", "two")[place]), (wider, ("one", "two")[place]))
-        )
-        assert torch.equal(before, after)
-    mean = torch.cat([torch.tensor([[0.5, 0.5]]), codes], 1)
-    new = torch.cat([wider.source("three")[None], codes], 1)
-    assert torch.allclose(refiner(*given_, mean, grain), wider(*given_, new, grain), atol=1e-6)
+    pictures, lines, _, grain = given(1, SIZE)
+    strength, codes = np.array([1, 2, 3, 4], np.float32), torch.randn(CODES)
+
+    def drawn(made: Refiner, source: str) -> torch.Tensor:
+        return made(pictures, lines, made.style(source, SIZE, strength, codes)[None], grain)
+
+    for name in ("one", "two"):
+        assert torch.equal(drawn(refiner, name), drawn(wider, name))
+    mean = refiner.style("one", SIZE, strength, codes)
+    mean[:2] = 0.5
+    expected = refiner(pictures, lines, mean[None], grain)
+    assert torch.allclose(drawn(wider, "three"), expected, atol=1e-6)
     assert Refiner((8, 8), 4, SIZE).knowing("one").config.sources == ("one",)
 
 
 def test_a_source_that_it_does_not_know_is_its_first(refiner):
-    assert refiner.source("two").tolist() == [0, 1]
-    assert refiner.source(None).tolist() == refiner.source("one").tolist() == [1, 0]
+    strength, codes = np.array([1, 2, 3, 4], np.float32), torch.arange(8.0)
+    told = {
+        name: refiner.style(name, 1024, strength, codes).tolist() for name in ("one", "two", None)
+    }
+    assert told["two"] == [0, 1, 1, 1, 2, 3, 4, *range(8)]
+    assert told[None] == told["one"] == [1, 0, 1, 1, 2, 3, 4, *range(8)]
 
 
 def test_smoothing_takes_texture_and_leaves_edges_and_lesions():
@@ -126,20 +132,50 @@ def test_vessels_are_taken_out_and_lesions_on_them_stay():
     assert (found[lesions] == 40).all()
 
 
-def test_a_faint_vessel_has_little_ink_and_a_dark_one_all():
+def test_a_vessel_has_as_much_ink_as_it_takes_light():
     picture = np.full((512, 512, 3), 120, np.uint8)
     vessels = np.zeros((512, 512), bool)
-    rows = {100: 114, 200: 96, 300: 60}
+    rows = {100: 114, 200: 96, 300: 40}
     for row, green in rows.items():
         vessels[row : row + 6] = True
         picture[row : row + 6] = green
     found = ink(picture, vessels)
     assert not found[~vessels].any()
-    faint, middle, dark = (float(found[row + 3, 256]) for row in rows)
-    assert faint == pytest.approx(0.05 / 0.5, abs=0.03)
-    assert middle == pytest.approx(0.2 / 0.5, abs=0.05)
-    assert dark == pytest.approx(1, abs=0.02)
+    faint, middle, black = (float(found[row + 3, 256]) for row in rows)
+    assert faint == pytest.approx(np.log(120 / 114) / 0.6, abs=0.02)
+    assert middle == pytest.approx(np.log(120 / 96) / 0.6, abs=0.02)
+    assert black == 1
     assert not ink(picture, vessels & False).any()
+
+
+def test_texture_is_measured_in_its_octave_beside_what_is_marked():
+    """A finer wave is of a finer octave, twice the contrast is its logarithm more, and what is
+    marked or beyond the field does not count."""
+    line, nothing = np.arange(512), np.zeros((512, 512), bool)
+    plain = np.full((512, 512, 3), 120, np.uint8)
+
+    def told(period: float, contrast: float) -> np.ndarray:
+        wave = np.tile(120 + contrast * np.sin(line * 2 * np.pi / period), (512, 1))
+        return texture(np.repeat(wave[..., None], 3, -1).round().astype(np.uint8), plain, nothing)
+
+    assert [int(np.argmax(told(period, 8))) for period in (3, 8, 16, 40)] == [0, 1, 2, 3]
+    doubled = told(3.3, 8) - told(3.3, 4)
+    assert doubled[0] == pytest.approx(np.log(2) / 0.25, abs=0.2)
+    picture, marked = plain.copy(), nothing.copy()
+    picture[200:300], marked[200:300] = 30, True
+    picture[:100] = plain_dark = 0
+    assert (texture(picture, np.where(picture == plain_dark, 0, plain), marked) == -4).all()
+
+
+def test_lesions_are_laid_as_dark_as_they_are_beside_their_own_surround():
+    """Of any width: a wide one is filled from farther off, not with black."""
+    phantom, picture = np.full((256, 256, 3), 100, np.uint8), np.full((256, 256, 3), 160, np.uint8)
+    lesions = np.zeros((256, 256), bool)
+    lesions[20:24, 20:24] = lesions[60:200, 60:200] = True
+    phantom[lesions] = 50
+    found = with_lesions(picture, phantom, lesions)
+    assert np.abs(found[lesions].astype(int) - 80).max() <= 2
+    assert (found[:10] == 160).all()
 
 
 def test_nothing_beyond_the_field_is_filled():
