@@ -74,7 +74,7 @@ def time_scale(init: Path) -> float:
 
 def native_side(init: Path, size: int) -> int:
     """The side, in places of the latents, of the pictures from which the model in the folder `init`
-    first learned where a token lies (`models.transformer.Grid`): where neither index nor card
+    first learned where a token lies (`models.transformer.TokenGrid`): where neither index nor card
     tells, that of the pictures of `size` px with which it goes on."""
     known = _index(init).get("native_side")
     if known is None:

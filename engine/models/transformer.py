@@ -159,9 +159,9 @@ def velocity(
 
     spread: root mean square of each of the C channels over images; None where the network predicts
     the velocity itself, as published Lumina-Next weights do. time_scale: by what times are
-    multiplied before they are embedded; 1 for such weights. native_side: see `Grid`.
+    multiplied before they are embedded; 1 for such weights. native_side: see `TokenGrid`.
     """
-    grid = Grid.of(model, latents, native_side)
+    grid = TokenGrid.of(model, latents, native_side)
     with _added(model.patch_embedder, context.patches):
         found = model(
             hidden_states=latents,
@@ -226,7 +226,7 @@ def _added(embedder: nn.Module, patches: torch.Tensor | None) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TokenGrid:
     """The tokens of a picture: rows and columns, and `base`, the side of the square grid on which
     their positions were learned; None where a denoiser reads every grid as it is."""
 
@@ -237,7 +237,7 @@ class Grid:
     @classmethod
     def of(
         cls, model: LuminaNextDiT2DModel, latents: torch.Tensor, native_side: int | None
-    ) -> Grid:
+    ) -> TokenGrid:
         """That of latents (B, C, h, w); native_side: side in places of the latents of the pictures
         from which the model first learned, or None."""
         patch = model.config.patch_size

@@ -37,7 +37,7 @@ class Purified:
 
 
 @dataclass(frozen=True)
-class Report:
+class Purification:
     """Counts of rows: of those that were ruled by fate, and by reason within each; `doubts` are
     rows that are kept all the same. `cameras` are those that the reader knows photographs as."""
 
@@ -53,7 +53,7 @@ class Report:
     @classmethod
     def of(
         cls, examples: Sequence[Example], found: Sequence[Purified], scorer: ScorerRef | None
-    ) -> Report:
+    ) -> Purification:
         """The counts of rows that teach, among all examples."""
         by: dict[str, Counter[str]] = {REPAIRED: Counter(), DROPPED: Counter()}
         for each in found:

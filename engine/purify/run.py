@@ -21,7 +21,7 @@ from engine.labels import as_csv
 from engine.pixels.door import UnreadableImage
 from engine.purify.notes import NAME as SIGHTS
 from engine.purify.notes import Notes, alone
-from engine.purify.report import RULINGS, Purified, Report, ruling_rows
+from engine.purify.report import RULINGS, Purification, Purified, ruling_rows
 from engine.purify.ruling import DROPPED, Ruling, from_labels, ruled
 from engine.registry.scorer import ScorerRef
 from engine.schema import UserError
@@ -44,7 +44,7 @@ class PurifyAsk:
     scorer: str | None = None
 
 
-def purify(ask: PurifyAsk, tell: Tell) -> Report:
+def purify(ask: PurifyAsk, tell: Tell) -> Purification:
     """Purify tables into a folder; the same ask goes on with it, and looks at nothing twice.
 
     What is held out stands in the new table as it stood in the old. UserError for what was asked
@@ -59,7 +59,7 @@ def purify(ask: PurifyAsk, tell: Tell) -> Report:
     _check(ask.out)
     with alone(ask.out):
         found = _ruled(ask.out, examples, scorer, tell)
-        report = Report.of(examples, found, scorer)
+        report = Purification.of(examples, found, scorer)
         rows = [row for each in found for row in _rows(ask.out, each)]
         rows += [_row(ask.out, each, each.caption or "") for each in _held_out(examples)]
         write_whole(ask.out / "rulings.csv", as_csv(ruling_rows(found), RULINGS))

@@ -120,13 +120,13 @@ def test_geometry_is_added_to_each_patch_and_the_denoiser_is_left_as_it_was():
 
 @torch.no_grad()
 def test_positions_of_a_larger_grid_lie_between_those_that_were_learned():
-    learned = transformer.Grid(8, 8, 8).rotary(32)
-    grown = transformer.Grid(16, 16, 8).rotary(32)
+    learned = transformer.TokenGrid(8, 8, 8).rotary(32)
+    grown = transformer.TokenGrid(16, 16, 8).rotary(32)
     assert grown.shape == (16, 16, 16)
     torch.testing.assert_close(grown[::2, ::2], learned)
     between = grown[1, 0].angle() * 2
     torch.testing.assert_close(between[:8], learned[1, 0].angle()[:8])
-    assert torch.equal(transformer.Grid(8, 8, None).rotary(32), learned)
+    assert torch.equal(transformer.TokenGrid(8, 8, None).rotary(32), learned)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_positions_of_a_larger_grid_lie_between_those_that_were_learned():
     [(16, 8, {"base_sequence_length": 64}), (8, 8, {}), (4, 8, {}), (16, None, {}), (4, 1, {})],
 )
 def test_attention_is_sharpened_beyond_the_grid_that_was_learned_alone(side, base, told):
-    assert transformer.Grid(side, side, base).temperature() == told
+    assert transformer.TokenGrid(side, side, base).temperature() == told
 
 
 @torch.no_grad()
