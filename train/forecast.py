@@ -13,7 +13,7 @@ from engine.schema import UserError
 from train import gpus, memory
 from train.gpus import Gpu
 from train.job import Job
-from train.memory import Resident, Weights
+from train.memory import Resident, WeightCounts
 from train.optimiser import by_muon, trained_parameters
 from train.recipe import Recipe, Specimens
 from train.settings import Settings
@@ -79,14 +79,14 @@ def _on_gpu(rented: Rent) -> bool:
     return rented.gpu is not None or torch.cuda.is_available()
 
 
-def _counts(sketch: nn.Module, settings: Settings) -> Weights:
+def _counts(sketch: nn.Module, settings: Settings) -> WeightCounts:
     trained = {name: p.numel() for name, p in trained_parameters(sketch).items()}
     muon = sum(trained[name] for name in by_muon(sketch, settings))
     every = sum(p.numel() for p in sketch.parameters())
-    return Weights(sum(trained.values()), muon, every - sum(trained.values()))
+    return WeightCounts(sum(trained.values()), muon, every - sum(trained.values()))
 
 
-def _parameters(sketch: nn.Module, counts: Weights) -> str:
+def _parameters(sketch: nn.Module, counts: WeightCounts) -> str:
     parts: Counter[str] = Counter()
     for name, parameter in trained_parameters(sketch).items():
         parts[name.partition(".")[0]] += parameter.numel()
@@ -96,7 +96,7 @@ def _parameters(sketch: nn.Module, counts: Weights) -> str:
 
 
 def _say_memory(
-    job: Job, counts: Weights, taken: Pass | None, rented: Rent, say: Callable[[str], None]
+    job: Job, counts: WeightCounts, taken: Pass | None, rented: Rent, say: Callable[[str], None]
 ) -> None:
     """A line for this process, or for each ZeRO stage."""
     gpu, settings, rows = _on_gpu(rented), job.settings, _rows(job)

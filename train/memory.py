@@ -9,13 +9,13 @@ from train.settings import Settings
 BUCKET = 50_000_000
 """Gradients that are reduced at once; DeepSpeed keeps room for as many, and on a GPU twice."""
 GATHERED = 100_000_000
-"""Weights that ZeRO-3 keeps whole at once. DeepSpeed's own 1e9 would never let go of a model of
+"""WeightCounts that ZeRO-3 keeps whole at once. DeepSpeed's own 1e9 would never let go of a model of
 fewer."""
 STAGES = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightCounts:
     """Parameters of a model: that are trained, Muon's among them, and that are frozen."""
 
     trained: int
@@ -41,7 +41,7 @@ class Resident:
         return self.weights + self.gradients + self.optimiser + self.buffers + max(held, updated)
 
 
-def alone(counts: Weights, settings: Settings, gpu: bool) -> Resident:
+def alone(counts: WeightCounts, settings: Settings, gpu: bool) -> Resident:
     """In one process: float32 weights and gradients, and what the optimiser keeps. Without a GPU
     the recipe's own copy of the weights lies in the same memory."""
     copies = 1 if gpu else 2
@@ -49,7 +49,9 @@ def alone(counts: Weights, settings: Settings, gpu: bool) -> Resident:
     return Resident(weights, 4.0 * counts.trained, _states(counts, settings))
 
 
-def sharded(counts: Weights, settings: Settings, stage: int, workers: int, gpu: bool) -> Resident:
+def sharded(
+    counts: WeightCounts, settings: Settings, stage: int, workers: int, gpu: bool
+) -> Resident:
     """Under ZeRO: stage 1 shares out what the optimiser keeps, 2 the gradients too, 3 the weights
     too (Rajbhandari et al. 2020, arXiv 1910.02054, section 5 and figure 1, where mixed precision
     has 2 + 2 + 12 bytes; here weights are float32: 4 + 4 + 8, and 4 for the average).
@@ -75,6 +77,6 @@ def sharded(counts: Weights, settings: Settings, stage: int, workers: int, gpu: 
     )
 
 
-def _states(counts: Weights, settings: Settings) -> float:
+def _states(counts: WeightCounts, settings: Settings) -> float:
     """AdamW keeps two moments, Muon one; and there is the average."""
     return (8.0 + (4.0 if settings.ema else 0.0)) * counts.trained - 4.0 * counts.muon
