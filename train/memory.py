@@ -9,7 +9,7 @@ from train.settings import Settings
 BUCKET = 50_000_000
 """Gradients that are reduced at once; DeepSpeed keeps room for as many, and on a GPU twice."""
 GATHERED = 100_000_000
-"""WeightCounts that ZeRO-3 keeps whole at once. DeepSpeed's own 1e9 would never let go of a model of
+"""Weights that ZeRO-3 keeps whole at once. DeepSpeed's own 1e9 would never let go of a model of
 fewer."""
 STAGES = (0, 1, 2, 3)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
+from engine.pixels.door import decode
 from train.loop import named
 
 Figures = Mapping[str, float]
@@ -56,8 +56,7 @@ class TensorBoard:
 
     def picture(self, step: int, name: str, path: Path) -> None:
         """See `Keeper`."""
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
+        pixels = np.asarray(decode(path.read_bytes(), path.name))
         self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:

@@ -95,7 +95,7 @@ lines = open("/proc/self/status").read().splitlines()
 most = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM")) - before
 trained = sum(p.numel() for p in stepper.parameters.values())
 held = weigh(made(), batch, bf16=False).held
-told = memory.alone(memory.Counts(trained), settings, gpu=False).together(held, gpu=False)
+told = memory.alone(memory.WeightCounts(trained), settings, gpu=False).together(held, gpu=False)
 print(json.dumps([told, most]))
 """
 
