@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from scipy import ndimage
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -36,6 +35,7 @@ from engine.models.card import write_card
 from engine.models.geometry import to_layers
 from engine.models.grounds import PhantomGeometry
 from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, bare, ink, texture
+from engine.models.segmenter import without_specks
 from engine.phantom.cameras import CAMERAS
 from engine.schema import Annotation
 from engine.specs import Spec
@@ -52,8 +52,6 @@ _OCTAVES = 4
 """In which strengths are compared."""
 _LESION, _VESSEL = 6.0, 2.0
 """How much more a pixel's distance weighs there."""
-_SPECK = 60
-"""Pixels at 512 below which a vessel that the segmenter found is none."""
 Masks = dict[str, np.ndarray]
 _SHEET = 10**9
 """Phantoms from this number on are for sheets."""
@@ -280,14 +278,6 @@ plan = RefinerRecipe
 def build(settings: Settings, data: list[str]) -> RefinerRecipe:
     """The recipe of a preset's settings on `data`, prepared."""
     return RefinerRecipe(settings, data).prepare()
-
-
-def without_specks(vessels: np.ndarray) -> np.ndarray:
-    """Vessels (S, S) bool without the pieces that are too small to be one."""
-    numbered, _ = ndimage.label(vessels, np.ones((3, 3)))
-    areas = np.bincount(numbered.ravel())
-    areas[0] = 0
-    return (areas >= _SPECK * (len(vessels) / 512) ** 2)[numbered]
 
 
 def _has_lesions(example: Example) -> bool:

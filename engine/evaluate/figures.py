@@ -3,7 +3,7 @@ chance would give."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,9 @@ class Figure:
 Counts = Mapping[Hashable, tuple[int, int]]
 """Of each eye how many were found, and of how many."""
 
+Values = Mapping[Hashable, Sequence[tuple[float, ...]]]
+"""Of each eye the values of each of its photographs."""
+
 
 def share(name: str, counts: Counts) -> Figure:
     """The share found of all, with the bootstrap's interval over eyes (Efron 1979), as what lies in
@@ -59,6 +62,24 @@ def difference(name: str, one: Sequence[float], other: Sequence[float]) -> Figur
     rng = np.random.default_rng(0)
     means = [_resamples(len(each), rng) @ sorted(each) / len(each) for each in (one, other)]
     return Figure(name, value, *_middle(means[0] - means[1]), len(one))
+
+
+def estimate(
+    name: str, values: Values, of: Callable[[np.ndarray], float], least: int = 1
+) -> Figure:
+    """What `of` says of the values (N, K) of all eyes, NaN where that says nothing, with the
+    bootstrap's interval over eyes. None of fewer than `least` rows."""
+    eyes = sorted([*rows] for rows in values.values() if rows)
+    rows = [row for eye in eyes for row in eye]
+    value = of(np.array(rows, float)) if len(rows) >= least else np.nan
+    if np.isnan(value):
+        return Figure(name, None, None, None, len(rows))
+    if len(eyes) < 2:
+        return Figure(name, float(value), None, None, len(rows))
+    whose = np.repeat(np.arange(len(eyes)), [len(eye) for eye in eyes])
+    drawn = _resamples(len(eyes), np.random.default_rng(0))
+    said = np.array([of(np.repeat(rows, each[whose], axis=0)) for each in drawn])
+    return Figure(name, float(value), *_middle(said[~np.isnan(said)]), len(rows))
 
 
 def _interval(pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:

@@ -30,6 +30,7 @@ import numpy as np
 from scipy import ndimage
 
 from engine.evaluate.figures import Counts, Figure, share
+from engine.evaluate.laid import beside_another
 
 TONES = ("dark", "bright")
 LESIONS = tuple(f"{tone}_lesion" for tone in TONES)
@@ -100,18 +101,9 @@ def size_classes() -> Iterator[SizeClass]:
 
 
 def look(squares: Iterable[Square]) -> Iterator[Looked]:
-    """Look at photographs one after the other, of which the first and the last masks are kept in
-    memory. The first comes last: on it lie the masks of the last."""
-    rest = iter(squares)
-    first = next(rest, None)
-    if first is None:
-        return
-    before = first
-    for square in rest:
-        yield _look(square, before)
-        if has_lesions(square[2]):
-            before = square
-    yield _look(first, before)
+    """Look at photographs one after the other, in the order of `beside_another`."""
+    for square, other in beside_another(squares, lambda each: has_lesions(each[2])):
+        yield _look(square, other)
 
 
 def has_lesions(masks: Masks) -> bool:

@@ -12,6 +12,7 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from PIL import Image
+from scipy import ndimage
 
 from engine.data.transforms import to_tensor
 
@@ -27,6 +28,8 @@ SEGMENTS: tuple[str, ...] = (
 )
 FIELD_LIGHT = 0.06
 """Share of full light below which a pixel is outside the field."""
+_SPECK = 60
+"""Pixels at 512 below which a vessel that was found is none."""
 
 
 class Segmenter(ModelMixin, ConfigMixin):
@@ -74,3 +77,11 @@ class Segmenter(ModelMixin, ConfigMixin):
             found["artery"] = found["vessel"] & is_artery
             found["vein"] = found["vessel"] & ~is_artery
         return {"field": field, **found}
+
+
+def without_specks(vessels: np.ndarray) -> np.ndarray:
+    """Vessels (S, S) bool without the pieces that are too small to be one."""
+    numbered, _ = ndimage.label(vessels, np.ones((3, 3)))
+    areas = np.bincount(numbered.ravel())
+    areas[0] = 0
+    return (areas >= _SPECK * (len(vessels) / 512) ** 2)[numbered]

@@ -154,6 +154,7 @@ def here(tmp_path, monkeypatch) -> Path:
 DRAW = ["generate", "--count", "5", "--model", "null", "--out", "/shared/eyes"]
 CAPTION = ["caption", "--images", "/shared/photographs", "--out", "/shared/captions"]
 TRAIN = ["train", "diffusion-debug", "--out", "/shared/run"]
+GEOMETRY = ["evaluate", "geometry", "/shared/eyes", "--real", "/shared/eyes.csv"]
 CONDITION = ["evaluate", "condition", "--data", "/shared/eyes.csv"]
 CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
 
@@ -176,6 +177,7 @@ CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
         (["evaluate", "authenticity", "phantom", "--data", "/shared/eyes.csv"], []),
         (["evaluate", "spectrum", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
         (["evaluate", "lesions", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
+        ([*GEOMETRY, "--segmenter", "model"], ["model"]),
         (["calibrate", "/shared/model", "--data", "/shared/eyes.csv"], []),
         ([*DRAW, "--prompts", "prompts.txt"], ["prompts.txt"]),
         ([*CAPTION, "--labels", "eyes.csv", "--ca", "ca.pem"], ["eyes.csv", "ca.pem"]),

@@ -62,16 +62,6 @@ def test_strengths_differ_by_the_logarithm_of_a_contrast():
     assert torch.allclose(apart, torch.full_like(apart, np.log(2)), atol=0.01)
 
 
-def test_specks_are_no_vessels():
-    vessels = np.zeros((512, 512), bool)
-    vessels[100, 100:180] = True
-    vessels[np.arange(200, 280), np.arange(200, 280)] = True
-    kept = vessels.copy()
-    vessels[300:305, 300:305] = True
-    assert np.array_equal(refiner.without_specks(vessels), kept)
-    assert not refiner.without_specks(np.zeros((64, 64), bool)).any()
-
-
 def test_lesions_that_people_marked_are_shown_as_they_are(tmp_path, recipe):
     """In the bare picture too, and more often than others."""
     table = discs(tmp_path)

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from serve.commands._tree import tree
-from serve.commands.evaluate import authenticity, captions, condition, lesions, outlines, spectrum
+from serve.commands.evaluate import (
+    authenticity,
+    captions,
+    condition,
+    geometry,
+    lesions,
+    outlines,
+    spectrum,
+)
 
 app = tree(
-    (condition, authenticity, spectrum, lesions, outlines, captions), "Measure what a model draws."
+    (condition, authenticity, spectrum, lesions, geometry, outlines, captions),
+    "Measure what a model draws.",
 )

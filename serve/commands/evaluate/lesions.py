@@ -44,10 +44,10 @@ def lesions(
     The share of dark and of bright ones whose contrast exceeds that of 95 % of displaced copies,
     with its interval over eyes, beside that in photographs and by chance (masks of another eye).
     """
-    from engine.data.masked import masked_photographs, masked_set
+    from engine.data.masked import LESIONS, masked_photographs, masked_set
     from engine.evaluate.lesions import figures
 
-    opened = {"set": masked_set(set_), "real": masked_photographs(real)}
+    opened = {"set": masked_set(set_, LESIONS), "real": masked_photographs(real, LESIONS)}
     looked = {name: _look(each, name, size) for name, each in opened.items()}
     found = figures(looked["set"], looked["real"])
     floors = figures(looked["real"], ())
@@ -78,5 +78,6 @@ def _look(masked: Masked, name: str, size: int) -> list[Looked]:
             f"{name}: mask_lesion is parted by light, as no mask_dark_lesion and no "
             "mask_bright_lesion tell which lesions ought to be dark"
         )
-    looking = look(masked.squares(size, lambda reason: say(f"{name}: left out: {reason}")))
+    squares = masked.squares(size, lambda reason: say(f"{name}: left out: {reason}"))
+    looking = look(square[:3] for square in squares)
     return list(watched(looking, masked.count, f"{name}: looked at"))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from engine.data.masked import masked_photographs, masked_set
+from engine.data.masked import LESIONS, STRUCTURES, masked_photographs, masked_set
 from engine.data.outlines import by_light
 from engine.phantom.render import draw
 from engine.pixels.encode import Origin, encode, encode_mask
@@ -87,17 +87,20 @@ def same(one, other):
 
 
 def test_rows_and_lines_of_the_same_photographs_give_the_same_squares(set_of, table):
-    rows, lines = masked_set(set_of()), masked_set(table(["mask_disc", "mask_lesion", *NEW]))
+    rows, lines = (
+        masked_set(set_of(), LESIONS),
+        masked_set(table(["mask_disc", "mask_lesion", *NEW]), LESIONS),
+    )
     assert (rows.count, rows.by_light) == (lines.count, lines.by_light) == (3, False)
     assert same(squares(rows), squares(lines))
     assert {*squares(rows)[0][2]} == {"disc", "dark_lesion", "bright_lesion"}
-    assert len({eye for eye, _, _ in squares(rows)}) == 3
+    assert len({eye for eye, *_ in squares(rows)}) == 3
 
 
 def test_rows_from_before_dark_and_bright_were_told_are_parted_by_light(set_of, phantoms):
-    older = masked_set(set_of(*NEW))
+    older = masked_set(set_of(*NEW), LESIONS)
     assert older.by_light
-    for (_, image, masks), phantom in zip(squares(older), phantoms):
+    for (_, image, masks, _), phantom in zip(squares(older), phantoms):
         parts = by_light(image, phantom.masks["lesion"])
         union = masks["dark_lesion"] | masks["bright_lesion"]
         assert np.array_equal(union, phantom.masks["lesion"])
@@ -105,24 +108,40 @@ def test_rows_from_before_dark_and_bright_were_told_are_parted_by_light(set_of, 
 
 
 def test_phantoms_know_their_lesions_as_they_are():
-    masked = masked_set("phantom:3")
+    masked = masked_set("phantom:3", LESIONS)
     assert (masked.count, masked.by_light) == (3, False)
     assert len(squares(masked)) == 3
 
 
 def test_of_a_table_with_a_test_split_that_counts_and_nothing_that_was_drawn(table, set_of):
-    assert masked_photographs(table(["mask_lesion"], ("train", "test", "train"))).count == 1
-    assert masked_photographs(table(["mask_lesion"], ("", "all", "train"))).count == 3
-    assert masked_photographs(table(["mask_lesion"])).by_light
+    assert (
+        masked_photographs(table(["mask_lesion"], ("train", "test", "train")), LESIONS).count == 1
+    )
+    assert masked_photographs(table(["mask_lesion"], ("", "all", "train")), LESIONS).count == 3
+    assert masked_photographs(table(["mask_lesion"]), LESIONS).by_light
     for drawn in ("phantom:3", set_of()):
         with pytest.raises(UserError, match="nothing here has a mask of lesions"):
-            masked_photographs(drawn)
+            masked_photographs(drawn, LESIONS)
 
 
 def test_a_set_without_masks_of_lesions_is_told(table, set_of):
     for source in (table(["mask_disc"]), set_of("mask_lesion", *NEW)):
         with pytest.raises(UserError, match=r"nothing here has a mask of lesions.*mask_dark"):
-            masked_set(source)
+            masked_set(source, LESIONS)
+
+
+def test_structures_are_read_by_their_own_columns_and_photographs_without_any(table, set_of):
+    rows, lines = (
+        masked_set(each, STRUCTURES)
+        for each in (set_of(), table(["mask_vessel", "mask_cup", "mask_disc"]))
+    )
+    assert same(squares(rows), squares(lines))
+    assert {*squares(rows)[0].masks} == {"vessel", "disc", "cup"}
+    assert not rows.by_light
+    bare = table(NEW)
+    with pytest.raises(UserError, match=r"a mask of vessels or disc.*mask_vessel"):
+        masked_set(bare, STRUCTURES)
+    assert masked_photographs(bare, STRUCTURES, bare=True).count == 3
 
 
 def test_what_cannot_be_read_is_told_and_left_out_whatever_else_is_broken(table, tmp_path):
@@ -130,7 +149,7 @@ def test_what_cannot_be_read_is_told_and_left_out_whatever_else_is_broken(table,
     (tmp_path / "1-mask_dark_lesion.png").write_bytes(b"no image")
     (tmp_path / "2-mask_vessel.png").write_bytes(b"no image")
     told = []
-    assert len(squares(masked_set(source), told)) == 2
+    assert len(squares(masked_set(source, LESIONS), told)) == 2
     assert len(told) == 1
     assert "1-mask_dark_lesion.png" in told[0]
 
@@ -145,5 +164,5 @@ def test_a_row_whose_mask_has_another_size_is_told(folder, attempt, plan, block)
     kept += ["image", "patient_id", "mask_lesion"]
     write_part(folder, attempt.number, plan.fingerprint, rows.select(kept), Cost(1.0, 0.0))
     told = []
-    assert not squares(masked_set(str(folder.root)), told)
+    assert not squares(masked_set(str(folder.root), LESIONS), told)
     assert "row 0, mask_lesion: (16, 16), its photograph is (32, 32)" in told[0]

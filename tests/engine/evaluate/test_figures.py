@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from engine.evaluate.figures import Figure, difference, share
+from engine.evaluate.figures import Figure, difference, estimate, share
 
 
 def test_a_share_counts_what_lies_in_eyes_and_its_interval_does_not_depend_on_their_order():
@@ -30,6 +31,20 @@ def test_a_difference_of_means_and_its_interval_over_the_eyes_of_both():
     assert difference("more", one[::-1], other) == found
     assert difference("more", one, []) == Figure("more", None, None, None, 30)
     assert difference("more", one, [1.0]) == Figure("more", 0.0, None, None, 30)
+
+
+def test_an_estimate_is_of_all_photographs_and_its_interval_of_eyes():
+    values = {n: [(float(n % 5),)] * (1 + n % 2) for n in range(40)}
+    found = estimate("mean", values, np.mean)
+    assert (found.value, found.n) == (pytest.approx(2), 60)
+    assert 1.4 < found.low < 2 < found.high < 2.6
+    assert estimate("mean", dict(reversed(values.items())), np.mean) == found
+    assert estimate("mean", {0: [(3.0,), (4.0,)], 1: []}, np.mean) == Figure(
+        "mean", 3.5, None, None, 2
+    )
+    for nothing in (estimate("mean", {}, np.mean), estimate("mean", values, lambda _: np.nan)):
+        assert (nothing.value, nothing.low) == (None, None)
+    assert estimate("mean", values, np.mean, least=61) == Figure("mean", None, None, None, 60)
 
 
 def test_a_figure_in_words():

@@ -1,0 +1,62 @@
+"""The course of vessels: shapes of known dimension, width and length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.morphology import skeletonize
+
+from engine.evaluate.vessels import course, fractal_dimension, tortuosity
+
+SIDE = 512
+
+
+def wave(height, slope=0.0):
+    """A line of one pixel over 400 columns that swings five times, and how long it is."""
+    x = np.linspace(0, 400, 8001)
+    y = 120 + slope * x + height * np.sin(2 * np.pi * x / 80)
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[y.round().astype(int), 50 + x.round().astype(int)] = True
+    return mask, np.hypot(np.diff(x), np.diff(y)).sum() / np.hypot(400, y[-1] - y[0])
+
+
+def test_a_line_has_dimension_1_and_a_filled_square_2():
+    line, square = np.zeros((SIDE, SIDE), bool), np.ones((SIDE, SIDE), bool)
+    line[200] = True
+    assert fractal_dimension(line) == pytest.approx(1, abs=0.01)
+    assert fractal_dimension(square) == pytest.approx(2, abs=0.01)
+    assert 1 < fractal_dimension(line | line.T | (np.indices(line.shape).sum(0) % 64 == 0)) < 2
+    assert fractal_dimension(square[:500, :500]) == pytest.approx(2, abs=0.03)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, 0.5, 0.7])
+def test_a_straight_line_is_not_tortuous_however_it_slants(slope):
+    assert tortuosity(skeletonize(wave(0, slope)[0])) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("height", [6, 12])
+def test_a_wavy_line_is_as_long_as_it_is(height):
+    mask, ratio = wave(height)
+    thick = ndimage.binary_dilation(mask, iterations=2)
+    assert ratio > 1.04
+    assert course(thick, SIDE / 2).tortuosity == pytest.approx(ratio, rel=0.01)
+
+
+def test_what_winds_between_branches_is_told_piece_by_piece():
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[100, 100:300] = mask[100:300, 200] = True
+    assert tortuosity(mask) == pytest.approx(1)
+    mask[400, 100:115] = True
+    assert tortuosity(mask) == pytest.approx(1)
+    assert tortuosity(mask & (np.indices(mask.shape)[0] == 400)) is None
+    assert tortuosity(np.zeros_like(mask)) is None
+
+
+def test_calibre_is_in_radii_of_the_field():
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[100:107, 50:450] = True
+    found = course(mask, 200.0)
+    assert found.calibre == pytest.approx(7 / 200, rel=0.05)
+    assert found.tortuosity == pytest.approx(1, abs=0.001)
+    assert course(np.zeros_like(mask), 200.0) is None
