@@ -48,7 +48,8 @@ from train.settings import Settings, require
 
 _HELD_OUT = 64
 """Held-out photographs that are scored."""
-_GIVEN = 0.85  # Share of rows whose geometry is given; the others teach its null.
+_GIVEN = 0.85
+"""Share of rows whose geometry is given; the others teach its null."""
 
 
 class DiffusionRecipe:
