@@ -1,5 +1,5 @@
-"""The one opener of files that a user names, regular files only, and the one way to put one in its
-place.
+"""The one opener of files that a user names, regular files only, the one way to put one in its
+place, and the lock by which one run has a folder to itself.
 
 A pipe without a writer, a terminal or a device would hold whoever opens it, or never end.
 """
@@ -7,11 +7,16 @@ A pipe without a writer, a terminal or a device would hold whoever opens it, or 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
+
+LINGERING = 3.0
+"""Seconds for which a command that was killed may hold what it held: it dies after its guard."""
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -89,3 +94,20 @@ def _require(path: str | Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")
         raise NotAFile(errno.EINVAL, f"is {kind}, not a file", str(path))
+
+
+def hold(file: IO[Any], patience: float = LINGERING) -> bool:
+    """Lock an open file; False where another process holds it for longer than `patience` seconds.
+
+    OSError where the file system has no locks."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.1)

@@ -14,13 +14,11 @@ is the writer's own.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
@@ -31,7 +29,7 @@ from uuid import uuid4
 from PIL import Image
 
 from engine import shipped
-from engine.files import read_regular
+from engine.files import LINGERING, hold, read_regular
 from engine.models.card import CARD, MOST_TEXT, finished_card
 from engine.schema import UserError
 from train.checkpoint import Checkpoint, Found, Read, find, remove, sync, write, write_json
@@ -91,7 +89,7 @@ class RunFolder:
         except OSError as error:
             raise _unwritable(self.root, error) from error
         with lock:
-            _hold(lock, 0.0, self.root)
+            _hold(lock, LINGERING, self.root)
             try:
                 lock.truncate(0)
                 lock.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -270,21 +268,11 @@ def parent(folder: Path) -> dict[str, Any]:
 
 def _hold(file: IO[str], patience: float, root: Path) -> None:
     """Lock an open file; UserError where another run holds it for longer than `patience`."""
-    end = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            if time.monotonic() >= end:
-                file.seek(0)
-                who = (root / ".lock").read_text()
-                raise UserError(
-                    f"another run is training here ({who or 'unnamed'})", file=root, asked="out"
-                ) from None
-        time.sleep(0.1)
+    if not hold(file, patience):
+        who = (root / ".lock").read_text()
+        raise UserError(
+            f"another run is training here ({who or 'unnamed'})", file=root, asked="out"
+        )
 
 
 def _unwritable(root: Path, error: OSError) -> UserError:

@@ -7,7 +7,6 @@ short, or whose photograph has changed since, counts as not written.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.files import write_whole
+from engine.files import hold, write_whole
 from engine.schema import UserError
 
 RULES = "1"
@@ -71,11 +70,8 @@ class Destination:
     def alone(self) -> Iterator[None]:
         """The time of a run, which no other on this folder shares. Raises UserError."""
         with (self.root / _KEY).open("rb") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                problem = "another run writes it"
-                raise UserError(problem, file=self.root, asked="out") from error
+            if not hold(held):
+                raise UserError("another run writes it", file=self.root, asked="out")
             yield
 
     def only(self, kept: set[str]) -> None:

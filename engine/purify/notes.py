@@ -3,7 +3,6 @@ at nothing twice. A line that is cut short counts as not written."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from engine.data.example import Example
+from engine.files import hold
 from engine.prose.statements import Statement
 from engine.purify.ruling import Sight
 from engine.schema import UserError
@@ -74,8 +74,6 @@ def _read(path: Path) -> Iterator[tuple[str, Sight]]:
 def alone(folder: Path) -> Iterator[None]:
     """The time of a run, which no other on this folder shares. Raises UserError."""
     with (folder / NAME).open("a") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError("another run writes it", file=folder, asked="out") from error
+        if not hold(held):
+            raise UserError("another run writes it", file=folder, asked="out")
         yield

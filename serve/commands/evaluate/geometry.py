@@ -54,7 +54,7 @@ def geometry(
     ] = "segmenter",
     as_json: Json = False,
 ) -> None:
-    """Whether photographs show the vessels, disc and cup of their masks.
+    """Whether vessels, disc and cup lie where the masks have them.
 
     What a segmenter finds beside the masks, with its interval over eyes, and the share whose
     vessels fill, widen and wind as in 5 to 95 % of the photographs of their camera.

@@ -75,8 +75,8 @@ def test_a_run_that_was_killed_goes_on(retinaforge, tmp_path):
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    code, _, _ = retinaforge("ingest", src, "--out", out)
-    assert code == 0
+    code, _, err = retinaforge("ingest", src, "--out", out)
+    assert code == 0, err
     assert len(read_examples([str(out / "labels.csv")])) == 24
     assert not list(out.rglob("*.tmp"))
 
