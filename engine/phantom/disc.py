@@ -23,7 +23,7 @@ def paint_disc(light: np.ndarray, eye: Eye, rng: np.random.Generator) -> None:
     low = np.floor((eye.disc.centre - reach + 1) * size / 2).astype(int).clip(0, size)
     high = np.ceil((eye.disc.centre + reach + 1) * size / 2).astype(int).clip(0, size)
     mottle, grain = noise(rng, 40, size), noise(rng, 90, size)
-    depth = float(rng.uniform(0.5, 0.9))
+    depth = float(rng.uniform(0.75, 1.0))
     if (high - low).min() < 1:
         return
     box = (slice(low[1], high[1]), slice(low[0], high[0]))
@@ -53,7 +53,7 @@ def _paint_face(
     rim = rim + 0.8 * traits.disc_pallor * (_PALE - rim)
     rim = rim * (1 + 0.025 * mottle[..., None])
     cup_distance = ellipse_distance(x, y, disc.cup_centre, disc.cup_radii, disc.angle)
-    cup = soft_step(cup_distance, 0.35 + 1.2 * pixel / disc.cup_radii[1])[..., None]
+    cup = soft_step(cup_distance, 0.24 + 1.2 * pixel / disc.cup_radii[1])[..., None]
     floor = _CUP * (1 + 0.03 * grain[..., None])
     face = rim + depth * (1 - 0.7 * traits.disc_swelling) * cup * (floor - rim)
     tint = np.array(traits.camera.disc_tint, np.float32)

@@ -178,9 +178,9 @@ def paint_vessels(canvas: Canvas, eye: Eye, tubes: dict[str, Tubes]) -> None:
         tube = tubes[kind]
         column = tube.cover(size, dense=dense) * np.float32(1.15 * math.exp(look.vessels))
         middle = tube.cover(size, 0.35, lambda v: v.radii[0] > wide)
-        # Over the disc the reflex and much of the contrast drown in the light from below.
+        # Over the disc the reflex drowns in the light from below.
         middle[on_disc] *= 0.3
-        column[on_disc] *= 0.52
+        column[on_disc] *= 0.95
         tone = column[..., None] * np.log(passes) + (shine * middle)[..., None]
         light *= np.exp(tone)
     if eye.traits.disc_swelling > 0:
