@@ -8,7 +8,7 @@ class here; nothing imports torch, as whoever only asks for models must not wait
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,9 +55,11 @@ class Ground(Protocol):
     @property
     def image(self) -> np.ndarray | None: ...
 
-    def truth(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Truth:
-        """What an image on this ground shows of a row that asked for these labels, worded by `rng`.
-        `spoilt`: it went through `spoil`."""
+    def truth(
+        self, asked: Annotation, rng: Random, image: np.ndarray, spoilt: bool = False
+    ) -> Truth:
+        """What an image (S, S, 3) uint8 on this ground shows of a row that asked for these labels,
+        worded by `rng`. `spoilt`: it went through `spoil`."""
 
     def spoil(self, image: np.ndarray) -> np.ndarray:
         """An image (S, S, 3) uint8 of a readable eye, with what cannot be read of this one."""
@@ -77,7 +79,9 @@ class NoGround:
     map = None
     image = None
 
-    def truth(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Truth:
+    def truth(
+        self, asked: Annotation, rng: Random, image: np.ndarray, spoilt: bool = False
+    ) -> Truth:
         """See `Ground`."""
         return Truth()
 
@@ -110,13 +114,16 @@ class PhantomGround:
         """See `Ground`."""
         return self.phantom.image
 
-    def truth(self, asked: Annotation, rng: Random, spoilt: bool = False) -> Truth:
-        """Masks, side and what the caption says of them are true by construction; labels that were
-        not asked for stay unknown, since the model need not show the phantom's."""
+    def truth(
+        self, asked: Annotation, rng: Random, image: np.ndarray, spoilt: bool = False
+    ) -> Truth:
+        """Masks, side and what the caption says of them are true by construction, but of lesions
+        only what is there to see is said; labels that were not asked for stay unknown, since the
+        model need not show the phantom's."""
         from engine.phantom.words import structure
 
         annotation = asked.model_copy(update={"eye_side": self.phantom.annotation.eye_side})
-        words = caption(annotation, rng, structure(self.phantom, spoilt))
+        words = caption(annotation, rng, structure(_seen(self.phantom, image), spoilt))
         return Truth(mask_columns(self.phantom), annotation, words, "phantom")
 
     def spoil(self, image: np.ndarray) -> np.ndarray:
@@ -141,6 +148,25 @@ class PhantomGeometry:
         from engine.phantom.render import draw
 
         return PhantomGround(draw(annotation, seed, size, light, self.cameras))
+
+
+def _seen(phantom: Phantom, image: np.ndarray) -> Phantom:
+    """A phantom without the kinds of lesion of which an image (S, S, 3) uint8 of its eye shows none
+    (`engine.data.visible`). What cannot be measured, as on the disc, counts as seen."""
+    from engine.data.visible import Surround
+    from engine.phantom.tones import BRIGHT, FAINT
+
+    if not phantom.lesions:
+        return phantom
+    surround = Surround(image, phantom.masks)
+
+    def shows(kind: str, mask: np.ndarray) -> bool:
+        tone = "bright_lesion" if kind in BRIGHT else "dark_lesion"
+        measured = [each.visible for each in surround.components({tone: mask})]
+        return kind in FAINT or None in measured or not measured or any(measured)
+
+    lesions = {kind: mask for kind, mask in phantom.lesions.items() if shows(kind, mask)}
+    return replace(phantom, lesions=lesions)
 
 
 def geometry_map(masks: Mapping[str, np.ndarray]) -> np.ndarray:

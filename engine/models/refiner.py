@@ -222,7 +222,9 @@ class Refiner(ModelMixin, ConfigMixin):
         lines[..., :-1] *= np.stack([ink(*each) for each in zip(start, vessels)])[..., None]
         pictures = plain = np.stack([bare(*each) for each in zip(start, vessels, lesions)])
         if drawn is not None:
-            laid = [with_lesions(*each) for each in zip(drawn, start, lesions)]
+            # Whoever has drawn them may have left traces beyond the field.
+            inside = marked[..., GEOMETRY.index("field"), None]
+            laid = [with_lesions(*each) for each in zip(drawn * inside, start, lesions)]
             pictures = np.stack([bare(*each) for each in zip(laid, vessels, lesions)])
         style = [
             self.style(annotation.source, size, texture(picture, smooth, marks), code)

@@ -207,7 +207,7 @@ class Drawn(Truth):
 def drawn_on(ground: Ground, spec: Spec, image: np.ndarray, spoilt: bool = False) -> Drawn:
     """A model's image (S, S, 3) on a row's ground, with what it shows for certain."""
     rng = row_random(spec.seed, spec.index, "caption")
-    return Drawn(image=image, **vars(ground.truth(spec.annotation, rng, spoilt)))
+    return Drawn(image=image, **vars(ground.truth(spec.annotation, rng, image, spoilt)))
 
 
 class Sampler(Protocol):

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from engine.data.transforms import crop_to_field
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
@@ -89,10 +90,14 @@ def test_a_refiner_gives_what_began_from_a_phantom_its_lesions(pipeline, tmp_pat
     plain = one(pipeline, annotation=SICK, seed=3, how=how, **ground)
     found = one(loaded, annotation=SICK, seed=3, how=how, **ground)
     marks = phantom.masks["dark_lesion"] | phantom.masks["bright_lesion"]
-    laid = with_lesions(plain, phantom.image, marks)
+    field = phantom.masks["field"]
+    laid = with_lesions(plain * field[..., None], phantom.image, marks)
     assert marks.any()
     assert np.abs(found[marks].astype(int) - laid[marks]).max() <= 1
     assert np.abs(found[marks].astype(int) - plain[marks]).max() > 5
+    beyond = ~ndimage.binary_dilation(field, iterations=4)
+    assert plain[beyond].any()
+    assert not found[beyond].any()
     assert np.array_equal(one(loaded, seed=3), one(pipeline, seed=3))
 
 

@@ -22,6 +22,7 @@ from engine.prose.parse import parse
 from engine.schema import MASKS, Annotation
 
 ASKED = Annotation(dr_grade=3, is_gc=1, source="hrf")
+GREY = np.full((64, 64, 3), 120, np.uint8)
 
 
 def ground(annotation=ASKED, seed=4, light=False):
@@ -39,7 +40,7 @@ def test_a_phantoms_ground_is_the_phantom_of_the_same_row_with_light_or_without(
 
 def test_an_image_on_it_shows_its_masks_and_side_and_no_label_that_was_not_asked():
     phantom = draw(ASKED, 4, 64)
-    truth = ground().truth(ASKED, Random(0))
+    truth = ground().truth(ASKED, Random(0), GREY)
     assert {*truth.masks} == {*MASKS}
     for name, mask in truth.masks.items():
         assert np.array_equal(mask, phantom.masks[name.removeprefix("mask_")])
@@ -50,8 +51,20 @@ def test_an_image_on_it_shows_its_masks_and_side_and_no_label_that_was_not_asked
     assert truth.annotation.source == "hrf"
     assert truth.caption_source == "phantom"
     assert parse(truth.caption).items() <= truth.annotation.labels().items()
-    assert ground().truth(ASKED, Random(0)).caption == truth.caption
-    assert len({ground().truth(ASKED, Random(i)).caption for i in range(9)}) > 1
+    assert ground().truth(ASKED, Random(0), GREY).caption == truth.caption
+    assert len({ground().truth(ASKED, Random(i), GREY).caption for i in range(9)}) > 1
+
+
+def test_lesions_that_an_image_does_not_show_are_not_said():
+    """They stay in the mask, which tells where they were asked for."""
+    asked = Annotation(dr_grade=3, source="idrid")
+    eye = PhantomGeometry().ground(asked, 4, 512, True)
+    flat = np.full_like(eye.image, 120)
+    seen, unseen = (eye.truth(asked, Random(1), each) for each in (eye.image, flat))
+    assert "haemorrhage" in seen.caption or "hemorrhage" in seen.caption
+    assert not any(word in unseen.caption for word in ("haemorrhage", "hemorrhage", "aneurysm"))
+    assert unseen.masks["mask_lesion"].any()
+    assert parse(unseen.caption)["dr_grade"] == 3
 
 
 def test_only_what_was_asked_to_be_unreadable_is_spoilt():
@@ -62,14 +75,14 @@ def test_only_what_was_asked_to_be_unreadable_is_spoilt():
     spoilt = hidden.spoil(image)
     assert not np.array_equal(spoilt, image)
     assert np.array_equal(spoilt, hidden.spoil(image))
-    captions = [hidden.truth(asked, Random(i), spoilt=True).caption for i in range(9)]
-    assert captions != [hidden.truth(asked, Random(i)).caption for i in range(9)]
+    captions = [hidden.truth(asked, Random(i), spoilt, spoilt=True).caption for i in range(9)]
+    assert captions != [hidden.truth(asked, Random(i), GREY).caption for i in range(9)]
 
 
 def test_an_image_on_nothing_shows_the_row_alone():
     none = NoGeometry().ground(ASKED, 4, 64, True)
     image = np.zeros((8, 8, 3), np.uint8)
-    assert none.truth(ASKED, Random(0)) == Truth()
+    assert none.truth(ASKED, Random(0), GREY) == Truth()
     assert none.spoil(image) is image
     assert stacked([none, none], geometry=False, start=False) == {}
     for needs in ({"geometry": True, "start": False}, {"geometry": False, "start": True}):
