@@ -5,10 +5,11 @@ A segmenter looks at each photograph, and what it finds is held against the row'
 - Vessels, without specks, and disc by Dice; only where the mask is not empty.
 - Cup over disc, vertically, of the largest piece of the disc. A disc that is not found, or that
   reaches the edge of the field, has no ratio, and its photograph is left out.
-- The course of the vessels that are found (`engine.evaluate.vessels`): a number is *in band* where
-  it lies between the 5 % and the 95 % quantile of the photographs of the same source, which the
-  same segmenter looked at. Where no vessel is found, none is. `floor` is the share of photographs
-  that lie in the band of the other eyes.
+- The course of the vessels that are found, and how arteries differ from veins
+  (`engine.evaluate.vessels`): a number is *in band* where it lies between the 5 % and the 95 %
+  quantile of the photographs of the same source, which the same segmenter looked at. Where no
+  vessel is found, none is. `floor` is the share of photographs that lie in the band of the other
+  eyes.
 - Control: the masks of another eye.
 """
 
@@ -23,13 +24,13 @@ from scipy import ndimage
 from engine.data.masked import MaskedSquare
 from engine.evaluate.figures import Figure, estimate, share
 from engine.evaluate.laid import beside_another
-from engine.evaluate.vessels import Course, course
+from engine.evaluate.vessels import ArteriesOverVeins, Course, arteries_over_veins, course
 from engine.models.segmenter import FIELD_LIGHT, Segmenter, without_specks
 
 BAND = (0.05, 0.95)
 FEWEST = 8
 """Photographs of a source below which it has no band."""
-_COURSE = tuple(each.name for each in fields(Course))
+_NUMBERS = tuple(each.name for kind in (Course, ArteriesOverVeins) for each in fields(kind))
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Match:
 
 @dataclass(frozen=True)
 class Traced:
-    """A photograph that was looked at: found beside its own masks and beside another's, and the
-    course of its vessels. `has_cup`: its masks tell a cup/disc ratio."""
+    """A photograph that was looked at: found beside its own masks and beside another's, the course
+    of its vessels and how its arteries differ. `has_cup`: its masks tell a cup/disc ratio."""
 
     eye: Hashable
     source: str | None
@@ -53,6 +54,7 @@ class Traced:
     laid: Match | None
     has_cup: bool
     course: Course | None
+    differ: ArteriesOverVeins | None = None
 
 
 def trace(squares: Iterable[MaskedSquare], segmenter: Segmenter) -> Iterator[Traced]:
@@ -65,7 +67,9 @@ def trace(squares: Iterable[MaskedSquare], segmenter: Segmenter) -> Iterator[Tra
         laid = _match(found, ratio, other) if other.eye != square.eye else None
         own, marked = _match(found, ratio, square), {*square.masks} >= {"cup", "disc"}
         winding = course(found["vessel"], _radius(found["field"]))
-        yield Traced(square.eye, square.source, own, laid, marked, winding)
+        kinds = [found[kind] & found["vessel"] for kind in ("artery", "vein")]
+        differ = arteries_over_veins(square.image, *kinds)
+        yield Traced(square.eye, square.source, own, laid, marked, winding, differ)
 
 
 def _has_any(square: MaskedSquare) -> bool:
@@ -165,7 +169,7 @@ def _bias(pairs: np.ndarray) -> float:
 
 
 def _in_band(traced: Sequence[Traced], real: Sequence[Traced]) -> Iterator[Figure]:
-    for name in _COURSE:
+    for name in _NUMBERS:
         counts: dict[Hashable, tuple[int, int]] = {}
         for each in traced:
             # An eye is no measure of itself: photographs are held against the others.
@@ -183,4 +187,4 @@ def _in_band(traced: Sequence[Traced], real: Sequence[Traced]) -> Iterator[Figur
 
 
 def _value(traced: Traced, name: str) -> float | None:
-    return getattr(traced.course, name, None)
+    return getattr(traced.course, name, getattr(traced.differ, name, None))

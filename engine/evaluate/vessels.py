@@ -1,5 +1,5 @@
-"""What the course of vessels is like, in three numbers of a mask: how they fill the field, how wide
-they are, and how they wind.
+"""What vessels are like: how they fill the field, how wide they are and how they wind, in three
+numbers of a mask; and how arteries differ from veins.
 
 - Fractal dimension: by box counting (Liebovitch and Toth 1989, Phys. Lett. A 141) of the mask with
   boxes of 2, 4, 8 ... pixels up to an eighth of the side. A line has 1, a filled square 2.
@@ -8,6 +8,8 @@ they are, and how they wind.
   between branch points, a mean over pieces of at least 20 pixels at 512. A branch point has three
   neighbours or more. The arc goes through means over five pixels, else a slanting line would be
   longer than its chord by the steps of its pixels.
+- Arteries over veins: mean calibre (Hubbard et al. 1999, Ophthalmology 106:2269, who measure it
+  beside the disc), and mean optical density in green light against what lies beside them.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from scipy import ndimage
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from skimage.morphology import skeletonize
+
+from engine.models.refiner import ink
 
 _LEAST = 20
 """Pixels at 512 of the shortest piece whose winding is told."""
@@ -38,13 +42,43 @@ class Course:
     tortuosity: float | None
 
 
+@dataclass(frozen=True)
+class ArteriesOverVeins:
+    """Calibre and optical density of arteries, each over that of veins."""
+
+    artery_calibre: float
+    artery_density: float
+
+
+def arteries_over_veins(
+    image: np.ndarray, arteries: np.ndarray, veins: np.ndarray
+) -> ArteriesOverVeins | None:
+    """Of a photograph (S, S, 3) uint8 with arteries and veins (S, S) bool; None where one of them
+    is missing or cannot be seen."""
+    density = ink(image, arteries | veins)
+    wide, dark = zip(*(_wide_and_dark(density, each) for each in (arteries, veins)))
+    if min(*wide, *dark) <= 0:
+        return None
+    return ArteriesOverVeins(wide[0] / wide[1], dark[0] / dark[1])
+
+
+def _wide_and_dark(density: np.ndarray, vessels: np.ndarray) -> tuple[float, float]:
+    if not vessels.any():
+        return 0.0, 0.0
+    return _width(vessels, skeletonize(vessels)), float(density[vessels].mean())
+
+
+def _width(vessels: np.ndarray, skeleton: np.ndarray) -> float:
+    return float(2 * ndimage.distance_transform_edt(vessels)[skeleton].mean() - 1)
+
+
 def course(vessels: np.ndarray, radius: float) -> Course | None:
     """Of vessels (S, S) bool in a field of this radius in pixels; None where there are none."""
     if not vessels.any():
         return None
     skeleton = skeletonize(vessels)
-    width = 2 * ndimage.distance_transform_edt(vessels)[skeleton].mean() - 1
-    return Course(fractal_dimension(vessels), float(width / radius), tortuosity(skeleton))
+    width = _width(vessels, skeleton)
+    return Course(fractal_dimension(vessels), width / radius, tortuosity(skeleton))
 
 
 def fractal_dimension(mask: np.ndarray) -> float:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from engine.evaluate.vessels import course, fractal_dimension, tortuosity
+from engine.evaluate.vessels import arteries_over_veins, course, fractal_dimension, tortuosity
 
 SIDE = 512
 
@@ -60,3 +60,15 @@ def test_calibre_is_in_radii_of_the_field():
     assert found.calibre == pytest.approx(7 / 200, rel=0.05)
     assert found.tortuosity == pytest.approx(1, abs=0.001)
     assert course(np.zeros_like(mask), 200.0) is None
+
+
+def test_arteries_are_held_against_veins_by_width_and_by_the_light_that_they_take():
+    image = np.full((SIDE, SIDE, 3), 120, np.uint8)
+    arteries, veins = np.zeros((2, SIDE, SIDE), bool)
+    arteries[100:105, 50:450] = veins[300:311, 50:450] = True
+    image[arteries], image[veins] = 108, 90
+    found = arteries_over_veins(image, arteries, veins)
+    assert found.artery_calibre == pytest.approx(5 / 11, rel=0.05)
+    assert found.artery_density == pytest.approx(np.log(120 / 108) / np.log(120 / 90), rel=0.1)
+    assert arteries_over_veins(image, arteries, veins & False) is None
+    assert arteries_over_veins(np.zeros_like(image), arteries, veins) is None
