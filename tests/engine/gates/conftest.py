@@ -25,8 +25,8 @@ def examples():
 
 @pytest.fixture(scope="session")
 def squares():
-    def read(some):
-        return [np.asarray(crop_to_field(e.read(), 256)) for e in some]
+    def read(some, side=256):
+        return [np.asarray(crop_to_field(e.read(), side)) for e in some]
 
     return read
 
