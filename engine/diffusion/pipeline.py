@@ -234,7 +234,8 @@ class RetinaForgePipeline(DiffusionPipeline):
 
         An empty prompt is left out of the condition, not read as an empty sentence.
             geometry: maps (B, H, W, 8) uint8 in the order of `models.grounds.GEOMETRY`.
-            start: photographs (B, H, W, 3) uint8, needed where `settings.t0` is above 0.
+            start: photographs (B, H, W, 3) uint8, needed where `settings.t0` is above 0; with
+            them a refiner has its part.
         """
         latents = self._drawn(prompts, annotations, seeds_, settings, geometry, start)
         return self._finished(latents, annotations, seeds_, geometry, start)
@@ -291,7 +292,7 @@ class RetinaForgePipeline(DiffusionPipeline):
             noise,
             settings.steps,
             settings.shift,
-            None if start is None else self._begin(start, settings.t0),
+            self._begin(start, settings.t0) if start is not None and settings.t0 > 0 else None,
             after,
         )
 

@@ -122,7 +122,7 @@ class PipelineSampler:
                 [specs[row].annotation for row in rows],
                 [specs[row].seed for row in rows],
                 self._sampling(specs[0].size),
-                **stacked([grounds[row] for row in rows], settings.geometry, settings.t0 > 0),
+                **stacked([grounds[row] for row in rows], settings.geometry, self._is_lit),
             )
         if not settings.geometry:
             return [Drawn(image=image) for image in pixels[: len(specs)]]
@@ -143,10 +143,15 @@ class PipelineSampler:
             t0=settings.t0,
         )
 
+    @property
+    def _is_lit(self) -> bool:
+        """Whether the phantom's picture is looked at: to start from it, or by a refiner."""
+        refined = self._settings.geometry and self._pipeline.refiner is not None
+        return refined or self._settings.t0 > 0
+
     def _grounds(self, specs: Sequence[Spec]) -> list[Ground]:
-        """What each row is drawn on; only who starts from an image needs light."""
-        light = self._settings.t0 > 0
-        on_phantoms = self._settings.geometry or light
+        """What each row is drawn on."""
+        on_phantoms, light = self._settings.geometry or self._is_lit, self._is_lit
         source: GeometrySource = PhantomGeometry(self._cameras) if on_phantoms else NoGeometry()
         return [source.ground(each.annotation, each.seed, each.size, light) for each in specs]
 

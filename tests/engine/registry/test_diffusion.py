@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from calls import settings, specs
 
 from engine import registry
 from engine.diffusion import solvers
+from engine.diffusion.pipeline import RetinaForgePipeline
 from engine.models.card import read_card, write_card
+from engine.models.refiner import Refiner
 from engine.phantom import render
 from engine.registry import SamplerRef
 from engine.registry.diffusion import PipelineRef
@@ -107,6 +110,25 @@ def test_geometry_gives_masks_and_a_start_gives_pixels(folder):
         assert not np.array_equal(other[0].image, plain[0].image)
     alone = ref.load(settings(t0=0.6)).draw(rows[1:])
     assert np.array_equal(alone[0].image, begun[1].image)
+
+
+def test_a_refiner_sees_the_phantom_whatever_the_row_starts_from(folder, refiner_folder):
+    """Its lesions are laid from it; without geometry there is nothing to lay."""
+    rows = [spec.model_copy(update={"annotation": PARTLY_KNOWN}) for spec in specs(1)]
+
+    def drawn(**given) -> np.ndarray:
+        return registry.find(SamplerRef, str(folder)).load(settings(**given)).draw(rows)[0].image
+
+    without = drawn(), drawn(geometry=True)
+    pipeline = RetinaForgePipeline.from_pretrained(folder)
+    parts = {**pipeline.components, "refiner": Refiner.from_pretrained(refiner_folder)}
+    RetinaForgePipeline(**parts).to(torch.float16).save_pretrained(folder)
+    write_card(folder, read_card(folder))
+    free, given = (
+        np.abs(a.astype(int) - b) for a, b in zip((drawn(), drawn(geometry=True)), without)
+    )
+    assert free.max() <= 2
+    assert given.mean() > 5
 
 
 def test_a_prompt_longer_than_the_context_is_known(folder):
