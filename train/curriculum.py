@@ -6,16 +6,20 @@ Each step has a folder of its own and goes on where it stopped, so the whole doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine import registry
 from engine.data.phantoms import NAME
-from engine.purify.run import TABLE, PurifyAsk, Tell, purify
+from engine.purify.run import TABLE, PurifyAsk, Tell, check_folder, purify
+from engine.registry.scorer import ScorerRef
 from engine.schema import UserError
-from train.forecast import UNNAMED, Rent
+from train.forecast import UNNAMED, Rent, forecast
+from train.job import Job, make_job
 from train.launch import run_training
 from train.presets import PRESETS, find
+from train.recipe import Recipe
 from train.settings import override
 
 LOW, PURE, HIGH = "low", "pure", "high"
@@ -40,7 +44,7 @@ class Curriculum:
 
     def check(self) -> None:
         """Raise UserError for a preset that is no denoiser's, and for settings that are none of
-        its: a mistake of the last step is told before the first begins."""
+        its: what can be told without the data."""
         if find(self.preset).recipe != _RECIPE:
             ours = ", ".join(name for name, each in PRESETS.items() if each.recipe == _RECIPE)
             raise UserError(repr(self.preset), asked="preset", expected=f"one of {ours}")
@@ -66,11 +70,34 @@ class Curriculum:
         """The others."""
         return [each for each in self.data if each not in self.phantoms]
 
+    def foreseen(self) -> Iterator[tuple[str, Job, Recipe]]:
+        """The trainings by their steps' folders, the last as if no row were dropped. UserError for
+        what any step would refuse: hours may lie between the first and the last."""
+        self.check()
+        if self.data and not self.photographs:
+            expected = "photographs, phantoms beside them or not"
+            raise UserError("phantoms cannot be purified", asked="data", expected=expected)
+        if self.scorer:
+            registry.find(ScorerRef, self.scorer)
+        check_folder(self.out / PURE)
+        first, last = {**self.both, **self.first}, self.of_last()
+        if "init" in first:
+            last["init"] = first["init"]
+        else:
+            # Adapters want finished weights, which are not there yet.
+            last.pop("model.lora", None)
+        for step, settings in ((LOW, first), (HIGH, last)):
+            job = make_job(self.preset, self.data, self.workers, settings, self.out / step)
+            if step == LOW or not (job.root / "run.json").exists():
+                job.folder.check(job.settings, job.data)
+            yield step, job, job.plan()
+
 
 def run_curriculum(asked: Curriculum, say: Callable[[str], None], tell: Tell) -> Path:
     """Take the three steps, or go on with them; gives the finished model's folder. Raises what
     `run_training` and `purify` do."""
-    asked.check()
+    for _ in asked.foreseen():
+        pass
     first = {**asked.both, **asked.first}
     say(f"step 1 of 3, pre-training: {asked.out / LOW}")
     run_training(asked.preset, asked.data, asked.workers, first, asked.out / LOW, False, say)
@@ -85,13 +112,7 @@ def run_curriculum(asked: Curriculum, say: Callable[[str], None], tell: Tell) ->
 
 
 def foresee(asked: Curriculum, say: Callable[[str], None], rented: Rent = UNNAMED) -> None:
-    """Say what both trainings would take; nothing is written. The last is told as if no row were
-    dropped."""
-    asked.check()
-    first, last = {**asked.both, **asked.first}, asked.of_last()
-    if "init" in first:
-        last["init"] = first["init"]
-    for name, step, settings in (("1", LOW, first), ("3", HIGH, last)):
-        say(f"step {name} of 3:")
-        where = asked.out / step
-        run_training(asked.preset, asked.data, asked.workers, settings, where, True, say, rented)
+    """Say what both trainings would take; nothing is written."""
+    for step, job, recipe in asked.foreseen():
+        say(f"step {1 if step == LOW else 3} of 3:")
+        forecast(job, recipe, say, rented)

@@ -50,13 +50,14 @@ def purify(ask: PurifyAsk, tell: Tell) -> Purification:
     What is held out stands in the new table as it stood in the old. UserError for what was asked
     wrongly, for phantoms, and where nothing is kept that teaches.
     """
+    check_folder(ask.out)
     scorer = registry.find(ScorerRef, ask.scorer) if ask.scorer else None
     examples = read_examples([*ask.data])
     if any(isinstance(each, PhantomExample) for each in examples):
         raise UserError(
             "phantoms are right as they are", asked="data", expected="photographs alone"
         )
-    _check(ask.out)
+    _make(ask.out)
     with alone(ask.out):
         found = _ruled(ask.out, examples, scorer, tell)
         report = Purification.of(examples, found, scorer)
@@ -70,12 +71,20 @@ def purify(ask: PurifyAsk, tell: Tell) -> Purification:
     return report
 
 
-def _check(out: Path) -> None:
+def check_folder(out: Path) -> None:
+    """Raise UserError where something else than a purified table lies."""
     if out.exists() and not out.is_dir():
-        raise UserError("is no folder", file=out, asked="out")
+        raise UserError("is a file", file=out, asked="out", expected="a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / SIGHTS).is_file():
         raise UserError("holds something else", file=out, asked="out", expected="a new folder")
-    out.mkdir(parents=True, exist_ok=True)
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"cannot be made: {error.strerror}"
+        raise UserError(problem, file=out, asked="out", expected="a new folder") from error
 
 
 def _ruled(

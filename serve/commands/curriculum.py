@@ -9,14 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.schema import UserError
-from serve.commands._options import (
-    Data,
-    DryRun,
-    Gpu,
-    Price,
-    Scorer,
-    Settings,
-)
+from serve.commands._options import Data, DryRun, Gpu, Price, Scorer, Settings
 from serve.declared import AsJob, Reads, Writes
 from serve.progress import counting, say
 from serve.training import assigned, cache_set, model_set
@@ -77,7 +70,7 @@ def curriculum(
             foresee(asked, tell, rent(gpu, price))
         else:
             folder = run_curriculum(asked, tell, counting("photographs"))
-            if loud := unguarded_folder(folder):
+            if loud := unguarded_folder(folder, asked.data):
                 say(loud)
     except TrainingError as error:
         say(f"error: {error}")

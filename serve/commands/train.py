@@ -90,14 +90,14 @@ def train(
         say(f"error: {error}")
         raise typer.Exit(1) from error
     if not dry_run:
-        _tell_gate(folder)
+        _tell_gate(folder, photographs_)
 
 
-def _tell_gate(folder: Path) -> None:
+def _tell_gate(folder: Path, data: list[str]) -> None:
     """Say loudly that a finished model draws and has no privacy gate."""
     from serve.gating import unguarded_folder
 
-    if loud := unguarded_folder(folder):
+    if loud := unguarded_folder(folder, data):
         say(loud)
 
 

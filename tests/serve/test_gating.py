@@ -10,7 +10,7 @@ from engine.jobs.draw import plan_drawing
 from engine.models.card import PRIVACY
 from engine.publish.drawn import UNGUARDED, describe
 from engine.registry import SamplerRef
-from serve.gating import unguarded, why_off
+from serve.gating import unguarded, unguarded_folder, why_off
 
 
 def test_a_model_of_the_house_without_a_privacy_gate_is_spoken_of_loudly(tmp_path):
@@ -25,6 +25,8 @@ def test_a_model_of_the_house_without_a_privacy_gate_is_spoken_of_loudly(tmp_pat
     assert UNGUARDED in told
     assert told[-2].strip().startswith(f"retinaforge calibrate '{folder}' --data")
     assert describe(drawing.plan).warning.startswith(UNGUARDED)
+    told = unguarded_folder(folder, ["my eyes.csv", "more"]).splitlines()
+    assert told[-2].endswith("--data 'my eyes.csv' --data more")
     for program in ("null", "phantom"):
         drawing = plan_drawing(DrawAsk(model=program))
         assert unguarded(drawing.plan, drawing.ref) is describe(drawing.plan).warning is None

@@ -74,6 +74,8 @@ def test_the_last_step_goes_on_larger_from_the_first_without_what_was_dropped(as
     assert looked == [3] * 3
     _, again, _ = taken(asked)
     assert sum("nothing to do" in line for line in again) == 2
+    foresee(asked, again.append)
+    assert again[-1].endswith("run/high"), "a dry run of a run that is done"
 
 
 @pytest.mark.parametrize(
@@ -82,12 +84,30 @@ def test_the_last_step_goes_on_larger_from_the_first_without_what_was_dropped(as
         ({"preset": "text-debug"}, "text-debug.*one of diffusion-tiny"),
         ({"last": {"stpes": "3"}}, "stpes: no such setting"),
         ({"last": {"init": "tiny"}}, "init: the last step begins from the first"),
+        ({"last": {"data.size": "100"}}, "data.size: 100.*multiple of 32"),
+        ({"last": {"batch": "3", "micro": "2"}}, "micro: .*divisor of 3"),
+        ({"data": ["phantom:2"]}, "⟨data⟩: phantoms cannot be purified"),
+        ({"scorer": "nowhere"}, "no scorer here"),
     ],
 )
-def test_a_mistake_of_the_last_step_is_told_before_the_first(asked, changes, told):
+def test_a_mistake_of_a_later_step_is_told_before_the_first(asked, changes, told):
     with pytest.raises(UserError, match=told):
         run_curriculum(Curriculum(**{**vars(asked), **changes}), print, lambda *_: None)
     assert not asked.out.exists()
+
+
+def test_a_later_steps_folder_that_is_somebodys_is_told_of_before_the_first(asked):
+    for step, told in (("pure", "holds something else"), ("high", "holds a model")):
+        (asked.out / step / "model").mkdir(parents=True)
+        with pytest.raises(UserError, match=told):
+            run_curriculum(asked, print, lambda *_: None)
+        (asked.out / step / "model").rmdir()
+    assert not (asked.out / "low").exists()
+
+
+def test_adapters_of_the_last_step_are_no_mistake_of_its_plan(asked):
+    with_adapters = Curriculum(**{**vars(asked), "last": {"model.lora": "4"}})
+    assert [step for step, *_ in with_adapters.foreseen()] == ["low", "high"]
 
 
 def test_what_both_trainings_would_take_is_told_and_nothing_written(asked):

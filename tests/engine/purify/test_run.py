@@ -138,6 +138,8 @@ def test_a_folder_of_something_else_one_in_use_and_no_scorer_are_refused(table, 
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(UserError, match="holds something else"):
         pure([table], tmp_path)
+    with pytest.raises(UserError, match="⟨out⟩: cannot be made: Not a directory"):
+        pure([table], tmp_path / "mine/out")
     (tmp_path / "out").mkdir()
     with (tmp_path / "out" / NAME).open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
