@@ -11,7 +11,7 @@ from engine.data.outlines import read_square
 from engine.models.segmenter import Segmenter
 from engine.phantom.cameras import CAMERAS, Camera
 from engine.phantom.fitting import fit
-from engine.phantom.framing import SIZE, View
+from engine.phantom.framing import LIT, SIZE, View
 from engine.schema import UserError
 from train.journal import counted
 
@@ -48,10 +48,11 @@ def of_clinic(examples: Sequence[Example], source: str) -> list[Example]:
 
 def measured(examples: Sequence[Example], segmenter: Segmenter) -> Camera:
     """The camera of photographs that can be read: at most 120, one of each eye. Telling how far it
-    is."""
-    eyes = [eye[0] for eye in splits.one_per_eye(examples)]
-    some = [eyes[n * len(eyes) // min(len(eyes), _MOST)] for n in range(min(len(eyes), _MOST))]
+    is. UserError where all are black."""
+    some = splits.spread([eye[0] for eye in splits.one_per_eye(examples)], _MOST)
     views = [_view(each, segmenter) for each in counted("photograph measured", some)]
+    if not any((view.square > LIT).any() for view in views):
+        raise UserError("all photographs are black", asked="data", expected="photographs of eyes")
 
     def watch(what: str, numbers: Iterable[int]) -> Iterable[int]:
         return counted(f"camera: {what}", [*numbers])

@@ -70,7 +70,7 @@ class DiffusionRecipe:
         self._contents = Contents(self._cache)
         self.examples = read_examples(data, self._contents.sha256)
         self._teaching = splits.teaching(self.examples)
-        self._tested = splits.held_out(self.examples)[:_HELD_OUT]
+        self._tested = splits.spread(splits.held_out(self.examples), _HELD_OUT)
         self.counts = told(self._teaching, self.examples)
         self.refused: list[str] = []
         self._variants = settings.data["variants"]
@@ -290,7 +290,7 @@ class DiffusionRecipe:
         memorised."""
         scores, most = {}, 1 if few else 64
         for name, eyes in (("held_out", self._held_out), ("train", self._train)):
-            encoded = eyes[:most]
+            encoded = splits.spread(eyes, most)
             if encoded:
                 scores[f"loss_{name}"] = mean_loss(self.module, encoded, given=False)
                 scores[f"loss_{name}_given_geometry"] = mean_loss(self.module, encoded, given=True)

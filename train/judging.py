@@ -62,14 +62,14 @@ def _drawer(ref: SamplerRef, size: int) -> Draw:
 
 
 def _distances(draw: Draw, ref: SamplerRef, examples: Sequence[Example]) -> dict[str, float]:
-    held_out = _read([eye[0] for eye in splits.one_per_eye(splits.held_out(examples))])
-    taught = _read([eye[0] for eye in splits.one_per_eye(splits.teaching(examples))])
+    held_out, taught = _read(splits.held_out(examples)), _read(splits.teaching(examples))
     count = min(len(held_out), len(taught))
     if count < 2:
         return {}
-    specs = [_spec(example, i, ref) for i, (example, _) in enumerate(held_out[:count])]
+    held_out, taught = (splits.spread(each, count) for each in (held_out, taught))
+    specs = [_spec(example, i, ref) for i, (example, _) in enumerate(held_out)]
     observer = Observer(registry.find(GateRef, "gate").load())
-    sets = draw(specs), *([image for _, image in some[:count]] for some in (held_out, taught))
+    sets = draw(specs), *([image for _, image in some] for some in (held_out, taught))
     drawn, real, other = (np.stack([observer.look(i).features for i in each]) for each in sets)
     return {
         "fd": frechet(drawn, real),
@@ -80,9 +80,9 @@ def _distances(draw: Draw, ref: SamplerRef, examples: Sequence[Example]) -> dict
 
 
 def _read(examples: Sequence[Example]) -> list[tuple[Example, np.ndarray]]:
-    """Of the first `COUNT` those that can be read."""
+    """One photograph of an eye, of `COUNT` eyes those that can be read."""
     found = []
-    for example in examples[:COUNT]:
+    for example in splits.spread([eye[0] for eye in splits.one_per_eye(examples)], COUNT):
         try:
             found.append((example, read_square(replace(example, masks=()), SIZE)[0]))
         except UnreadableImage:

@@ -4,10 +4,13 @@ epoch; and which of them are photographs at all."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from engine.data.example import Example
 from engine.data.identity import MAY_TEACH, eyes
 from engine.data.known_eyes import teaches_elsewhere
+
+T = TypeVar("T")
 
 
 def teaching(examples: Sequence[Example]) -> list[Example]:
@@ -32,6 +35,13 @@ def one_per_eye(examples: Sequence[Example]) -> list[list[Example]]:
     for eye, example in zip(eyes(examples), examples):
         groups.setdefault(eye, []).append(example)
     return list(groups.values())
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """So many of the items at most, evenly over all: a table often stands in order of its cameras,
+    and its first rows are then of one alone."""
+    count = min(len(items), most)
+    return [items[number * len(items) // count] for number in range(count)]
 
 
 def drawn_apart(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:

@@ -13,7 +13,8 @@ from engine.phantom.eye import RIGHT
 
 SIZE = 256
 """Pixels of the squares that are measured."""
-_LIT = 15
+LIT = 15
+"""Grey levels above which a pixel is lit."""
 _WHOLE = 0.97
 """Half a height from which on the field is round."""
 _RING, _BIN = (1.015, 1.04), 4
@@ -37,7 +38,7 @@ class View:
 
 def frame(views: Sequence[View]) -> Camera:
     """The camera of these photographs as far as each photograph shows it by itself."""
-    fields = np.stack([view.square.max(-1) > _LIT for view in views])
+    fields = np.stack([view.square.max(-1) > LIT for view in views])
     half_height = float(np.median([_half_height(each) for each in fields]))
     half_height = 1.0 if half_height > _WHOLE else round(half_height, 3)
     colours = [np.median(v.square[f], 0) for v, f in zip(views, fields) if f.any()]

@@ -9,6 +9,7 @@ from discs import discs, settings
 
 from engine import registry
 from engine.data.sources import read_examples
+from engine.labels import as_csv
 from engine.registry import SamplerRef
 from engine.schema import UserError
 from train import judging
@@ -22,10 +23,7 @@ def half_held_out(tmp_path):
     rows = list(csv.DictReader(table.open()))
     for i, row in enumerate(rows):
         row |= {"split": "test" if i > 2 else "train", "patient_id": f"eye{i}"}
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    table.write_bytes(as_csv(rows))
     return table
 
 
@@ -35,6 +33,16 @@ def test_distances_of_samples_stand_beside_those_of_photographs(half_held_out):
     assert found.keys() == {"fd", "fd_floor", "kd", "kd_floor"}, "no label has enough eyes"
     assert found["fd"] > found["fd_floor"] > 0
     assert found["kd"] > found["kd_floor"]
+
+
+def test_eyes_that_are_judged_by_are_of_every_camera_of_a_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "COUNT", 2)
+    rows = list(csv.DictReader(discs(tmp_path).open()))
+    for i, row in enumerate(rows):
+        row |= {"patient_id": f"eye{i}", "source": ("one", "other")[i > 2]}
+    (tmp_path / "labels.csv").write_bytes(as_csv(rows))
+    found = judging._read(read_examples([str(tmp_path / "labels.csv")]))
+    assert [example.annotation.source for example, _ in found] == ["one", "other"]
 
 
 @pytest.mark.slow

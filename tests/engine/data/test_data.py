@@ -184,6 +184,12 @@ def test_only_committed_rows_of_a_data_set_folder_are_read(tmp_path, capsys):
     assert f"{tmp_path}/o: 7 of 7 planned rows are missing" in capsys.readouterr().err
 
 
+def test_some_of_many_are_spread_over_all():
+    assert splits.spread(range(10), 4) == [0, 2, 5, 7]
+    assert splits.spread("abc", 4) == ["a", "b", "c"]
+    assert splits.spread((), 4) == []
+
+
 def test_photographs_of_one_eye_are_one_group():
     eyes = [
         Example(path=Path(f"{i}"), annotation=Annotation(), patient_id=p)
