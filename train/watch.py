@@ -40,14 +40,15 @@ class Keeper(Protocol):
 
 
 class TensorBoard:
-    """Event files in `folder`. Those of steps after `start`, which are done again, are purged."""
+    """Event files in `folder`. Those of steps after `start`, which are done again, are purged: all
+    of them where a run ended before its first checkpoint."""
 
     name = "TensorBoard"
 
     def __init__(self, folder: Path, start: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        self._writer = SummaryWriter(str(folder), purge_step=start + 1)
 
     def figures(self, step: int, figures: Figures) -> None:
         """See `Keeper`."""

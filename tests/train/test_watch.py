@@ -8,6 +8,7 @@ import types
 
 import pytest
 import toy
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from train import watch
 from train.levels import LEVELS, by_level
@@ -52,6 +53,16 @@ def test_a_resumed_run_is_one_curve(tmp_path, train, kept):
     train(tmp_path / "parts", schedule="constant")
     straight, parts = kept(tmp_path / "straight")[0], kept(tmp_path / "parts")[0]
     assert parts["train/loss"] == straight["train/loss"]
+
+
+def test_a_run_that_begins_anew_leaves_no_point_of_the_one_before_its_first_checkpoint(tmp_path):
+    for value in (1.0, 2.0):
+        keeper = watch.TensorBoard(tmp_path, start=0)
+        for step in range(1, 6 - int(value)):
+            keeper.figures(step, {"train/loss": value})
+        keeper.close()
+    found = EventAccumulator(str(tmp_path)).Reload().Scalars("train/loss")
+    assert [(each.step, each.value) for each in found] == [(1, 2.0), (2, 2.0), (3, 2.0)]
 
 
 class Broken:
