@@ -18,6 +18,8 @@ from engine.registry import SamplerRef
 from engine.schema import UserError
 from train.forecast import UNNAMED, Rent
 from train.launch import run_training
+from train.presets import find
+from train.settings import override
 
 NAME = "adapt"
 MODEL, SOURCE = "refiner-tiny", "clinic"
@@ -41,9 +43,11 @@ class Adaptation:
     source: str = SOURCE
     changes: Mapping[str, str] = field(default_factory=dict)
 
-    def preset(self) -> str:
-        """The preset that goes on with the model. UserError for a model that cannot be adapted."""
-        return self._start()[0]
+    def check(self) -> None:
+        """Raise UserError for what can be told without the photographs: a model that cannot be
+        adapted, no name of a source, changes that are none or not for the user to make."""
+        preset, ref = self._start()
+        override(find(preset).settings, {**self.changes, **self._given(ref)})
 
     def run(self, out: Path, workers: int, dry_run: bool, say: Say, rented: Rent = UNNAMED) -> Path:
         """Adapt into a run folder; gives the finished model folder. Raises as `run_training` and
@@ -113,7 +117,7 @@ class Adaptation:
             yield f"  and as near to one of {gate['of_base']} others that taught {self.model}"
         found = f"{gate['found_by_features']:.0%} of {gate['planted_copies']} disguised copies"
         yield f"  it finds {found}; {gate['false_alarm_aimed']:.0%} of strangers may be refused"
-        asked = f"--model {shlex.quote(str(out))} --source {self.source}"
+        asked = f"--model {shlex.quote(str(out))} --source {shlex.quote(self.source)}"
         yield f"next: retinaforge generate {asked} --count 16 --out eyes"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from serve.training import assigned
 from serve.wording import in_flags
 from train.presets import find
 from train.settings import override
+
+if TYPE_CHECKING:
+    from train.adapt import Adaptation
 
 EXAMPLE = (
     "retinaforge train diffusion-tiny --data eyes.csv --out run --set steps=900   "
@@ -70,7 +73,7 @@ def train(
     for flag, value in (("gpu", gpu), ("price", price)):
         if value is not None and not dry_run:
             raise UserError("a run asks no such thing", asked=flag, expected="⟨dry_run⟩ too")
-    from train.adapt import MODEL, OUT, SOURCE, Adaptation
+    from train.adapt import OUT
     from train.forecast import rent
     from train.launch import run_training
     from train.loop import TrainingError
@@ -78,19 +81,19 @@ def train(
     def tell(line: str) -> None:
         print(in_flags(context.command, line), flush=True)
 
-    photographs_, rented = data or [], rent(gpu, price)
+    given, rented = data or [], rent(gpu, price)
     try:
         if preset == ADAPT:
-            asked = Adaptation(photographs_, model or MODEL, source or SOURCE, overrides)
+            asked = _adaptation(context.params)
             folder = asked.run(out or OUT, workers or 0, dry_run, tell, rented)
         else:
             many = 1 if workers is None else workers
-            folder = run_training(preset, photographs_, many, overrides, out, dry_run, tell, rented)
+            folder = run_training(preset, given, many, overrides, out, dry_run, tell, rented)
     except TrainingError as error:
         say(f"error: {error}")
         raise typer.Exit(1) from error
     if not dry_run:
-        _tell_gate(folder, photographs_)
+        _tell_gate(folder, given)
 
 
 def _tell_gate(folder: Path, data: list[str]) -> None:
@@ -101,13 +104,18 @@ def _tell_gate(folder: Path, data: list[str]) -> None:
         say(loud)
 
 
-def _check(params: Mapping[str, Any]) -> None:
-    preset = params["preset"]
-    if preset == ADAPT:
-        from train.adapt import MODEL, Adaptation
+def _adaptation(params: Mapping[str, Any]) -> Adaptation:
+    from train.adapt import Adaptation
 
-        preset = Adaptation([], params["model"] or MODEL).preset()
-    override(find(preset).settings, assigned(params["settings"]))
+    named = {name: params[name] for name in ("model", "source") if params[name] is not None}
+    return Adaptation(params["data"] or [], changes=assigned(params["settings"]), **named)
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    if params["preset"] == ADAPT:
+        _adaptation(params).check()
+    else:
+        override(find(params["preset"]).settings, assigned(params["settings"]))
 
 
 AS_JOB = AsJob(check=_check)

@@ -144,6 +144,13 @@ def test_mistakes_are_told_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_what_needs_no_photograph_is_told_without_one(base):
+    Adaptation([], str(base), "acme", FAST).check()
+    for changes, told in (({"stpes": "3"}, "stpes: no such"), ({"init": "x"}, "init: is decided")):
+        with pytest.raises(UserError, match=told):
+            Adaptation([], str(base), "acme", changes).check()
+
+
 def test_too_few_photographs_are_refused(base, table, tmp_path):
     lines = table.read_text().splitlines()[:4]
     few = table.with_name("few.csv")

@@ -86,6 +86,7 @@ def test_adapt_speaks_of_its_flags(retinaforge, tmp_path):
     adapt = ("train", "adapt", "--data", tmp_path, "--out", tmp_path / "run")
     for flags, told in (
         (("--model", "tiny"), "error: --model: tiny is no model that a clinic's photographs"),
+        (("--source", ""), "error: --source: is empty"),
         (("--source", "chase"), "error: --source: 'chase' is a camera that is known already"),
         (("--set", "data.source=x"), "is decided by what is adapted (expected --model or --source"),
         ((), "at least 5"),
