@@ -33,6 +33,8 @@ from train.stepper import OneProcess, pieces, to_device
 WARM = 2
 """Steps before the clock starts."""
 PREFIX = "diffusion-"
+NOT_MEASURED = ("init", "model.lora", "align", "offload", "zero")
+"""Settings that change a step and are in none of the ways: a figure would not be theirs."""
 
 Row = dict[str, Any]
 Step = Callable[[], None]
@@ -43,6 +45,10 @@ def asked(preset: str, overrides: Mapping[str, str]) -> Settings:
     settings = override(find(preset).settings, overrides)
     if not preset.startswith(PREFIX):
         raise UserError(f"{preset!r}", asked="preset", expected=f"one that begins with {PREFIX}")
+    for name in NOT_MEASURED:
+        if name in overrides:
+            problem = "one process trains new weights, all of them, by the loss alone"
+            raise UserError(problem, field=name, expected="none of it")
     return settings
 
 
@@ -56,7 +62,7 @@ def measure(settings: Settings, seconds: float, say: Callable[[str], None]) -> l
     table: list[Row] = []
     for name, make in _ways(settings, needs, batch, device):
         say(f"{settings.name}: {name}")
-        speed, peak = _speed(make(), settings.batch, seconds, device)
+        speed, peak = _speed(make(), settings.batch, seconds, device, say)
         table.append(
             {
                 "setting": f"{settings.name}: {name}",
@@ -196,15 +202,19 @@ def _encoders(
     return encode
 
 
-def _speed(step: Step, rows: int, seconds: float, device: torch.device) -> tuple[float, int | None]:
+def _speed(
+    step: Step, rows: int, seconds: float, device: torch.device, say: Callable[[str], None]
+) -> tuple[float, int | None]:
     """Images per second, and on a GPU the most memory that was allocated in MB."""
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    for _ in range(WARM):
+    for number in range(WARM):
+        began = time.perf_counter()
         step()
-    wait()
+        wait()
+        say(f"  step {number + 1} of {WARM} to warm up: {time.perf_counter() - began:.1f} s")
     began, steps = time.perf_counter(), 0
     while not steps or time.perf_counter() - began < seconds:
         step()

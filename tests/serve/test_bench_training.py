@@ -7,6 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from engine.schema import UserError
 from serve import bench_training as bench
 from serve.commands import app
 
@@ -47,6 +48,13 @@ def test_products_are_counted_once_whether_blocks_are_computed_again_or_not():
         for checkpointing in ("true", "false")
     ]
     assert flops[0] == flops[1] > 1e6
+
+
+@pytest.mark.parametrize("setting", ["init=tiny", "model.lora=4", "zero=3"])
+def test_what_would_not_be_measured_is_refused(setting):
+    name, _, value = setting.partition("=")
+    with pytest.raises(UserError, match=f"^{name}: one process trains new weights"):
+        bench.asked("diffusion-debug", {**SMALL, name: value})
 
 
 def test_another_recipes_preset_is_refused():
