@@ -72,7 +72,7 @@ _REFINER = Settings(
         "fine": 16,
         "critic": 24,
         "reach": 0.4,
-        "segmenter": "segmenter",
+        "segmenter": "segmenter-512",
     },
     data={"size": 512, "doubled": 0.4, "crop": 256, "kept": 256, "marked": 0.3},
 )

@@ -51,7 +51,7 @@ def geometry(
         str,
         typer.Option(help="The segmenter that looks: a name or a folder."),
         Reads(of=model_folder),
-    ] = "segmenter",
+    ] = "segmenter-512",
     as_json: Json = False,
 ) -> None:
     """Whether vessels, disc and cup lie where the masks have them.
