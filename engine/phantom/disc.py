@@ -9,9 +9,9 @@ import numpy as np
 from engine.phantom.eye import RIGHT, Eye
 from engine.phantom.strokes import ellipse_distance, noise, soft_step
 
-_NASAL_RIM = np.array([0.98, 0.43, 0.155], np.float32)
-_TEMPORAL_RIM = np.array([1.2, 0.72, 0.27], np.float32)
-_CUP = np.array([1.3, 0.86, 0.40], np.float32)
+_NASAL_RIM = np.array([1.02, 0.48, 0.17], np.float32)
+_TEMPORAL_RIM = np.array([1.1, 0.59, 0.21], np.float32)
+_CUP = np.array([1.28, 0.84, 0.39], np.float32)
 _PALE = np.array([1.15, 0.98, 0.56], np.float32)
 _SCLERA = np.array([1.0, 0.76, 0.42], np.float32)
 
@@ -59,7 +59,7 @@ def _paint_face(
     tint = np.array(traits.camera.disc_tint, np.float32)
     face = face * tint * np.float32(math.exp(traits.appearance.disc))
     # The margin is sharp on the temporal side and blurred by the thick fibres of the nasal one.
-    edge = 0.36 + 0.2 * across[..., 0] + 0.75 * pixel / disc.radii[1] + 0.5 * traits.disc_swelling
+    edge = 0.2 + 0.14 * across[..., 0] + 0.75 * pixel / disc.radii[1] + 0.5 * traits.disc_swelling
     share = soft_step(distance + 0.02 * mottle - 0.15 * traits.disc_swelling, edge)[..., None]
     light += 0.96 * share * (face - light)
 

@@ -60,13 +60,13 @@ def draw(
     cv2.setNumThreads(1)
     known = complete(annotation, stream(seed, "side"))
     eye = grow(draw_traits(known, stream(seed, "traits"), cameras), stream(seed, "anatomy"))
-    canvas, tubes = mark(eye, size)
+    canvas, bundles = mark(eye, size)
     found = lesions.scatter(eye, known, stream(seed, "lesions"))
     if light:
         paint_retina(canvas, eye, stream(seed, "retina"))
     lesions.paint(canvas, found, "deep")
     if light:
-        paint_vessels(canvas, eye, tubes)
+        paint_vessels(canvas, eye, bundles)
     lesions.paint(canvas, found, "surface")
     canvas.masks["field"] = aperture(eye.traits.camera, size).astype(np.uint8) * 255
     if light:
