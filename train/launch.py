@@ -100,6 +100,7 @@ def _train(job: Job, planned: Recipe, start: int) -> SessionEnd:
             job = _with_latents(job, planned, Schedule(workers=0), journal.say)
             with noticed_signals() as received:
                 return _in_process(job, planned, journal, received)
+        journal.say("starting Ray")
         with _cluster(job.workers) as machines:
             job = _with_latents(job, planned, Schedule(), journal.say)
             with guard.at_leisure(), noticed_signals() as received:
