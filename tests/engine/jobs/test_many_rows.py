@@ -23,7 +23,7 @@ from engine.store.verify import verify
 
 MANY = 100_000
 EYES = ("PDR, left eye", "No diabetic retinopathy", "Glaucoma of a right eye")
-WORKER = """
+WORKER = r"""
 import re, sys
 from pathlib import Path
 from engine.stages.draw import DrawActor
