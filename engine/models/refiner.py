@@ -39,6 +39,8 @@ _REACH, _TONES = 4.0, 16.0
 """Of the smoothing at 512 pixels: how far, and between which grey levels."""
 _FILL = 4
 """From how many pixels beyond it each pixel of a hole is filled."""
+_EDGE = 2
+"""Pixels within the field's edge that are too dim to fill a hole."""
 _DENSEST, _ALONG = 0.6, 1.5
 """Optical density of a vessel that counts as 1, and over how many pixels at 512 it is told."""
 _FAINTER = 1.2
@@ -113,8 +115,8 @@ def _filled(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
     J Graphics Tools 9:23, 2004)."""
     field = picture.max(-1) > _BLACK
     hole = _grown(hole, 1) & field
-    # What lies beyond the field's edge is open too, or its black would be drawn in.
-    open_ = hole | (_grown(field, 2 * _FILL) & ~field)
+    # The dim edge of the field and what lies beyond it are open too, or would be drawn in.
+    open_ = hole | (_grown(field, 2 * _FILL) & _grown(~field, _EDGE))
     filled = cv2.inpaint(picture, open_.astype(np.uint8), _FILL, cv2.INPAINT_TELEA)
     return np.where(hole[..., None], filled, picture)
 
