@@ -59,7 +59,8 @@ def _paint_face(
     tint = np.array(traits.camera.disc_tint, np.float32)
     face = face * tint * np.float32(math.exp(traits.appearance.disc))
     # The margin is sharp on the temporal side and blurred by the thick fibres of the nasal one.
-    edge = 0.2 + 0.14 * across[..., 0] + 0.75 * pixel / disc.radii[1] + 0.5 * traits.disc_swelling
+    edge = 0.2 + 0.14 * across[..., 0] + 0.5 * traits.disc_swelling
+    edge = np.minimum(edge, 0.8 * (1 - traits.cup_disc_ratio)) + 0.75 * pixel / disc.radii[1]
     share = soft_step(distance + 0.02 * mottle - 0.15 * traits.disc_swelling, edge)[..., None]
     light += 0.96 * share * (face - light)
 

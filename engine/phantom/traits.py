@@ -130,7 +130,7 @@ def _pathological_myopia(values: Values, _: int, rng: np.random.Generator) -> No
 def _glaucoma(values: Values, _: int, rng: np.random.Generator) -> None:
     values["cup_disc_ratio"] = rng.uniform(0.66, 0.92)
     values["rim_notch"] = rng.uniform(0.4, 1.0) if rng.random() < 0.6 else 0.0
-    values["disc_pallor"] = max(values.get("disc_pallor", 0.0), rng.uniform(0.05, 0.5))
+    values["disc_pallor"] = max(values.get("disc_pallor", 0.0), rng.uniform(0.0, 0.15))
     values["disc_swelling"] = 0.0
     values["sheen"] *= 0.4
 
