@@ -66,7 +66,7 @@ class Evidence:
 class Counts:
     """Eyes of each kind: to fit readers to, to test readers on, and to draw."""
 
-    taught: int = 40
+    taught: int = 100
     held_out: int = 20
     drawn: int = 24
 

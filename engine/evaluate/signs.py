@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
+from engine.evaluate.disc_signs import disc_signs
 from engine.models.segmenter import Segmenter
 from engine.phantom.measures import measure
 
 _TONES = ("dark_lesion", "bright_lesion")
+_STRIPES = (2.0, 4.0)
+"""Scales in pixels of a picture of 256 on which the choroid's vessels show as stripes."""
 
 
 def signs(image: np.ndarray, segmenter: Segmenter) -> dict[str, float]:
@@ -23,6 +27,8 @@ def signs(image: np.ndarray, segmenter: Segmenter) -> dict[str, float]:
     found["artery_vein_ratio"] = _calibre(masks["artery"]) / max(1e-6, _calibre(masks["vein"]))
     for name in _TONES:
         found.update(_spread(name, masks[name], _place(masks["fovea"]), field))
+    found.update(disc_signs(image, masks))
+    found.update(_choroid(image, masks))
     found["disc_light"] = _light(image, masks["disc"]) / max(1.0, _light(image, masks["field"]))
     return found
 
@@ -65,3 +71,26 @@ def _spread(
 
 def _light(image: np.ndarray, mask: np.ndarray) -> float:
     return float(image[mask].mean()) if mask.any() else 0.0
+
+
+def _choroid(image: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, float]:
+    """Contrast of red and green light on the scales of the choroid's vessels, where nothing else
+    lies: a thin retina shows them."""
+    other = np.any([masks[name] for name in ("vessel", "disc", *_TONES)], 0).astype(np.uint8)
+    field = cv2.erode(masks["field"].astype(np.uint8), np.ones((9, 9)))
+    plain = (field > 0) & (cv2.dilate(other, np.ones((3, 3))) == 0)
+    weight, found = plain.astype(np.float32), {}
+    for channel, name in enumerate(("red", "green")):
+        light = weight * (image[..., channel].astype(np.float32) + 1)
+        smooth = [_smooth(light, weight, s) for s in (*_STRIPES, 2 * _STRIPES[-1])]
+        away = _smooth(light, weight, 16.0)
+        for scale, fine, coarse in zip(_STRIPES, smooth, smooth[1:]):
+            band = ((fine - coarse) / (away + 1e-3))[plain]
+            found[f"choroid_{name}_{scale:g}"] = float(band.std()) if band.size else 0.0
+    return found
+
+
+def _smooth(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    """A weighted mean about each pixel, of what has weight alone."""
+    shares = cv2.GaussianBlur(weight, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(light, (0, 0), sigma) / (shares + 1e-3))
