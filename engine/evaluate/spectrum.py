@@ -1,10 +1,15 @@
-"""Whether a set has the texture of photographs: power by octave of spatial frequency.
+"""Whether a set has the texture of photographs: power by octave of spatial frequency, and what
+stands out at the spacing of patches.
 
 Of each photograph the middle square of half its side, which lies in the field of every camera, is
 taken from the green channel, divided by its mean (how bright a photograph is says nothing of its
 texture) and tapered by a Hann window (Harris 1978). Octaves are in cycles per 256 pixels, so that
 the last ends at the finest that pixels hold, whatever the size. What is compared is the mean over
 eyes of the power in decibels.
+
+A network that works by patches can leave seams: lines along rows and columns that come again every
+8, 16 or 32 pixels of the picture as it was drawn. They are told by the power of these waves and
+their overtones, along either axis, over that of the waves half-way between.
 """
 
 from __future__ import annotations
@@ -23,16 +28,20 @@ from engine.seeds import row_seed
 
 OCTAVES: tuple[tuple[int, int], ...] = tuple((2**k, 2 ** (k + 1)) for k in range(1, 7))
 """From 2 to 128 cycles per 256 pixels."""
+SPACINGS = (8, 16, 32)
+"""Pixels from seam to seam that are looked for."""
+NAMES = (*(f"octave_{low}_{high}" for low, high in OCTAVES), *(f"seams_{n}" for n in SPACINGS))
 _LEAST = 1e-12
 """Of power: a black square has none, and no decibels."""
 
 Spectra = Sequence[np.ndarray]
-"""Power (6,) in dB by octave, of each eye."""
+"""What `power` says of each eye."""
 
 
 def power(image: np.ndarray) -> np.ndarray:
-    """Power density (6,) in dB by octave of a photograph (S, S, 3) uint8 that fills its square.
-    ValueError for one below 256 pixels, whose square tells no 2 from 4 cycles."""
+    """Power density in dB by octave, then how much of it is at each spacing over what is beside it
+    (9,), of a photograph (S, S, 3) uint8 that fills its square. ValueError for one below 256
+    pixels, whose square tells no 2 from 4 cycles."""
     side = len(image) // 2
     if side < 128:
         raise ValueError(f"a photograph of {len(image)} pixels: at least 256 are needed")
@@ -45,7 +54,21 @@ def power(image: np.ndarray) -> np.ndarray:
     along = np.fft.fftfreq(side) * 256
     cycles = np.hypot(along[:, None], along)
     mean = [found[(cycles >= low) & (cycles < high)].mean() for low, high in OCTAVES]
-    return np.asarray(10 * np.log10(np.maximum(mean, _LEAST)))
+    octaves = 10 * np.log10(np.maximum(mean, _LEAST))
+    return np.array([*octaves, *(_seams(found, spacing) for spacing in SPACINGS)])
+
+
+def _seams(power: np.ndarray, spacing: int) -> float:
+    """How many dB waves along an axis that come again every `spacing` pixels have over those
+    half-way between; power (N, N) as a discrete Fourier transform orders it."""
+    side = len(power)
+    step = side // spacing
+    # The taper spreads each wave over its neighbours on either side.
+    near = power[:, [-1, 0, 1]].sum(1) + power[[-1, 0, 1]].sum(0)
+    smooth = np.maximum(near + np.roll(near, 1) + np.roll(near, -1), _LEAST)
+    at = np.arange(step, side // 2 - step // 2, step)
+    between = (smooth[at - step // 2] * smooth[at + step // 2]) ** 0.5
+    return float(np.mean(10 * np.log10(smooth[at] / between)))
 
 
 def spectra(
@@ -74,18 +97,17 @@ def phantoms(examples: Sequence[Example], size: int) -> Iterator[np.ndarray]:
 
 
 def figures(set_: Spectra, real: Spectra, others: Spectra, drawn: Spectra) -> list[Figure]:
-    """By octave how many dB more power the set has than `real` photographs; `floor` is the same of
-    `others` like these, `control` of phantoms."""
+    """By octave and spacing how many dB more the set has than `real` photographs; `floor` is the
+    same of `others` like these, `control` of phantoms."""
     found = []
-    for number, (low, high) in enumerate(OCTAVES):
-        base = _octave(real, number)
+    for number, name in enumerate(NAMES):
+        base = _column(real, number)
         figure, floor, control = (
-            difference(f"octave_{low}_{high}", _octave(each, number), base)
-            for each in (set_, others, drawn)
+            difference(name, _column(each, number), base) for each in (set_, others, drawn)
         )
         found.append(replace(figure, floor=floor.value, control=control.value))
     return found
 
 
-def _octave(spectra: Spectra, number: int) -> Sequence[float]:
+def _column(spectra: Spectra, number: int) -> Sequence[float]:
     return [float(each[number]) for each in spectra]

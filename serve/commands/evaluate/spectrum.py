@@ -40,10 +40,11 @@ def spectrum(
     eyes: Annotated[int, typer.Option(min=2, help="At most so many eyes of each.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """How much texture of each fineness a set has.
+    """How much texture of each fineness a set has, and whether patches left seams.
 
     Power in decibels by octave, with its interval over eyes, less that of the test split; beside it
-    photographs of the train split and phantoms of the test split's labels.
+    photographs of the train split and phantoms of the test split's labels. Then the same of what
+    comes again every 8, 16 or 32 pixels.
     """
     from engine.data.sources import read_asked
     from engine.data.splits import drawn_apart, held_out, teaching
