@@ -4,7 +4,8 @@ chance would give."""
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ RESAMPLES = 1000
 class Figure:
     """One figure of a set. `low` and `high`: the 95 % interval; `n`: what was counted; `floor`: the
     same of real photographs; `control`: of what holds nothing to find. None where that cannot be
-    estimated."""
+    estimated, and why it cannot is `not_estimable`."""
 
     name: str
     value: float | None
@@ -25,12 +26,40 @@ class Figure:
     n: int
     floor: float | None = None
     control: float | None = None
+    not_estimable: str | None = None
 
     def __str__(self) -> str:
         if self.value is None:
-            return "cannot be estimated"
+            return f"not estimable: {self.not_estimable or 'too few'}"
         between = "" if self.low is None else f" ({self.low:.2f} to {self.high:.2f})"
         return f"{self.value:.2f}{between} of {self.n:,}"
+
+
+def without(name: str, why: str, n: int = 0) -> Figure:
+    """A figure that cannot be estimated, and why."""
+    return Figure(name, None, None, None, n, not_estimable=why)
+
+
+def under(kind: str, figures: Sequence[Figure]) -> list[Figure]:
+    """Figures by their measure's name and their own, `lesions.visible_dark`; what has no value or
+    no interval is not estimable, and says so."""
+    return [replace(_settled(each), name=f"{kind}.{each.name}") for each in figures]
+
+
+def _settled(figure: Figure) -> Figure:
+    known = (figure.value, figure.low, figure.high)
+    if figure.not_estimable or all(each is not None and np.isfinite(each) for each in known):
+        return figure
+    why = "fewer than two eyes have any" if figure.n else "no eye has any"
+    return without(figure.name, why, figure.n)
+
+
+def plain(figure: Figure) -> dict[str, Any]:
+    """A figure as JSON has it: what is not known is null, never NaN."""
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in asdict(figure).items()
+    }
 
 
 Counts = Mapping[Hashable, tuple[int, int]]

@@ -11,15 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
-from engine.data.visible import LESIONS, TONES, Component, Masks, Surround
+from engine.data.masked import LESIONS, masked_photographs, masked_set
+from engine.data.visible import LESIONS as KINDS
+from engine.data.visible import TONES, Component, Masks, Surround
 from engine.evaluate.figures import Counts, Figure, share
 from engine.evaluate.laid import beside_another
+from engine.evaluate.sets import QUICK, Sets
 
 SIZES: tuple[tuple[str, float], ...] = (("small", 16), ("medium", 128), ("large", np.inf))
 """Classes of area, each up to its bound."""
+_SIZE, _MOST = 512, 400
+"""Pixels of the side, and the most pictures that are looked at, where nobody asks for others."""
 
 Square = tuple[Hashable, np.ndarray, Masks]
 """Whose eye it is, its photograph (S, S, 3) uint8 and its masks."""
@@ -67,7 +73,7 @@ def look(squares: Iterable[Square]) -> Iterator[Looked]:
 
 def has_lesions(masks: Masks) -> bool:
     """Whether there is anything to look at."""
-    return any(masks[name].any() for name in LESIONS if name in masks)
+    return any(masks[name].any() for name in KINDS if name in masks)
 
 
 def _look(square: Square, other: Square) -> Looked:
@@ -97,3 +103,14 @@ def _counts(of_size: SizeClass, parts: Iterable[tuple[Hashable, Sequence[Compone
         visible, all_ = counts.get(eye, (0, 0))
         counts[eye] = (visible + sum(seen), all_ + len(seen))
     return counts
+
+
+def measure(sets: Sets) -> list[Figure]:
+    """See `Measure`: of the set's own masks, at 512 px."""
+    masked = masked_set(sets.set_source, LESIONS), masked_photographs(sets.real_source, LESIONS)
+    most = QUICK if sets.quick else _MOST
+    looked = (
+        list(look(square[:3] for square in islice(each.squares(_SIZE, sets.tell), most)))
+        for each in masked
+    )
+    return figures(*looked)

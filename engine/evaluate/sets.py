@@ -1,0 +1,96 @@
+"""What is judged and what it is held against: a set, and photographs of a train and a test split.
+
+Every measure of the judge is a function of `Sets`, so that each picture is opened once for all that
+look at the same size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.data.example import Example, UnreadableImage
+from engine.data.outlines import read_square
+from engine.data.sources import read_asked
+from engine.data.splits import drawn_apart, held_out, one_per_eye, spread, teaching
+from engine.evaluate.figures import Figure
+from engine.schema import UserError
+
+SIZE = 256
+"""Pixels at which pictures are looked at, but for what needs more."""
+QUICK = 80
+"""At most so many pictures of each kind, where an answer is wanted soon."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A picture that was opened: what is known of it, and its field's square (S, S, 3) uint8."""
+
+    example: Example
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sets:
+    """`judged`: the set. `taught` and `tested`: one photograph of each eye of the train and the
+    test split; where no split is told, all are `tested`. `quick`: fewer of all, and shorter
+    trainings. `tell` is given a line now and then."""
+
+    set_source: str
+    real_source: str
+    judged: Sequence[Example]
+    taught: Sequence[Example]
+    tested: Sequence[Example]
+    quick: bool
+    tell: Tell
+    _opened: dict[tuple[str, int], list[Looked]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, set_: str, real: str, quick: bool, tell: Tell, most: int = 2000) -> Sets:
+        """UserError where either cannot be read, or holds no picture of its kind. Of more than
+        `most` those are taken that stand evenly over all."""
+        judged = read_asked(set_, "set")
+        _, photographs = drawn_apart(read_asked(real, "real"))
+        if not judged:
+            raise UserError("no picture in the set", file=set_)
+        if not photographs:
+            raise UserError("no photograph, but for what was drawn", file=real)
+        if any(each.split for each in photographs):
+            sides = teaching(photographs), held_out(photographs)
+        else:
+            sides = [], photographs
+        count = min(most, QUICK) if quick else most
+        taught, tested = ([eye[0] for eye in one_per_eye(side)] for side in sides)
+        return cls(
+            set_, real, spread(judged, count), spread(taught, count), spread(tested, count),
+            quick, tell,
+        )  # fmt: skip
+
+    def pictures(self, side: str, size: int = SIZE) -> list[Looked]:
+        """Those of "judged", "taught" or "tested" that can be read, each as its field's square of
+        this size; kept for whoever asks next."""
+        if (side, size) not in self._opened:
+            found = []
+            for example in getattr(self, side):
+                try:
+                    # Masks are another matter, and a broken one does not spoil its photograph.
+                    found.append(Looked(example, read_square(replace(example, masks=()), size)[0]))
+                except UnreadableImage as error:
+                    self.tell(f"{side}: left out: {error}")
+            self.tell(f"{side}: {len(found):,} pictures read at {size} px")
+            self._opened[side, size] = found
+        return self._opened[side, size]
+
+    @property
+    def set_folder(self) -> Path:
+        """Where the set lies."""
+        return Path(self.set_source)
+
+
+Measure = Callable[[Sets], list[Figure]]
+"""What a measure says of a set. UserError where it says nothing at all, with the reason."""

@@ -1,0 +1,76 @@
+"""How a command of the judge runs: what it takes, how its figures are told, and the JSON of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.schema import UserError
+from serve.declared import Reads, photographs
+from serve.progress import say
+
+if TYPE_CHECKING:
+    from engine.evaluate.figures import Figure
+    from engine.evaluate.sets import Measure, Sets
+
+MEASURES: Mapping[str, str] = {
+    "lesions": "engine.evaluate.lesions",
+}
+"""Measures in the order in which they are told, and the module whose `measure` is one."""
+
+Set = Annotated[
+    str,
+    typer.Argument(metavar="SET", help="A data set folder, a folder of images, or a CSV."),
+    Reads(of=photographs, sent=False),
+]
+Real = Annotated[
+    str,
+    typer.Option(help="A CSV of photographs with a train and a test split, or a folder."),
+    Reads(of=photographs, sent=False),
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Fewer pictures and shorter trainings: wider intervals.")
+]
+
+
+def judge(names: Sequence[str], set_: str, real: str, quick: bool, as_json: bool) -> None:
+    """Run these measures one after the other and tell their figures; UserError where there is one
+    alone and it says nothing."""
+    from engine.evaluate.sets import Sets
+
+    sets = Sets.read(set_, real, quick, say)
+    figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
+    if as_json:
+        print(json.dumps(as_document(figures)))
+
+
+def measured(name: str, sets: Sets, alone: bool) -> list[Figure]:
+    """What one measure says, told line by line."""
+    from engine.evaluate.figures import under, without
+
+    measure: Measure = import_module(MEASURES[name]).measure
+    try:
+        found = under(name, measure(sets))
+    except UserError as error:
+        if alone:
+            raise
+        found = [without(name, error.problem)]
+    for each in found:
+        say(f"{each.name:34} {each}{_beside(each)}")
+    return found
+
+
+def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
+    """The judge's JSON."""
+    from engine.evaluate.figures import plain
+
+    return {"figures": [plain(each) for each in figures]}
+
+
+def _beside(figure: Figure) -> str:
+    told = (("floor", figure.floor), ("control", figure.control))
+    return "".join(f"; {name} {value:.2f}" for name, value in told if value is not None)
