@@ -1,11 +1,11 @@
-"""A share with its interval over eyes."""
+"""A share with its interval over eyes, and what a figure says where there is none."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from engine.evaluate.figures import Figure, difference, estimate, share
+from engine.evaluate.figures import Figure, difference, estimate, plain, share, under, without
 
 
 def test_a_share_counts_what_lies_in_eyes_and_its_interval_does_not_depend_on_their_order():
@@ -50,4 +50,27 @@ def test_an_estimate_is_of_all_photographs_and_its_interval_of_eyes():
 def test_a_figure_in_words():
     assert str(share("seen", {1: (2, 4), 2: (3, 4)})) == "0.62 (0.50 to 0.75) of 8"
     assert str(share("seen", {1: (2, 4)})) == "0.50 of 4"
-    assert str(share("seen", {})) == "cannot be estimated"
+    assert str(share("seen", {})) == "not estimable: too few"
+
+
+def test_what_has_no_interval_is_not_estimable_and_says_why():
+    known, one_eye, none, told = under(
+        "seen",
+        [
+            share("all", {1: (2, 4), 2: (3, 4)}),
+            share("one", {1: (2, 4)}),
+            share("none", {}),
+            without("told", "no labels"),
+        ],
+    )
+    assert (known.name, known.value, known.not_estimable) == ("seen.all", 0.625, None)
+    assert (one_eye.value, one_eye.n, one_eye.not_estimable) == (
+        None, 4, "fewer than two eyes have any",
+    )  # fmt: skip
+    assert (none.n, none.not_estimable) == (0, "no eye has any")
+    assert str(told) == "not estimable: no labels"
+
+
+def test_no_json_holds_nan():
+    found = plain(Figure("seen", 0.5, 0.4, 0.6, 8, floor=float("nan"), control=0.1))
+    assert (found["floor"], found["control"], found["value"]) == (None, 0.1, 0.5)

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import fields
 
 import pytest
 from PIL import Image
 
+from engine.evaluate.figures import Figure
 from engine.phantom.render import draw
 from engine.pixels.encode import encode_mask
 from engine.schema import Annotation
@@ -48,7 +50,7 @@ def test_figures_of_a_set_beside_photographs(retinaforge, eyes):
     by_name = {each["name"]: each for each in told["figures"]}
     for name in ("visible_dark", "visible_bright"):
         found = by_name[name]
-        assert {*found} == {"name", "value", "low", "high", "n", "floor", "control"}
+        assert {*found} == {each.name for each in fields(Figure)}
         assert 0.5 < found["low"] <= found["value"] == found["floor"] <= found["high"]
         assert found["control"] < 0.3
         assert f"{name} " in said
