@@ -44,7 +44,7 @@ from engine.registry.captioner import CaptionerRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import DISEASES, LABELS, Annotation, UserError
 from train import pictures
-from train.census import census, enough, told
+from train.census import census, enough, keep_likenesses, told
 from train.chance import generator_at
 from train.frozen import load_segmenter
 from train.journal import counted
@@ -202,6 +202,7 @@ class CaptionerRecipe:
         network, limits = self._calibrated()
         network.save_pretrained(folder)
         limits.write(folder)
+        keep_likenesses(self._taught, folder)
         learned = census(self._taught, SIDE)
         strangers = Counter(r.camera for r in self._rows if r.kind == STRANGER)
         learned["data"]["strangers"] = dict(strangers)

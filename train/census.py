@@ -3,18 +3,25 @@ apart."""
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from engine.data import splits
-from engine.data.example import Example
+from engine.data.example import Example, UnreadableImage
+from engine.data.likeness import likeness
+from engine.data.outlines import read_square
 from engine.data.phantoms import NAME
 from engine.data.splits import positives
+from engine.models.naming import LIKENESSES, TRAINING_KEY, keyed_id
 from engine.schema import LABEL_NAMES, UserError
+
+_LOOKED = 256
+"""Pixels at which a photograph is looked at for its perceptual hash."""
 
 
 def told(teaching: Sequence[Example], examples: Sequence[Example]) -> str:
@@ -64,10 +71,29 @@ def image_hashes(contents: Sequence[str], folder: Path) -> list[str]:
     """Keyed hashes of photographs, given by the SHA-256 of their files, under a key that is written
     into the model folder's `private/`: without it they tell nobody which photographs these were."""
     key = secrets.token_bytes(32)
-    private = folder / "private"
-    private.mkdir(exist_ok=True)
-    (private / "image_key.txt").write_text(key.hex() + "\n")
-    return [hmac.digest(key, content.encode(), "sha256").hex() for content in contents]
+    _write(folder / TRAINING_KEY, [key.hex()])
+    return [keyed_id(key, content) for content in contents]
+
+
+def keep_likenesses(examples: Sequence[Example], folder: Path) -> None:
+    """Write perceptual hashes of those that are photographs into the model folder's `private/`, so
+    that `evaluate` knows them again when they were saved anew."""
+    _, taken = splits.drawn_apart(examples)
+    _write(folder / LIKENESSES, [found for each in taken if (found := _likeness_of(each))])
+
+
+@cache
+def _likeness_of(example: Example) -> str | None:
+    # Kept from the rehearsal on: the files may be gone when training ends.
+    try:
+        return likeness(read_square(replace(example, masks=()), _LOOKED)[0])
+    except UnreadableImage:
+        return None
+
+
+def _write(file: Path, lines: Sequence[str]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines))
 
 
 def _known(examples: Sequence[Example]) -> dict[str, int]:

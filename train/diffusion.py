@@ -36,7 +36,7 @@ from engine.models.text_encoder import PretrainedText
 from engine.prose.template import caption
 from engine.registry.base import BaseRef
 from engine.schema import LABEL_NAMES, Annotation
-from train.census import census, enough, image_hashes, told
+from train.census import census, enough, image_hashes, keep_likenesses, told
 from train.chance import generator_at, random_annotation
 from train.conditions import as_seen, hide
 from train.denoising import Denoising, going_on, mean_loss, new, specimen
@@ -308,6 +308,7 @@ class DiffusionRecipe:
         rounded.save_pretrained(folder, max_shard_size="14MB")
         photographs = [e.image_sha256 for e in self._train if not e.example.synthetic]
         hashes = image_hashes(photographs, folder)
+        keep_likenesses([*self._encoded], folder)
         facts = {**facts, "parents": [*facts.get("parents", []), *self._base()]}
         counted = census(list(self._encoded), self.settings.data["size"])
         write_card(folder, {**facts, **counted, "image_hashes": hashes})

@@ -39,7 +39,7 @@ class Looked:
 class Sets:
     """`judged`: the set. `taught` and `tested`: one photograph of each eye of the train and the
     test split; where no split is told, all are `tested`. `quick`: fewer of all, and shorter
-    trainings. `tell` is given a line now and then."""
+    trainings. `tell` is given a line now and then. `held_out`: all of the test split."""
 
     set_source: str
     real_source: str
@@ -48,6 +48,7 @@ class Sets:
     tested: Sequence[Example]
     quick: bool
     tell: Tell
+    held_out: Sequence[Example] = ()
     _opened: dict[tuple[str, int], list[Looked]] = field(default_factory=dict)
 
     @classmethod
@@ -55,20 +56,14 @@ class Sets:
         """UserError where either cannot be read, or holds no picture of its kind. Of more than
         `most` those are taken that stand evenly over all."""
         judged = read_asked(set_, "set")
-        _, photographs = drawn_apart(read_asked(real, "real"))
         if not judged:
             raise UserError("no picture in the set", file=set_)
-        if not photographs:
-            raise UserError("no photograph, but for what was drawn", file=real)
-        if any(each.split for each in photographs):
-            sides = teaching(photographs), held_out(photographs)
-        else:
-            sides = [], photographs
         count = min(most, QUICK) if quick else most
+        sides = _by_split(real)
         taught, tested = ([eye[0] for eye in one_per_eye(side)] for side in sides)
         return cls(
             set_, real, spread(judged, count), spread(taught, count), spread(tested, count),
-            quick, tell,
+            quick, tell, sides[1],
         )  # fmt: skip
 
     def pictures(self, side: str, size: int = SIZE) -> list[Looked]:
@@ -90,6 +85,16 @@ class Sets:
     def set_folder(self) -> Path:
         """Where the set lies."""
         return Path(self.set_source)
+
+
+def _by_split(real: str) -> tuple[list[Example], list[Example]]:
+    """The photographs of a source that teach, and those held out. UserError where there is none."""
+    _, photographs = drawn_apart(read_asked(real, "real"))
+    if not photographs:
+        raise UserError("no photograph, but for what was drawn", file=real)
+    if not any(each.split for each in photographs):
+        return [], photographs
+    return teaching(photographs), held_out(photographs)
 
 
 Measure = Callable[[Sets], list[Figure]]

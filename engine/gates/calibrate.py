@@ -18,10 +18,10 @@ from engine.data import splits
 from engine.data.example import Example, UnreadableImage, decode
 from engine.data.identity import eyes, recognised
 from engine.data.planted import copy_of
+from engine.data.registered import thumbnail
 from engine.data.sources import read_examples
 from engine.features import Observer, Seen
 from engine.gates.privacy import Privacy, Reference
-from engine.gates.registered import thumbnail
 from engine.gates.taught import SAME_PHOTOGRAPH, Key, ids_of, lacking, losing
 from engine.models.card import PRIVACY, read_card, write_card
 from engine.registry.gate import GateRef

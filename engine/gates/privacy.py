@@ -17,9 +17,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from engine.data.registered import correlation, thumbnail
 from engine.features import Seen, orientations
 from engine.files import require_regular
-from engine.gates.registered import correlation, thumbnail
 from engine.schema import UserError
 
 CANDIDATES = 6

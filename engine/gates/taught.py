@@ -5,7 +5,6 @@ that the one before it knows? A gate that lacks photographs is silent where it i
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections import Counter
 from collections.abc import Sequence
@@ -17,11 +16,9 @@ import numpy as np
 
 from engine.data.example import Example, UnreadableImage
 from engine.gates.privacy import Reference
+from engine.models.naming import TRAINING_KEY, keyed_id
 from engine.schema import UserError
 
-TRAINING_KEY = "private/image_key.txt"
-"""The key of the image hashes in a model's card; training writes it, and it never leaves the
-house."""
 Found = tuple[str, str]
 """A photograph of the data: its keyed id and its source. A file may be there twice."""
 GATE_KEY = "private/gate_key.txt"
@@ -55,8 +52,7 @@ class Key:
 
     def id_of(self, content: bytes) -> str:
         """The keyed id of a photograph's file."""
-        digest = hashlib.sha256(content).hexdigest()
-        return hmac.digest(self.value, digest.encode(), "sha256").hex()
+        return keyed_id(self.value, hashlib.sha256(content).hexdigest())
 
     def keep(self, folder: Path) -> None:
         """Write a new key as the gate's own."""

@@ -39,13 +39,14 @@ Quick = Annotated[
 
 def judge(names: Sequence[str], set_: str, real: str, quick: bool, as_json: bool) -> None:
     """Run these measures one after the other and tell their figures; UserError where there is one
-    alone and it says nothing."""
+    alone and it says nothing, and for a test photograph that taught what drew the set."""
+    from engine.evaluate.lineage import checked
     from engine.evaluate.sets import Sets
 
-    sets = Sets.read(set_, real, quick, say)
+    sets, lineage = checked(Sets.read(set_, real, quick, say))
     figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
     if as_json:
-        print(json.dumps(as_document(figures)))
+        print(json.dumps(as_document(figures, lineage)))
 
 
 def measured(name: str, sets: Sets, alone: bool) -> list[Figure]:
@@ -64,11 +65,11 @@ def measured(name: str, sets: Sets, alone: bool) -> list[Figure]:
     return found
 
 
-def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
+def as_document(figures: Sequence[Figure], lineage: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The judge's JSON."""
     from engine.evaluate.figures import plain
 
-    return {"figures": [plain(each) for each in figures]}
+    return {"figures": [plain(each) for each in figures], "lineage": [*lineage]}
 
 
 def _beside(figure: Figure) -> str:
