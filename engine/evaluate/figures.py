@@ -89,8 +89,8 @@ def difference(name: str, one: Sequence[float], other: Sequence[float]) -> Figur
     if len(one) < 2 or len(other) < 2:
         return Figure(name, value, None, None, len(one))
     rng = np.random.default_rng(0)
-    means = [_resamples(len(each), rng) @ sorted(each) / len(each) for each in (one, other)]
-    return Figure(name, value, *_middle(means[0] - means[1]), len(one))
+    means = [resamples(len(each), rng) @ sorted(each) / len(each) for each in (one, other)]
+    return Figure(name, value, *middle(means[0] - means[1]), len(one))
 
 
 def estimate(
@@ -106,23 +106,24 @@ def estimate(
     if len(eyes) < 2:
         return Figure(name, float(value), None, None, len(rows))
     whose = np.repeat(np.arange(len(eyes)), [len(eye) for eye in eyes])
-    drawn = _resamples(len(eyes), np.random.default_rng(0))
+    drawn = resamples(len(eyes), np.random.default_rng(0))
     said = np.array([of(np.repeat(rows, each[whose], axis=0)) for each in drawn])
-    return Figure(name, float(value), *_middle(said[~np.isnan(said)]), len(rows))
+    return Figure(name, float(value), *middle(said[~np.isnan(said)]), len(rows))
 
 
 def _interval(pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:
     # Sorted, as the order in which eyes were read decides nothing.
     found, all_ = np.array(sorted(pairs), float).T
-    drawn = _resamples(len(pairs), np.random.default_rng(0))
-    return _middle((drawn @ found) / (drawn @ all_))
+    drawn = resamples(len(pairs), np.random.default_rng(0))
+    return middle((drawn @ found) / (drawn @ all_))
 
 
-def _resamples(eyes: int, rng: np.random.Generator) -> np.ndarray:
+def resamples(eyes: int, rng: np.random.Generator) -> np.ndarray:
     """How often each eye is drawn (RESAMPLES, eyes)."""
     return rng.multinomial(eyes, np.full(eyes, 1 / eyes), RESAMPLES)
 
 
-def _middle(values: np.ndarray) -> tuple[float, float]:
+def middle(values: np.ndarray) -> tuple[float, float]:
+    """Between which the middle 95 % of values (N,) lie."""
     low, high = np.quantile(values, ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2))
     return float(low), float(high)

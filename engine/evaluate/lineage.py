@@ -104,8 +104,13 @@ def checked(sets: Sets) -> tuple[Sets, list[dict[str, Any]]]:
         confessed.add(example.place)
     if confessed:
         sets.tell(f"tested: {len(confessed)} left out, as a card says that their eyes taught")
-    kept = [each for each in sets.tested if each.place not in confessed]
-    return replace(sets, tested=kept), [_told(a, seen.get(k, 0)) for k, a in enumerate(tree)]
+    tested, external = (
+        [each for each in side if each.place not in confessed]
+        for side in (sets.tested, sets.external)
+    )
+    return replace(sets, tested=tested, external=external), [
+        _told(a, seen.get(k, 0)) for k, a in enumerate(tree)
+    ]
 
 
 def _told(ancestor: Ancestor, seen: int) -> dict[str, Any]:

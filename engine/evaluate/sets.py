@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.data.example import Example, UnreadableImage
+from engine.data.identity import eyes, recognised
 from engine.data.outlines import read_square
 from engine.data.sources import read_asked
 from engine.data.splits import drawn_apart, held_out, one_per_eye, spread, teaching
@@ -39,7 +40,8 @@ class Looked:
 class Sets:
     """`judged`: the set. `taught` and `tested`: one photograph of each eye of the train and the
     test split; where no split is told, all are `tested`. `quick`: fewer of all, and shorter
-    trainings. `tell` is given a line now and then. `held_out`: all of the test split."""
+    trainings. `tell` is given a line now and then. `external`: one of each eye of another site that
+    is in none of these. `held_out`: all of the test split, and `external`."""
 
     set_source: str
     real_source: str
@@ -49,26 +51,36 @@ class Sets:
     quick: bool
     tell: Tell
     held_out: Sequence[Example] = ()
+    external: Sequence[Example] = ()
     _opened: dict[tuple[str, int], list[Looked]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, set_: str, real: str, quick: bool, tell: Tell, most: int = 2000) -> Sets:
-        """UserError where either cannot be read, or holds no picture of its kind. Of more than
-        `most` those are taken that stand evenly over all."""
+    def read(
+        cls,
+        set_: str,
+        real: str,
+        quick: bool,
+        tell: Tell,
+        most: int = 2000,
+        external: str | None = None,
+    ) -> Sets:
+        """UserError where any cannot be read, or holds no picture of its kind. Of more than `most`
+        those are taken that stand evenly over all."""
         judged = read_asked(set_, "set")
         if not judged:
             raise UserError("no picture in the set", file=set_)
         count = min(most, QUICK) if quick else most
         sides = _by_split(real)
+        elsewhere = _another_site(external, [*judged, *sides[0], *sides[1]])
         taught, tested = ([eye[0] for eye in one_per_eye(side)] for side in sides)
         return cls(
             set_, real, spread(judged, count), spread(taught, count), spread(tested, count),
-            quick, tell, sides[1],
+            quick, tell, [*sides[1], *elsewhere], spread(elsewhere, count),
         )  # fmt: skip
 
     def pictures(self, side: str, size: int = SIZE) -> list[Looked]:
-        """Those of "judged", "taught" or "tested" that can be read, each as its field's square of
-        this size; kept for whoever asks next."""
+        """Those of "judged", "taught", "tested" or "external" that can be read, each as its
+        field's square of this size; kept for whoever asks next."""
         if (side, size) not in self._opened:
             found = []
             for example in getattr(self, side):
@@ -95,6 +107,20 @@ def _by_split(real: str) -> tuple[list[Example], list[Example]]:
     if not any(each.split for each in photographs):
         return [], photographs
     return teaching(photographs), held_out(photographs)
+
+
+def _another_site(source: str | None, others: Sequence[Example]) -> list[Example]:
+    """One photograph of each eye that the source shows and the others do not; UserError where none
+    is left."""
+    if source is None:
+        return []
+    found = recognised([*others, *drawn_apart(read_asked(source, "external"))[1]])
+    seen = [*zip(eyes(found), found)]
+    inside = {eye for eye, _ in seen[: len(others)]}
+    apart = {eye: example for eye, example in reversed(seen) if eye not in inside}
+    if not apart:
+        raise UserError("no photograph of an eye that the others do not show", file=source)
+    return [*reversed(apart.values())]
 
 
 Measure = Callable[[Sets], list[Figure]]

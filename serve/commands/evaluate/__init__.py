@@ -11,9 +11,10 @@ from serve.commands.evaluate import (
     lesions,
     outlines,
     spectrum,
+    utility,
 )
 
 app = tree(
-    (condition, authenticity, spectrum, lesions, geometry, outlines, captions),
+    (condition, authenticity, spectrum, lesions, geometry, outlines, captions, utility),
     "Measure what a model draws.",
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MEASURES: Mapping[str, str] = {
     "lesions": "engine.evaluate.lesions",
+    "utility": "train.utility",
 }
 """Measures in the order in which they are told, and the module whose `measure` is one."""
 
@@ -35,15 +36,27 @@ Real = Annotated[
 Quick = Annotated[
     bool, typer.Option("--quick", help="Fewer pictures and shorter trainings: wider intervals.")
 ]
+External = Annotated[
+    str | None,
+    typer.Option(help="Photographs of another site, to be tested beside the test split."),
+    Reads(of=photographs, sent=False),
+]
 
 
-def judge(names: Sequence[str], set_: str, real: str, quick: bool, as_json: bool) -> None:
+def judge(
+    names: Sequence[str],
+    set_: str,
+    real: str,
+    quick: bool,
+    as_json: bool,
+    external: str | None = None,
+) -> None:
     """Run these measures one after the other and tell their figures; UserError where there is one
     alone and it says nothing, and for a test photograph that taught what drew the set."""
     from engine.evaluate.lineage import checked
     from engine.evaluate.sets import Sets
 
-    sets, lineage = checked(Sets.read(set_, real, quick, say))
+    sets, lineage = checked(Sets.read(set_, real, quick, say, external=external))
     figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
     if as_json:
         print(json.dumps(as_document(figures, lineage)))

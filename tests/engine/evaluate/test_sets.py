@@ -66,3 +66,14 @@ def test_a_broken_picture_is_left_out_and_told(table, tmp_path):
 def test_what_was_drawn_is_no_photograph(table):
     with pytest.raises(UserError, match="no photograph"):
         sets("phantom:1", "phantom:3")
+
+
+def test_another_site_shows_other_eyes_alone(table):
+    real = table(["train", "train", "train", "test"])
+    elsewhere = table(["", "", "", "", "", ""], "elsewhere.csv")
+    found = Sets.read("phantom:1", real, False, [].append, external=elsewhere)
+    assert [each.path.name for each in found.external] == ["4.png", "5.png"]
+    with pytest.raises(UserError, match="that the others do not show"):
+        Sets.read("phantom:1", real, False, [].append, external=real)
+    with pytest.raises(UserError, match="⟨external⟩"):
+        Sets.read("phantom:1", real, False, [].append, external="nowhere.csv")

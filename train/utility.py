@@ -1,0 +1,315 @@
+"""Measure: what a set's pictures are worth to who must read real eyes.
+
+Small networks learn from photographs and from the set in several ways (`ARMS`), by equal steps,
+batches, changes and codec, and read eyes that none has seen. One network reads all tasks.
+
+- Floor: the arm `real`. Control: a logistic regression on field, colour and sharpness that learned
+  from the same photographs; `_in_strata` are the same figures among eyes that this takes for
+  equally ill, so that a shortcut cannot pass for knowledge.
+- Intervals are over eyes and seeds of training. The second half of `duplicates` and of both
+  pre-trainings is the same: photographs alone. The first shows these, the set or phantoms.
+- **The generator counts as labelled data.** A model that saw labels of the train split hands them
+  on: beside it `real` on fewer labels is no fair rival, and a gain with "10 % of labels" is void
+  unless the generator saw only those. Void, too, is all that reads an eye whose photograph taught
+  the generator. Phantoms saw no eye's label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from engine.data.phantoms import NAME, PhantomExample, phantom_examples
+from engine.evaluate.figures import Figure, without
+from engine.evaluate.scored import Metric, area, gained, kappa, over_seeds, parted
+from engine.evaluate.sets import SIZE, Looked, Sets
+from engine.evaluate.trivial import chances
+from engine.models.classifier import NETWORKS, build
+from engine.schema import Annotation
+from train.practice import changed, learn, order, said, seen
+
+UNKNOWN = -1
+STRATA = 4
+LEAST = 10
+"""Eyes of a task that are tested at least, and pictures that teach it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is read: so many classes, whose number an annotation has or None, and how reading is
+    scored."""
+
+    name: str
+    classes: int
+    known: Callable[[Annotation], int | None]
+    metric: Metric
+
+    def answer(self, chance: np.ndarray) -> np.ndarray:
+        """Chances (..., classes) to what the metric takes: that of the second of two classes, else
+        the mean class, rounded."""
+        mean = chance @ np.arange(self.classes)
+        return mean if self.classes == 2 else mean.round()
+
+
+def _ill(annotation: Annotation) -> int | None:
+    return None if annotation.dr_grade is None else int(annotation.dr_grade > 0)
+
+
+TASKS = (
+    Task("dr", 2, _ill, area),
+    Task("dme", 2, lambda a: a.is_dme, area),
+    Task("grade", 5, lambda a: a.dr_grade, kappa),
+)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent: pixels of a side, steps of each training, seeds, tasks, phantoms."""
+
+    side: int
+    steps: int
+    seeds: int
+    tasks: tuple[Task, ...]
+    phantoms: int
+    batch: int = 16
+
+
+QUICK = Effort(96, 80, 2, TASKS[:1], 80)
+WHOLE = Effort(128, 200, 5, TASKS, 300)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Pictures of which a task is known: as networks see them (N, 3, S, S) uint8, their labels
+    (N, tasks) with `UNKNOWN`, and the squares that they came from."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    squares: Sequence[np.ndarray]
+
+    def known(self, task: int) -> np.ndarray:
+        """Where the label of a task is known (N,)."""
+        return (self.labels[:, task] != UNKNOWN).numpy()
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What batches are drawn from, and whether its pictures are changed strongly."""
+
+    name: str
+    strong: bool = False
+
+
+REAL, STRONG, SET, PHANTOM = Pool("real"), Pool("real", strong=True), Pool("set"), Pool("phantoms")
+ARMS: Mapping[str, tuple[tuple[Pool, ...], ...]] = {
+    "real": ((REAL,),),
+    "duplicates": ((REAL,), (REAL,)),
+    "augmented": ((REAL, STRONG),),
+    "synthetic": ((SET,),),
+    "mixed": ((REAL, SET),),
+    "pretraining": ((SET,), (REAL,)),
+    "phantoms": ((PHANTOM,), (REAL,)),
+}
+"""Ways to learn: equal parts of the steps one after the other, and what the batches of each are
+drawn from in equal parts."""
+
+
+def measure(sets: Sets) -> list[Figure]:
+    """See `Measure`: `dr.cnn.synthetic` is the area under the curve of the arm `synthetic`."""
+    return utility(sets, QUICK if sets.quick else WHOLE)
+
+
+def utility(sets: Sets, effort: Effort) -> list[Figure]:
+    """`measure`, with as much effort as this."""
+    looked = {"real": sets.pictures("taught"), "set": sets.pictures("judged")}
+    phantoms = phantom_examples(f"{NAME}:{min(len(looked['set']) or 1, effort.phantoms)}")
+    sets.tell(f"utility: drawing {len(phantoms)} phantoms")
+    looked["phantoms"] = [_drawn(each) for each in phantoms]
+    pools = {name: _table(rows, effort) for name, rows in looked.items()}
+    sites = {"": _table(sets.pictures("tested"), effort)}
+    if sets.external:
+        sites["_external"] = _table(sets.pictures("external"), effort)
+    figures = []
+    for network in NETWORKS:
+        answers = _answers(network, pools, sites, effort, sets.tell)
+        for number, task in enumerate(effort.tasks):
+            for site, tested in sites.items():
+                held = {arm: found[site] for arm, found in answers.items()}
+                at = _Reading(task, number, effort, network, site, tested, pools)
+                figures += at.figures(held)
+    return figures
+
+
+def _drawn(phantom: PhantomExample) -> Looked:
+    return Looked(phantom, phantom.draw(SIZE).image)
+
+
+def _table(looked: Sequence[Looked], effort: Effort) -> Table:
+    rows = [[task.known(each.example.annotation) for task in effort.tasks] for each in looked]
+    labels = torch.tensor([[UNKNOWN if v is None else v for v in row] for row in rows])
+    having = [n for n, row in enumerate(rows) if any(value is not None for value in row)]
+    squares = [looked[n].image for n in having]
+    if not squares:
+        nothing = torch.zeros(0, 3, effort.side, effort.side, dtype=torch.uint8)
+        return Table(nothing, torch.zeros(0, len(effort.tasks), dtype=torch.long), [])
+    return Table(seen(squares, effort.side), labels[having], squares)
+
+
+def _answers(
+    network: str,
+    pools: Mapping[str, Table],
+    sites: Mapping[str, Table],
+    effort: Effort,
+    tell: Callable[[str], None],
+) -> dict[str, dict[str, torch.Tensor]]:
+    """By arm and site the logits (seeds, N, outputs); without the arms whose pools are empty."""
+    found = {}
+    for arm, phases in ARMS.items():
+        if any(not len(pools[pool.name].squares) for phase in phases for pool in phase):
+            continue
+        tell(f"utility: {network}, {arm}: {effort.seeds} trainings of {effort.steps} steps")
+        trained = [_trained(network, phases, pools, effort, n) for n in range(effort.seeds)]
+        found[arm] = {
+            site: torch.stack([said(each, table.images) for each in trained])
+            for site, table in sites.items()
+            if len(table.squares)
+        }
+    return found
+
+
+def _trained(
+    network: str,
+    phases: Sequence[Sequence[Pool]],
+    pools: Mapping[str, Table],
+    effort: Effort,
+    seed: int,
+) -> torch.nn.Module:
+    """All arms of a seed start from the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = build(network, effort.side, sum(task.classes for task in effort.tasks))
+    chance = torch.Generator().manual_seed(seed)
+    steps = effort.steps // len(phases)
+    for phase in phases:
+        share = effort.batch // len(phase)
+        orders = [order(len(pools[p.name].squares), steps * share, chance) for p in phase]
+
+        def loss_at(
+            step: int, phase: Sequence[Pool] = phase, orders: list[torch.Tensor] = orders
+        ) -> torch.Tensor:
+            images, labels = [], []
+            for pool, positions in zip(phase, orders):
+                rows = positions.view(steps, -1)[step]
+                images.append(changed(pools[pool.name].images[rows], chance, pool.strong))
+                labels.append(pools[pool.name].labels[rows])
+            return _loss(made(torch.cat(images)), torch.cat(labels), effort.tasks)
+
+        learn(made, steps, loss_at)
+    return made
+
+
+def _loss(logits: torch.Tensor, labels: torch.Tensor, tasks: Sequence[Task]) -> torch.Tensor:
+    """The mean over tasks of the cross-entropy of rows whose label is known."""
+    each = logits.split([task.classes for task in tasks], 1)
+    losses = [
+        F.cross_entropy(said, known, ignore_index=UNKNOWN, reduction="sum")
+        / (known != UNKNOWN).sum().clamp_min(1)
+        for said, known in zip(each, labels.unbind(1))
+    ]
+    return torch.stack(losses).mean()
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One task, read by networks of one kind at one site."""
+
+    task: Task
+    number: int
+    effort: Effort
+    network: str
+    site: str
+    tested: Table
+    pools: Mapping[str, Table]
+
+    def figures(self, answers: Mapping[str, torch.Tensor]) -> list[Figure]:
+        """Of each arm's logits (seeds, N, outputs): its score, and that within strata; then what
+        each pre-training gains over duplicates."""
+        lacking = self._lacking(self.tested, "of the test")
+        if lacking:
+            return [without(self._name(arm), lacking) for arm in ARMS]
+        keep = self.tested.known(self.number)
+        truth = self.tested.labels[keep, self.number].numpy()
+        held = {arm: self._answer(logits, keep) for arm, logits in answers.items()}
+        why = {arm: reason for arm in ARMS if (reason := self._untaught(arm))}
+        trivial = self._trivial(keep)
+        strata = {"": np.zeros(len(truth))}
+        if trivial is not None:
+            strata["_in_strata"] = parted(trivial, STRATA)
+        found = []
+        for suffix, parts in strata.items():
+            scores = [
+                without(self._name(arm, suffix), why[arm])
+                if arm in why
+                else over_seeds(self._name(arm, suffix), self.task.metric, truth, held[arm], parts)
+                for arm in ARMS
+            ]
+            control = None if trivial is None else self._control(truth, trivial, parts)
+            found += [replace(each, floor=scores[0].value, control=control) for each in scores]
+        return found + [self._gain(arm, truth, held, why) for arm in ("pretraining", "phantoms")]
+
+    def _name(self, arm: str, suffix: str = "") -> str:
+        return f"{self.task.name}.{self.network}.{arm}{self.site}{suffix}"
+
+    def _answer(self, logits: torch.Tensor, keep: np.ndarray) -> np.ndarray:
+        own = logits.split([each.classes for each in self.effort.tasks], 2)[self.number][
+            :, torch.from_numpy(keep)
+        ]
+        return self.task.answer(own.double().softmax(2).numpy())
+
+    def _lacking(self, table: Table, whose: str) -> str | None:
+        """Why a table says nothing of the task; None where it does."""
+        labels = table.labels[table.known(self.number), self.number]
+        if len(labels) < LEAST:
+            return f"{len(labels)} pictures {whose} have the label, at least {LEAST} are needed"
+        alike = len(labels.unique()) < 2
+        return f"all pictures {whose} have one value of the label" if alike else None
+
+    def _untaught(self, arm: str) -> str | None:
+        words = {"real": "of the train split", "set": "of the set", "phantoms": "of phantoms"}
+        pools = {pool.name for phase in ARMS[arm] for pool in phase}
+        reasons = (self._lacking(self.pools[name], words[name]) for name in sorted(pools))
+        return next((reason for reason in reasons if reason), None)
+
+    def _trivial(self, keep: np.ndarray) -> np.ndarray | None:
+        """The mean class (n,) of tested eyes by the trivial features; None where no photograph
+        teaches what they tell."""
+        real = self.pools["real"]
+        if self._lacking(real, ""):
+            return None
+        known = real.known(self.number)
+        taught = [square for square, has in zip(real.squares, known) if has]
+        asked = [square for square, has in zip(self.tested.squares, keep) if has]
+        chance = chances(taught, real.labels[known, self.number].numpy(), asked)
+        return chance @ np.arange(chance.shape[1])
+
+    def _control(self, truth: np.ndarray, trivial: np.ndarray, parts: np.ndarray) -> float | None:
+        told = trivial if self.task.classes == 2 else trivial.round()
+        value = self.task.metric(truth, told, np.ones((1, len(truth))), parts).item()
+        return value if np.isfinite(value) else None
+
+    def _gain(
+        self,
+        arm: str,
+        truth: np.ndarray,
+        held: Mapping[str, np.ndarray],
+        why: Mapping[str, str],
+    ) -> Figure:
+        name = self._name(f"{arm}_over_duplicates")
+        reason = why.get(arm) or why.get("duplicates")
+        if reason:
+            return without(name, reason)
+        return gained(name, self.task.metric, truth, held[arm], held["duplicates"])
