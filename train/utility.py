@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from engine.data.phantoms import NAME, PhantomExample, phantom_examples
 from engine.evaluate.figures import Figure, without
-from engine.evaluate.scored import Metric, area, gained, kappa, over_seeds, parted
+from engine.evaluate.scored import Metric, answer, area, gained, kappa, lacking, over_seeds, parted
 from engine.evaluate.sets import SIZE, Looked, Sets
 from engine.evaluate.trivial import chances
 from engine.models.classifier import NETWORKS, build
@@ -34,8 +34,6 @@ from train.practice import changed, learn, order, said, seen
 
 UNKNOWN = -1
 STRATA = 4
-LEAST = 10
-"""Eyes of a task that are tested at least, and pictures that teach it."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,6 @@ class Task:
     classes: int
     known: Callable[[Annotation], int | None]
     metric: Metric
-
-    def answer(self, chance: np.ndarray) -> np.ndarray:
-        """Chances (..., classes) to what the metric takes: that of the second of two classes, else
-        the mean class, rounded."""
-        mean = chance @ np.arange(self.classes)
-        return mean if self.classes == 2 else mean.round()
 
 
 def _ill(annotation: Annotation) -> int | None:
@@ -238,9 +230,9 @@ class _Reading:
     def figures(self, answers: Mapping[str, torch.Tensor]) -> list[Figure]:
         """Of each arm's logits (seeds, N, outputs): its score, and that within strata; then what
         each pre-training gains over duplicates."""
-        lacking = self._lacking(self.tested, "of the test")
-        if lacking:
-            return [without(self._name(arm), lacking) for arm in ARMS]
+        why_not = self._lacking(self.tested, "of the test")
+        if why_not:
+            return [without(self._name(arm), why_not) for arm in ARMS]
         keep = self.tested.known(self.number)
         truth = self.tested.labels[keep, self.number].numpy()
         held = {arm: self._answer(logits, keep) for arm, logits in answers.items()}
@@ -268,15 +260,11 @@ class _Reading:
         own = logits.split([each.classes for each in self.effort.tasks], 2)[self.number][
             :, torch.from_numpy(keep)
         ]
-        return self.task.answer(own.double().softmax(2).numpy())
+        return answer(own.double().softmax(2).numpy())
 
     def _lacking(self, table: Table, whose: str) -> str | None:
         """Why a table says nothing of the task; None where it does."""
-        labels = table.labels[table.known(self.number), self.number]
-        if len(labels) < LEAST:
-            return f"{len(labels)} pictures {whose} have the label, at least {LEAST} are needed"
-        alike = len(labels.unique()) < 2
-        return f"all pictures {whose} have one value of the label" if alike else None
+        return lacking(table.labels[table.known(self.number), self.number].numpy(), whose)
 
     def _untaught(self, arm: str) -> str | None:
         words = {"real": "of the train split", "set": "of the set", "phantoms": "of phantoms"}

@@ -12,6 +12,9 @@ import numpy as np
 
 from engine.evaluate.figures import RESAMPLES, Figure, middle, resamples, without
 
+LEAST = 10
+"""Pictures whose label is known, without which nothing is taught or tested."""
+
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Truth (n,), what is said of it (n,), weights (B, n) and strata (n,) to values (B,), NaN where
 nothing can be said."""
@@ -45,6 +48,21 @@ def kappa(
         # The mean square distance of any truth from any saying, from their moments.
         expected += share @ (one**2 + other**2) - 2 * (share @ one) * (share @ other) / all_
     return 1 - _ratio(apart, expected)
+
+
+def answer(chance: np.ndarray) -> np.ndarray:
+    """Chances (..., K) of classes to what a metric takes: of two that of the second, else the mean
+    class, rounded."""
+    mean = chance @ np.arange(chance.shape[-1])
+    return mean if chance.shape[-1] == 2 else mean.round()
+
+
+def lacking(known: np.ndarray, whose: str) -> str | None:
+    """Why the labels (n,) that are known of some pictures say nothing; None where they do."""
+    if len(known) < LEAST:
+        return f"{len(known)} pictures {whose} have the label, at least {LEAST} are needed"
+    alike = len(np.unique(known)) < 2
+    return f"all pictures {whose} have one value of the label" if alike else None
 
 
 def parted(score: np.ndarray, parts: int) -> np.ndarray:

@@ -88,6 +88,12 @@ def word(said: Collection[Statement], seen: Structure, unlike: bool, rng: Random
     return " ".join(sentence(each) for each in lines)
 
 
+def phrase(said: Statement, rng: Random) -> str:
+    """One statement of a disease as a sentence of its own; `rng` alone draws the wording."""
+    (line,) = _diseases((said,), False, rng)
+    return sentence(line)
+
+
 def read(text: str) -> frozenset[Statement]:
     """The statements of a caption, whoever wrote it."""
     found = {Statement(name, value, value) for name, value in parse(text).items()}

@@ -12,9 +12,10 @@ from serve.commands.evaluate import (
     outlines,
     spectrum,
     utility,
+    zeroshot,
 )
 
 app = tree(
-    (condition, authenticity, spectrum, lesions, geometry, outlines, captions, utility),
+    (condition, authenticity, spectrum, lesions, geometry, outlines, captions, utility, zeroshot),
     "Measure what a model draws.",
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MEASURES: Mapping[str, str] = {
     "lesions": "engine.evaluate.lesions",
     "utility": "train.utility",
+    "zeroshot": "train.zeroshot",
 }
 """Measures in the order in which they are told, and the module whose `measure` is one."""
 

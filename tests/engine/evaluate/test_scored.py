@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
-from engine.evaluate.scored import area, gained, kappa, over_seeds, parted
+from engine.evaluate.scored import answer, area, gained, kappa, lacking, over_seeds, parted
 
 RNG = np.random.default_rng(3)
 TRUTH = RNG.integers(0, 2, 60)
@@ -63,3 +63,14 @@ def test_one_class_alone_has_no_score():
         found = over_seeds("a", metric, np.ones(9), np.ones((2, 9)), np.zeros(9))
         assert (found.value, found.n) == (None, 9)
         assert "eyes of both kinds" in found.not_estimable
+
+
+def test_chances_become_a_score_of_two_classes_and_a_grade_of_more():
+    assert answer(np.array([[0.3, 0.7]])) == pytest.approx([0.7])
+    assert [*answer(np.array([[0.1, 0.0, 0.9], [0.9, 0.1, 0.0]]))] == [2, 0]
+
+
+def test_labels_that_say_nothing_say_why():
+    assert lacking(np.tile([0, 1], 5), "of the set") is None
+    assert "9 pictures of the set have" in lacking(np.arange(9), "of the set")
+    assert "one value" in lacking(np.ones(20), "of the set")

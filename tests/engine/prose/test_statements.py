@@ -18,6 +18,7 @@ from engine.prose.statements import (
     Statement,
     calls_unlike,
     consistent,
+    phrase,
     read,
     word,
 )
@@ -62,6 +63,15 @@ def test_what_is_worded_is_read_back_and_nothing_else():
 
 def _denied(said: frozenset[Statement]) -> set[str]:
     return {each.label for each in said if each.label in (FUNDUS, RETINA) and each.most == 0}
+
+
+def test_a_statement_of_a_disease_is_a_sentence_of_its_own():
+    for said in SAYABLE:
+        if said.label in {each.name for each in DISEASES} and said.least == said.most:
+            for seed in range(8):
+                text = phrase(said, random.Random(seed))
+                assert parse(text) == {said.label: said.least}, text
+                assert text.endswith(".")
 
 
 def test_no_words_contradict_themselves():

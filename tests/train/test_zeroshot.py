@@ -1,0 +1,87 @@
+"""Zero-shot reading: towers learn what captions say of spots, wrong captions teach wrongly, and
+what captions do not say is not estimated."""
+
+from __future__ import annotations
+
+import csv
+from random import Random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.evaluate.sets import Sets
+from train.zeroshot import Effort, Said, zeroshot
+
+EFFORT = Effort(32, 80, 1)
+ILL = "Fundus photograph. The eye has severe NPDR."
+WELL = "Fundus photograph. There is no sign of diabetic retinopathy."
+
+
+@pytest.fixture
+def table(tmp_path):
+    """table(name): 24 pictures of each split, half of them with spots and ill."""
+
+    def written(name, splits=("train", "test"), captions=(WELL, ILL), seed=0):
+        rng = np.random.default_rng(seed)
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            lines = csv.writer(file)
+            lines.writerow(["file", "split", "dr_grade", "caption"])
+            for number in range(24 * len(splits)):
+                image = np.full((64, 64, 3), (150, 80, 40)) + rng.integers(-20, 20, (64, 64, 3))
+                ill = number % 2
+                for row, column in rng.integers(16, 48, (4 * ill, 2)):
+                    image[row - 3 : row + 3, column - 3 : column + 3] = 20
+                Image.fromarray(image.astype(np.uint8)).save(tmp_path / f"{name}{number}.png")
+                row = [f"{name}{number}.png", splits[number // 24], ill * 3, captions[ill]]
+                lines.writerow(row)
+        return str(tmp_path / f"{name}.csv")
+
+    return written
+
+
+def figures(set_, real, effort=EFFORT):
+    said = []
+    found = zeroshot(Sets.read(set_, real, True, said.append), effort)
+    return {each.name: each for each in found}, said
+
+
+def test_captions_teach_what_they_say_and_wrong_ones_teach_wrongly(table):
+    real = table("real")
+    right, said = figures(table("set", ("train",), seed=1), real)
+    found = right["dr_auc"]
+    assert found.value > 0.8
+    assert found.low <= found.value <= found.high
+    assert found.floor > 0.8
+    assert (found.control, found.n) == (0.5, 24)
+    assert right["grade_kappa"].value > 0.2
+    assert abs(right["random.dr_auc"].value - 0.5) < abs(found.value - 0.5)
+    assert "zeroshot: real: 1 trainings of 80 steps" in said
+    wrong, _ = figures(table("wrong", ("train",), captions=(ILL, WELL), seed=1), real)
+    assert wrong["dr_auc"].value < 0.3
+
+
+def test_figures_are_the_same_again_and_what_is_not_said_is_not_estimated(table):
+    real, effort = table("real"), Effort(32, 3, 2)
+    found, _ = figures(real, real, effort)
+    assert found == figures(real, real, effort)[0]
+    assert "0 pictures of the test" in found["gc_auc"].not_estimable
+    silent = table("silent", ("train",), captions=("A fundus photograph.",) * 2)
+    bare, _ = figures(silent, real, effort)
+    assert "of the set, by their captions" in bare["dr_auc"].not_estimable
+    alike = table("alike", ("train",), captions=(ILL, ILL))
+    assert "one value" in figures(alike, real, effort)[0]["dr_auc"].not_estimable
+    unsplit, _ = figures(real, table("unsplit", ("", "")), effort)
+    assert unsplit["dr_auc"].floor is None
+    assert unsplit["dr_auc"].value is not None
+
+
+def test_what_a_caption_says_is_drawn_in_its_words_and_in_others():
+    said = Said.of("Left eye. Image quality is good. Severe NPDR is seen. There is no glaucoma.")
+    assert said.values == {"dr_grade": 3, "is_gc": 0}
+    assert said.sentences == ("Severe NPDR is seen.", "There is no glaucoma.")
+    drawn = [Said.of(said.draw(Random(seed))).values for seed in range(40)]
+    assert {tuple(each.items()) for each in drawn} == {(("dr_grade", 3),), (("is_gc", 0),)}
+    assert all(map(said.bears, drawn))
+    assert not said.bears({"dr_grade": 2})
+    assert not said.bears({"is_dme": 0})
