@@ -1,33 +1,173 @@
-"""Whether what a model draws can be told from photographs of the same cameras and known labels.
+"""How far a set is from photographs, beside how far photographs are from photographs.
 
-A classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv 1610.06545): 0.5 is chance, 1.0 is
-certainty. The classifiers see the measures of `engine.phantom.measures` alone, so what they miss
-may still be seen.
+Each photograph of the test split is matched with a picture of the set and with a photograph of the
+train split, of its camera and nearest labels (`engine.evaluate.matching`); those that have both are
+compared, so that set and floor are as many and of one mix. Phantoms of the same cameras and labels
+have figures of their own. The control is photographs of one camera against those of another, as
+many as there are. What is compared: `engine.evaluate.compared`.
+
+Distances grow as pictures get fewer, so that one alone says nothing: what is to be quoted is
+`fd_over_floor`. `own` features tell eyes and hardly see colour and blur, which classifiers do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.data import identity
 from engine.data.example import Example, UnreadableImage
 from engine.data.outlines import read_square
-from engine.phantom.measures import measure
+from engine.data.splits import one_per_eye, spread
+from engine.evaluate.compared import LEAST, Seen, compared, joined, novelty, scaled
+from engine.evaluate.figures import Figure, share, without
+from engine.evaluate.lookers import Looker, looker
+from engine.evaluate.matching import agree, levelled, matched, native_side
+from engine.evaluate.sets import SIZE, Looked, Sets
+from engine.evaluate.told_apart import CLASSIFIERS, FOLDS, area, held_out_chances, table
+from engine.phantom import measures
+from engine.phantom.render import draw
 from engine.prose.template import caption
 from engine.seeds import row_random, row_seed
 from engine.specs import Spec
 
-SIZE = 256
-FOLDS = 5
 _NEXT = 100_000
 """Rows between two drawings of the same photographs' annotations."""
+_TELL_EVERY = 40
+"""Pictures from line to line."""
 
-Draw = Callable[[Sequence[Spec]], list[np.ndarray]]
-"""Specs to photographs (256, 256, 3) uint8."""
+
+def measure(sets: Sets) -> list[Figure]:
+    """See `Measure`. UserError for features that nobody can look with."""
+    found = looker(sets.features)
+    sets.looked_with["authenticity"] = {"features": found.name, "sha256": found.sha256}
+    judged, taught, tested = (
+        _one_per_eye(sets.pictures(side)) for side in ("judged", "taught", "tested")
+    )
+    pairs, beside = matched(tested, judged), matched(tested, taught)
+    mix = list(_beside(_mix(tested, judged, pairs), _mix(tested, taught, beside), []))
+    # Without a train split there is no floor, and all that have a partner are compared.
+    rows = sorted(pairs.keys() & beside.keys()) if taught else sorted(pairs)
+    if len(rows) < LEAST:
+        why = f"{len(rows)} photographs have pictures of their camera beside them"
+        return [*mix, without("fd", f"{why}, at least {LEAST} are needed", len(rows))]
+    eye = _Eye(sets, found, min(native_side(judged), native_side(tested)))
+    real, train = eye.look("test split", tested), eye.look("train split", taught)
+    set_ = eye.look("set", [judged[pairs[row]] for row in rows])
+    drawn = eye.see("phantoms", _phantoms([tested[row] for row in rows]), len(rows))
+    if found.scaled:
+        real, train, set_, drawn = scaled(real, train, set_, drawn)
+    sets.tell(f"authenticity: comparing {len(rows):,} of each")
+    facing, floor = real.of(rows), train.of([beside[row] for row in rows]) if taught else None
+    floors = [*compared(facing, floor, floor), novelty(train, facing)] if floor else []
+    control = _of_two_cameras([*tested, *taught], joined(real, train), len(rows))
+    controls = _at_as_many(compared(*control), floors) if control else []
+    for side, suffix in ((set_, ""), (drawn, "_phantom")):
+        figures = [*compared(facing, side, floor), novelty(train, side)]
+        mix += _beside(figures, floors, controls, suffix)
+    return mix
+
+
+@dataclass(frozen=True)
+class _Eye:
+    """Looks at pictures, all through one codec and with no more detail than the smallest have."""
+
+    sets: Sets
+    looker: Looker
+    side: int
+
+    def see(self, what: str, images: Iterable[np.ndarray], count: int) -> Seen:
+        features, measured = [], []
+        for number, image in enumerate(images, 1):
+            shown = levelled(image, self.side)
+            features.append(self.looker.look(shown))
+            measured.append(measures.measure(shown))
+            if number % _TELL_EVERY == 0 or number == count:
+                self.sets.tell(f"authenticity: {what}: looked at {number:,} of {count:,}")
+        return Seen(np.array(features, np.float64), measured)
+
+    def look(self, what: str, pictures: Sequence[Looked]) -> Seen:
+        return self.see(what, (each.image for each in pictures), len(pictures))
+
+
+def _one_per_eye(pictures: Sequence[Looked]) -> list[Looked]:
+    firsts = {id(eye[0]) for eye in one_per_eye([each.example for each in pictures])}
+    return [each for each in pictures if id(each.example) in firsts]
+
+
+def _mix(
+    tested: Sequence[Looked], judged: Sequence[Looked], pairs: Mapping[int, int]
+) -> list[Figure]:
+    """How many photographs have a picture of their camera, and of how many of these no known label
+    differs."""
+    both = [(tested[one], judged[other]) for one, other in pairs.items()]
+    found: dict[Hashable, tuple[int, int]] = {n: (int(n in pairs), 1) for n in range(len(tested))}
+    met: dict[Hashable, tuple[int, int]] = {
+        n: (int(agree(*pair)), 1) for n, pair in enumerate(both)
+    }
+    return [
+        share("matched", found),
+        share("labels_met", met),
+    ]
+
+
+def _phantoms(photographs: Sequence[Looked]) -> Iterator[np.ndarray]:
+    for number, each in enumerate(photographs):
+        yield draw(each.example.annotation, row_seed(0, number), SIZE).image
+
+
+def _of_two_cameras(
+    photographs: Sequence[Looked], seen: Seen, most: int
+) -> tuple[Seen, Seen, Seen | None] | None:
+    """As many photographs of one camera and of another, `most` at most, and where there are enough
+    as many others of the first: of the two cameras that took most."""
+    sources = [each.example.annotation.source for each in photographs]
+    counted = Counter(source for source in sources if source is not None).most_common(2)
+    if len(counted) < 2 or (count := min(most, counted[1][1])) < LEAST:
+        return None
+    one, other = (
+        [n for n, source in enumerate(sources) if source == camera] for camera, _ in counted
+    )
+    first = spread(one, count)
+    rest = [n for n in one if n not in {*first}]
+    same = seen.of(spread(rest, count)) if len(rest) >= count else None
+    return seen.of(first), seen.of(spread(other, count)), same
+
+
+def _at_as_many(controls: Sequence[Figure], floors: Sequence[Figure]) -> list[Figure]:
+    """Controls, their distances as of the floors' count of pictures. What few pictures add to a
+    distance is nearly the same for all of that count (Chong & Forsyth 2020, arXiv 1911.07023,
+    section 3): so what counts is how much farther than its own floor the control lies."""
+    known = {each.name: each for each in controls}
+    floor = next((each.value for each in floors if each.name == "fd"), None)
+    far, ratio = known["fd"].value, known["fd_over_floor"].value
+    if floor and far and ratio:
+        reached = floor + far - far / ratio
+        far, ratio = reached, reached / floor
+    else:
+        far = ratio = None
+    known |= {n: replace(known[n], value=v) for n, v in (("fd", far), ("fd_over_floor", ratio))}
+    return [*known.values()]
+
+
+def _beside(
+    figures: Sequence[Figure],
+    floors: Sequence[Figure],
+    controls: Sequence[Figure],
+    suffix: str = "",
+) -> Iterator[Figure]:
+    """Figures with the floor and the control of their name, and the name with a suffix."""
+    floor, control = ({each.name: each.value for each in side} for side in (floors, controls))
+    for each in figures:
+        yield replace(
+            each,
+            name=each.name + suffix,
+            floor=floor.get(each.name),
+            control=control.get(each.name),
+        )
 
 
 @dataclass(frozen=True)
@@ -42,31 +182,34 @@ class Told:
     by_source: dict[str, float]
 
 
-def authenticity(draw: Draw, examples: Sequence[Example], drawings: int) -> Iterator[Told]:
+Draw = Callable[[Sequence[Spec]], list[np.ndarray]]
+"""Specs to photographs (256, 256, 3) uint8."""
+
+
+def authenticity(draw_specs: Draw, examples: Sequence[Example], drawings: int) -> Iterator[Told]:
     """For each drawing, how well each classifier tells the photographs from as many samples.
 
-    A sample is asked for the camera and the known labels of one photograph; both stay in one fold,
-    as does all of one eye. ValueError for fewer photographs than folds.
+    A sample is asked for the camera and the known labels of one photograph. ValueError for fewer
+    photographs than folds.
     """
     pairs = [(each, found) for each in examples if (found := _measured(each)) is not None]
     if len(pairs) < FOLDS:
         raise ValueError(f"{len(pairs)} readable photographs, at least {FOLDS} are needed")
-    names = sorted(pairs[0][1])
-    real = np.array([[found[name] for name in names] for _, found in pairs])
+    real = table([found for _, found in pairs], "all")
     eyes = identity.eyes([each for each, _ in pairs])
     sources = np.array([each.annotation.source or "unknown" for each, _ in pairs])
     for drawing in range(drawings):
-        images = draw([_spec(each, drawing * _NEXT + i) for i, (each, _) in enumerate(pairs)])
-        drawn = np.array([[found[name] for name in names] for found in map(measure, images)])
-        for name, model in _classifiers():
-            chance = _held_out_chances(model, np.concatenate([real, drawn]), eyes)
-            areas = {s: _area(chance[np.tile(sources == s, 2)]) for s in np.unique(sources)}
-            yield Told(drawing, name, len(pairs), _area(chance), areas)
+        images = draw_specs([_spec(each, drawing * _NEXT + i) for i, (each, _) in enumerate(pairs)])
+        drawn = table([measures.measure(image) for image in images], "all")
+        for name, in_words in CLASSIFIERS.items():
+            chances = held_out_chances(name, real, drawn, eyes)
+            areas = {s: area(chances[sources == s]) for s in np.unique(sources)}
+            yield Told(drawing, in_words, len(pairs), area(chances), areas)
 
 
 def _measured(example: Example) -> dict[str, float] | None:
     try:
-        return measure(read_square(example, SIZE)[0])
+        return measures.measure(read_square(example, SIZE)[0])
     except UnreadableImage:
         return None
 
@@ -81,33 +224,3 @@ def _spec(example: Example, index: int) -> Spec:
         prompt=words,
         size=SIZE,
     )
-
-
-def _classifiers() -> list[tuple[str, Any]]:
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    forest = RandomForestClassifier(300, min_samples_leaf=2, random_state=0)
-    return [("logistic regression", linear), ("random forest", forest)]
-
-
-def _held_out_chances(model: Any, table: np.ndarray, eyes: Sequence[int]) -> np.ndarray:
-    """Chance (2 N,) of being drawn, of rows that the classifier was not fitted to: N photographs,
-    then their N samples."""
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-
-    truth = np.repeat([0, 1], len(eyes))
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    groups = [*eyes, *eyes]
-    method = {"groups": groups, "cv": folds, "method": "predict_proba"}
-    return np.asarray(cross_val_predict(model, table, truth, **method)[:, 1])
-
-
-def _area(chance: np.ndarray) -> float:
-    """Of photographs followed by as many samples."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(np.repeat([0, 1], len(chance) // 2), chance))

@@ -28,15 +28,27 @@ def kernel(one: np.ndarray, other: np.ndarray) -> float:
     """The squared maximum mean discrepancy of features (N, D) and (M, D) of length 1 under the
     kernel (x'y + 1)^3, without bias: around 0 for sets of one kind, however few (Binkowski et al.
     2018, arXiv 1801.01401, section 4)."""
-    own = sum(_others(each.astype(np.float64)) for each in (one, other))
-    return float(own - 2 * _kernel(one.astype(np.float64), other).mean())
+    return float(kernels(one, other, np.ones((1, len(one))), np.ones((1, len(other))))[0])
+
+
+def kernels(
+    one: np.ndarray, other: np.ndarray, drawn: np.ndarray, other_drawn: np.ndarray
+) -> np.ndarray:
+    """`kernel` (R,) of resamples: how often each picture is drawn (R, N), (R, M). A picture drawn
+    twice makes no pair with itself, which would tell nothing but that it was drawn twice."""
+    x, y = one.astype(np.float64), other.astype(np.float64)
+    own = _others(x, drawn) + _others(y, other_drawn)
+    between = ((drawn @ _kernel(x, y)) * other_drawn).sum(1)
+    return np.asarray(own - 2 * between / (drawn.sum(1) * other_drawn.sum(1)))
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (x @ y.T + 1) ** 3
 
 
-def _others(x: np.ndarray) -> float:
+def _others(x: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """The mean over pairs of two pictures."""
-    values, n = _kernel(x, x), len(x)
-    return float((values.sum() - np.trace(values)) / (n * (n - 1)))
+    values = _kernel(x, x)
+    np.fill_diagonal(values, 0)
+    pairs = drawn.sum(1) ** 2 - (drawn**2).sum(1)
+    return np.asarray(((drawn @ values) * drawn).sum(1) / pairs)

@@ -41,7 +41,9 @@ class Sets:
     """`judged`: the set. `taught` and `tested`: one photograph of each eye of the train and the
     test split; where no split is told, all are `tested`. `quick`: fewer of all, and shorter
     trainings. `tell` is given a line now and then. `external`: one of each eye of another site that
-    is in none of these. `held_out`: all of the test split, and `external`."""
+    is in none of these. `held_out`: all of the test split, and `external`. `features`: with what
+    pictures are looked at (`engine.evaluate.lookers`); by measure, `looked_with` tells its hash,
+    which the measure notes."""
 
     set_source: str
     real_source: str
@@ -52,6 +54,8 @@ class Sets:
     tell: Tell
     held_out: Sequence[Example] = ()
     external: Sequence[Example] = ()
+    features: str = "own"
+    looked_with: dict[str, dict[str, str]] = field(default_factory=dict)
     _opened: dict[tuple[str, int], list[Looked]] = field(default_factory=dict)
 
     @classmethod
@@ -63,6 +67,7 @@ class Sets:
         tell: Tell,
         most: int = 2000,
         external: str | None = None,
+        features: str = "own",
     ) -> Sets:
         """UserError where any cannot be read, or holds no picture of its kind. Of more than `most`
         those are taken that stand evenly over all."""
@@ -75,7 +80,7 @@ class Sets:
         taught, tested = ([eye[0] for eye in one_per_eye(side)] for side in sides)
         return cls(
             set_, real, spread(judged, count), spread(taught, count), spread(tested, count),
-            quick, tell, [*sides[1], *elsewhere], spread(elsewhere, count),
+            quick, tell, [*sides[1], *elsewhere], spread(elsewhere, count), features,
         )  # fmt: skip
 
     def pictures(self, side: str, size: int = SIZE) -> list[Looked]:

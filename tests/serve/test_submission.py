@@ -174,7 +174,7 @@ CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
         ([*CAPTIONS, "local:/shared/model", "--write"], []),
         ([*CAPTIONS, "triton://127.0.0.1:8001/captioner"], []),
         (["evaluate", "outlines", "model", "--data", "/shared/eyes.csv"], ["model"]),
-        (["evaluate", "authenticity", "phantom", "--data", "/shared/eyes.csv"], []),
+        (["evaluate", "authenticity", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
         (["evaluate", "spectrum", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
         (["evaluate", "lesions", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
         ([*GEOMETRY, "--segmenter", "model"], ["model"]),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.evaluate.sets import Measure, Sets
 
 MEASURES: Mapping[str, str] = {
+    "authenticity": "engine.evaluate.authenticity",
     "lesions": "engine.evaluate.lesions",
     "utility": "train.utility",
     "zeroshot": "train.zeroshot",
@@ -42,6 +43,10 @@ External = Annotated[
     typer.Option(help="Photographs of another site, to be tested beside the test split."),
     Reads(of=photographs, sent=False),
 ]
+Features = Annotated[
+    str,
+    typer.Option(help="Who looks: own, structure, random, inception:PATH or hf:DIR."),
+]
 
 
 def judge(
@@ -51,16 +56,17 @@ def judge(
     quick: bool,
     as_json: bool,
     external: str | None = None,
+    features: str = "own",
 ) -> None:
     """Run these measures one after the other and tell their figures; UserError where there is one
     alone and it says nothing, and for a test photograph that taught what drew the set."""
     from engine.evaluate.lineage import checked
     from engine.evaluate.sets import Sets
 
-    sets, lineage = checked(Sets.read(set_, real, quick, say, external=external))
+    sets, lineage = checked(Sets.read(set_, real, quick, say, external=external, features=features))
     figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
     if as_json:
-        print(json.dumps(as_document(figures, lineage)))
+        print(json.dumps(as_document(figures, lineage, sets.looked_with)))
 
 
 def measured(name: str, sets: Sets, alone: bool) -> list[Figure]:
@@ -79,11 +85,16 @@ def measured(name: str, sets: Sets, alone: bool) -> list[Figure]:
     return found
 
 
-def as_document(figures: Sequence[Figure], lineage: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The judge's JSON."""
+def as_document(
+    figures: Sequence[Figure],
+    lineage: Sequence[dict[str, Any]],
+    looked_with: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """The judge's JSON: figures, ancestors, and by measure the hash of the network that looked."""
     from engine.evaluate.figures import plain
 
-    return {"figures": [plain(each) for each in figures], "lineage": [*lineage]}
+    found = [plain(each) for each in figures]
+    return {"figures": found, "lineage": [*lineage], "looked_with": looked_with}
 
 
 def _beside(figure: Figure) -> str:

@@ -1,57 +1,25 @@
-"""`evaluate authenticity`: can samples be told from photographs?"""
+"""`evaluate authenticity`: how far is a set from photographs?"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Annotated
-
-import typer
-
-from engine.schema import UserError
 from serve.commands._options import Json
-from serve.commands.evaluate._options import Model
-from serve.declared import AsJob, Reads, photographs
-from serve.progress import say
+from serve.commands.evaluate._judging import Features, Quick, Real, Set, judge
+from serve.declared import AsJob
 
 AS_JOB = AsJob()
-EXAMPLE = "retinaforge evaluate authenticity phantom --data eyes.csv"
+EXAMPLE = "retinaforge evaluate authenticity eyes --real labels.csv"
 
 
 def authenticity(
-    model: Model,
-    data: Annotated[
-        list[str],
-        typer.Option(help="Photographs with a test split, which is used; repeatable."),
-        Reads(of=photographs, sent=False),
-    ],
-    drawings: Annotated[int, typer.Option(min=1, help="How often a sample is drawn of each.")] = 4,
+    set_: Set,
+    real: Real,
+    features: Features = "own",
+    quick: Quick = False,
     as_json: Json = False,
 ) -> None:
-    """Whether samples can be told from held-out photographs.
+    """How far a set is from photographs, and how far these are from one another.
 
-    Of the same cameras and labels, by 25 measures of colour, light, texture, vessels, disc and
-    macula: 0.5 is chance.
+    Distances and neighbours in the features of a network, and what classifiers can tell by colour,
+    texture, light and structure, of pictures matched by camera and labels; the same of phantoms.
     """
-    from engine import registry
-    from engine.data import splits
-    from engine.data.sources import read_examples
-    from engine.evaluate.authenticity import FOLDS
-    from engine.evaluate.authenticity import authenticity as tell_apart
-    from engine.registry import SamplerRef
-    from serve.evaluating import drawer
-
-    ref = registry.find(SamplerRef, model)
-    examples = splits.held_out(read_examples(data))
-    if len(examples) < FOLDS:
-        raise UserError(
-            f"{len(examples)} held-out photographs", asked="data", expected=f"at least {FOLDS}"
-        )
-    ref.check_sources({named for each in examples if (named := each.annotation.source)})
-    rows = []
-    for row in tell_apart(drawer(ref), examples, drawings):
-        each = ", ".join(f"{source} {area:.2f}" for source, area in row.by_source.items())
-        say(f"drawing {row.drawing}, {row.pairs} pairs, {row.classifier}: {row.auc:.2f} ({each})")
-        rows.append(asdict(row))
-    if as_json:
-        print(json.dumps({"rows": rows}))
+    judge(["authenticity"], set_, real, quick, as_json, features=features)
