@@ -77,3 +77,9 @@ def captioner_folder(text: str) -> str | None:
     """The folder of local:DIR."""
     name, _, folder = text.partition(":")
     return folder if name == "local" and folder else None
+
+
+def looker_place(text: str) -> str | None:
+    """The file of inception:PATH, the folder of hf:DIR."""
+    form, _, place = text.partition(":")
+    return place if form in ("inception", "hf") and place else None

@@ -23,6 +23,7 @@ from engine.evaluate.told_apart import CLASSIFIERS, GROUPS, area, held_out_chanc
 LEAST = 2 * NEIGHBOURS
 """Partners below which nothing is said."""
 _RESAMPLES = 200
+_FAR = 3.0
 _NOTHING = 1e-9
 """A distance that is rounding alone."""
 
@@ -47,11 +48,14 @@ def joined(one: Seen, other: Seen) -> Seen:
 
 
 def scaled(real: Seen, *others: Seen) -> list[Seen]:
-    """Features in units of their spread among the photographs, where they are of many kinds."""
+    """Features of many kinds in units of their spread among the photographs, three at most: a count
+    that is nearly always 0 would else be all of a distance."""
     middle_, spread = real.features.mean(0), real.features.std(0)
     spread[spread < _NOTHING] = 1
-    every = (real, *others)
-    return [Seen((e.features - middle_) / spread, e.measured) if e.measured else e for e in every]
+    return [
+        Seen(np.clip((e.features - middle_) / spread, -_FAR, _FAR), e.measured) if e.measured else e
+        for e in (real, *others)
+    ]
 
 
 def compared(real: Seen, other: Seen, floor: Seen | None) -> list[Figure]:

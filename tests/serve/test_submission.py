@@ -154,6 +154,7 @@ def here(tmp_path, monkeypatch) -> Path:
 DRAW = ["generate", "--count", "5", "--model", "null", "--out", "/shared/eyes"]
 CAPTION = ["caption", "--images", "/shared/photographs", "--out", "/shared/captions"]
 TRAIN = ["train", "diffusion-debug", "--out", "/shared/run"]
+AUTHENTICITY = ["evaluate", "authenticity", "/shared/eyes", "--real", "/shared/eyes.csv"]
 GEOMETRY = ["evaluate", "geometry", "/shared/eyes", "--real", "/shared/eyes.csv"]
 CONDITION = ["evaluate", "condition", "--data", "/shared/eyes.csv"]
 CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
@@ -174,7 +175,8 @@ CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
         ([*CAPTIONS, "local:/shared/model", "--write"], []),
         ([*CAPTIONS, "triton://127.0.0.1:8001/captioner"], []),
         (["evaluate", "outlines", "model", "--data", "/shared/eyes.csv"], ["model"]),
-        (["evaluate", "authenticity", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
+        ([*AUTHENTICITY, "--features", "structure"], []),
+        ([*AUTHENTICITY, "--features", "hf:model"], ["model"]),
         (["evaluate", "spectrum", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
         (["evaluate", "lesions", "/shared/eyes", "--real", "/shared/eyes.csv"], []),
         ([*GEOMETRY, "--segmenter", "model"], ["model"]),

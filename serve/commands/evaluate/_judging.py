@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.schema import UserError
-from serve.declared import Reads, photographs
+from serve.declared import Reads, looker_place, photographs
 from serve.progress import say
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ External = Annotated[
 Features = Annotated[
     str,
     typer.Option(help="Who looks: own, structure, random, inception:PATH or hf:DIR."),
+    Reads(of=looker_place),
 ]
 
 

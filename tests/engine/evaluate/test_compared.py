@@ -143,6 +143,8 @@ def test_without_a_floor_and_without_a_train_split_it_is_told_why():
 def test_features_of_many_units_are_laid_on_one_scale():
     rng = np.random.default_rng(0)
     real = Seen(rng.normal((5, 100, 3), (1, 50, 0), (40, 3)), [{}] * 40)
-    same, other = scaled(real, Seen(real.features + np.array([1, 50, 0]), [{}] * 40))
-    assert same.features.std(0) == pytest.approx([1, 1, 0])
+    moved = Seen(real.features + np.array([1, 50, 0]), [{}] * 40)
+    same, other, far = scaled(real, moved, Seen(real.features + 1e6, [{}] * 40))
+    assert same.features.std(0) == pytest.approx([1, 1, 0], abs=0.1)
     assert (other.features - same.features).mean(0) == pytest.approx([1, 1, 0], rel=0.3)
+    assert far.features.max() == 3

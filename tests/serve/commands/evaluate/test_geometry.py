@@ -48,7 +48,7 @@ def test_figures_of_a_set_beside_photographs(retinaforge, table):
     found = {each["name"]: each for each in told["figures"]}
     assert [*found] == [each["name"] for each in told["real"]]
     assert {*found} >= {"vessel_dice", "disc_dice", "cup_disc_r", "fractal_in_band"}
-    assert {*found["disc_dice"]} == {"name", "value", "low", "high", "n", "floor", "control"}
+    assert {*found["disc_dice"]} >= {"name", "value", "low", "high", "n", "floor", "control"}
     assert found["vessel_dice"]["value"] == found["vessel_dice"]["floor"]
     assert found["vessel_dice"]["value"] > found["vessel_dice"]["control"]
     assert found["cup_disc_r"]["n"] + told["cup_disc_left_out"] == 9
