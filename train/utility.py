@@ -25,7 +25,17 @@ from torch.nn import functional as F
 
 from engine.data.phantoms import NAME, PhantomExample, phantom_examples
 from engine.evaluate.figures import Figure, without
-from engine.evaluate.scored import Metric, answer, area, gained, kappa, lacking, over_seeds, parted
+from engine.evaluate.scored import (
+    LEAST,
+    Metric,
+    answer,
+    area,
+    gained,
+    kappa,
+    lacking,
+    over_seeds,
+    parted,
+)
 from engine.evaluate.sets import SIZE, Looked, Sets
 from engine.evaluate.trivial import chances
 from engine.models.classifier import NETWORKS, build
@@ -126,11 +136,12 @@ def utility(sets: Sets, effort: Effort) -> list[Figure]:
     if sets.external:
         sites["_external"] = _table(sets.pictures("external"), effort)
     figures = []
+    testable = any(len(each.squares) >= LEAST for each in sites.values())
     for network in NETWORKS:
-        answers = _answers(network, pools, sites, effort, sets.tell)
+        answers = _answers(network, pools, sites, effort, sets.tell) if testable else {}
         for number, task in enumerate(effort.tasks):
             for site, tested in sites.items():
-                held = {arm: found[site] for arm, found in answers.items()}
+                held = {arm: found[site] for arm, found in answers.items() if site in found}
                 at = _Reading(task, number, effort, network, site, tested, pools)
                 figures += at.figures(held)
     return figures

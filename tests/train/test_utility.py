@@ -102,3 +102,14 @@ def test_what_cannot_be_estimated_says_why(table):
     unsplit = figures(real, table("unsplit", ("", "")), effort=FLEETING)
     assert "of the train split" in unsplit["dr.cnn.real"].not_estimable
     assert unsplit["dr.cnn.synthetic"].control is None
+
+
+def test_one_photograph_and_a_site_without_labels_end_in_reasons(table, tmp_path):
+    real = table("real")
+    (tmp_path / "one.csv").write_text("file,dr_grade\nreal0.png,0\n")
+    found = figures(real, str(tmp_path / "one.csv"))
+    assert "1 pictures of the test" in found["dr.cnn.synthetic"].not_estimable
+    elsewhere = table("elsewhere", ("",), label=lambda ill: "", seed=3)
+    found = figures(real, real, elsewhere, effort=FLEETING)
+    assert found["dr.cnn.real"].value is not None
+    assert "0 pictures of the test" in found["dr.cnn.real_external"].not_estimable

@@ -61,7 +61,7 @@ def test_captions_teach_what_they_say_and_wrong_ones_teach_wrongly(table):
     assert wrong["dr_auc"].value < 0.3
 
 
-def test_figures_are_the_same_again_and_what_is_not_said_is_not_estimated(table):
+def test_figures_are_the_same_again_and_what_is_not_said_is_not_estimated(table, tmp_path):
     real, effort = table("real"), Effort(32, 3, 2)
     found, _ = figures(real, real, effort)
     assert found == figures(real, real, effort)[0]
@@ -71,6 +71,10 @@ def test_figures_are_the_same_again_and_what_is_not_said_is_not_estimated(table)
     assert "of the set, by their captions" in bare["dr_auc"].not_estimable
     alike = table("alike", ("train",), captions=(ILL, ILL))
     assert "one value" in figures(alike, real, effort)[0]["dr_auc"].not_estimable
+    (tmp_path / "one.csv").write_text("file,dr_grade\nreal0.png,0\n")
+    one, said = figures(real, str(tmp_path / "one.csv"))
+    assert "1 pictures of the test" in one["dr_auc"].not_estimable
+    assert not any("trainings" in line for line in said)
     unsplit, _ = figures(real, table("unsplit", ("", "")), effort)
     assert unsplit["dr_auc"].floor is None
     assert unsplit["dr_auc"].value is not None
