@@ -2,8 +2,10 @@
 
 A segmenter looks at each photograph, and what it finds is held against the row's masks:
 
-- Vessels, without specks, and disc by Dice; only where the mask is not empty.
-- Cup over disc, vertically, of the largest piece of the disc. A disc that is not found, or that
+- Vessels, without specks, and disc, the convex hull of its largest piece, by Dice; only where the
+  mask is not empty.
+- Cup over disc, vertically, of the largest piece of the disc, by the edge between cup and rim
+  (`engine.evaluate.cup`). A disc that is not found, or that
   reaches the edge of the field, has no ratio, and its photograph is left out.
 - The course of the vessels that are found, and how arteries differ from veins
   (`engine.evaluate.vessels`): a number is *in band* where it lies between the 5 % and the 95 %
@@ -22,6 +24,7 @@ import numpy as np
 from scipy import ndimage
 
 from engine.data.masked import MaskedSquare
+from engine.evaluate import cup
 from engine.evaluate.figures import Figure, estimate, share
 from engine.evaluate.laid import beside_another
 from engine.evaluate.vessels import ArteriesOverVeins, Course, arteries_over_veins, course
@@ -63,7 +66,10 @@ def trace(squares: Iterable[MaskedSquare], segmenter: Segmenter) -> Iterator[Tra
     for square, other in beside_another(squares, _has_any):
         found = segmenter.masks(square.image)
         found["vessel"] = without_specks(found["vessel"])
+        found["disc"] = cup.outline(found["disc"])
         ratio = cup_disc_ratio(found, found["field"])
+        if ratio is not None:
+            ratio = cup.cup_disc_ratio(square.image, found["disc"], found["vessel"])
         laid = _match(found, ratio, other) if other.eye != square.eye else None
         own, marked = _match(found, ratio, square), {*square.masks} >= {"cup", "disc"}
         winding = course(found["vessel"], _radius(found["field"]))

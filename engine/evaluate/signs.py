@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from engine.evaluate.cup import cup_disc_ratio
 from engine.evaluate.disc_signs import disc_signs
 from engine.models.segmenter import Segmenter
 from engine.phantom.measures import measure
@@ -18,12 +19,17 @@ _STRIPES = (2.0, 4.0)
 def signs(image: np.ndarray, segmenter: Segmenter) -> dict[str, float]:
     """Numbers by name of a photograph (S, S, 3) uint8: measures of colour and texture, and areas,
     counts and places of what the segmenter finds; 0 where a structure is not found."""
-    masks = segmenter.masks(image)
+    return signs_of(image, segmenter.masks(image))
+
+
+def signs_of(image: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, float]:
+    """Likewise, with the masks (S, S) bool that a segmenter found."""
     field = max(1.0, float(masks["field"].sum()))
     found = dict(measure(image))
     for name in ("vessel", "artery", "vein", "disc", "cup", *_TONES):
         found[f"{name}_area"] = float(masks[name].sum()) / field
-    found["cup_disc_ratio"] = _height(masks["cup"]) / max(1, _height(masks["disc"]))
+    found["cup_disc_ratio"] = cup_disc_ratio(image, masks["disc"], masks["vessel"]) or 0.0
+    found["cup_outlined"] = _height(masks["cup"]) / max(1, _height(masks["disc"]))
     found["artery_vein_ratio"] = _calibre(masks["artery"]) / max(1e-6, _calibre(masks["vein"]))
     for name in _TONES:
         found.update(_spread(name, masks[name], _place(masks["fovea"]), field))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from serve.commands._tree import tree
 from serve.commands.evaluate import (
+    all,
     authenticity,
     captions,
     condition,
@@ -11,11 +12,15 @@ from serve.commands.evaluate import (
     lesions,
     outlines,
     spectrum,
+    steering,
     utility,
     zeroshot,
 )
 
+_JUDGE = (all, authenticity, condition, lesions, utility, zeroshot)
+_MORE = (steering, spectrum, geometry, outlines, captions)
+
 app = tree(
-    (condition, authenticity, spectrum, lesions, geometry, outlines, captions, utility, zeroshot),
+    (*_JUDGE, *_MORE),
     "Measure what a model draws.",
 )

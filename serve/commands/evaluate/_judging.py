@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MEASURES: Mapping[str, str] = {
     "authenticity": "engine.evaluate.authenticity",
+    "condition": "engine.evaluate.condition",
     "lesions": "engine.evaluate.lesions",
     "utility": "train.utility",
     "zeroshot": "train.zeroshot",

@@ -1,0 +1,18 @@
+"""`evaluate all`: every measure of the judge."""
+
+from __future__ import annotations
+
+from serve.commands._options import Json
+from serve.commands.evaluate._judging import MEASURES, Quick, Real, Set, judge
+from serve.declared import AsJob
+
+AS_JOB = AsJob()
+EXAMPLE = "retinaforge evaluate all eyes --real labels.csv --quick"
+
+
+def all(set_: Set, real: Real, quick: Quick = False, as_json: Json = False) -> None:
+    """Every measure of the judge, one after the other.
+
+    What one cannot say of this set is told as not estimable, with the reason; the others go on.
+    """
+    judge([*MEASURES], set_, real, quick, as_json)
