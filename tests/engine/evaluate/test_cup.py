@@ -1,4 +1,4 @@
-"""The cup is read off the light of the disc: large and small, of an oval disc, and none of no disc."""
+"""The cup is read off the light of the disc: large, small, off its middle, and none of no disc."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def test_cups_of_phantoms_are_read_off_their_pictures():
         phantom = draw(Annotation(is_gc=seed % 2, dr_grade=0, is_optic_disc_readable=1), seed, 512)
         masks = {name: mask > 0 for name, mask in phantom.masks.items()}
         if masks["disc"].any():
-            found = cup_disc_ratio(
-                phantom.image, masks["disc"], masks["artery"] | masks["vein"]
-            )
+            found = cup_disc_ratio(phantom.image, masks["disc"], masks["artery"] | masks["vein"])
             pairs.append((found, phantom.eye.traits.cup_disc_ratio))
     found, asked = np.array(pairs, float).T
     assert np.corrcoef(found, asked)[0, 1] > 0.8

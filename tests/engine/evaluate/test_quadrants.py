@@ -1,4 +1,4 @@
-"""Quadrants are those that captions mean: of the disc from side to side, of the fovea up and down."""
+"""Quadrants are those that captions mean: beside the disc, above and below the fovea."""
 
 from __future__ import annotations
 
