@@ -43,7 +43,7 @@ class Sets:
     trainings. `tell` is given a line now and then. `external`: one of each eye of another site that
     is in none of these. `held_out`: all of the test split, and `external`. `features`: with what
     pictures are looked at (`engine.evaluate.lookers`); by measure, `looked_with` tells its hash,
-    which the measure notes."""
+    which the measure notes. `photographs`: all of the table, of every split."""
 
     set_source: str
     real_source: str
@@ -56,6 +56,7 @@ class Sets:
     external: Sequence[Example] = ()
     features: str = "own"
     looked_with: dict[str, dict[str, str]] = field(default_factory=dict)
+    photographs: Sequence[Example] = ()
     _opened: dict[tuple[str, int], list[Looked]] = field(default_factory=dict)
 
     @classmethod
@@ -75,28 +76,34 @@ class Sets:
         if not judged:
             raise UserError("no picture in the set", file=set_)
         count = min(most, QUICK) if quick else most
-        sides = _by_split(real)
+        photographs = _photographs(real)
+        sides = _by_split(photographs)
         elsewhere = _another_site(external, [*judged, *sides[0], *sides[1]])
         taught, tested = ([eye[0] for eye in one_per_eye(side)] for side in sides)
         return cls(
             set_, real, spread(judged, count), spread(taught, count), spread(tested, count),
-            quick, tell, [*sides[1], *elsewhere], spread(elsewhere, count), features,
+            quick, tell, [*sides[1], *elsewhere], spread(elsewhere, count),
+            features, photographs=photographs,
         )  # fmt: skip
 
     def pictures(self, side: str, size: int = SIZE) -> list[Looked]:
         """Those of "judged", "taught", "tested" or "external" that can be read, each as its
         field's square of this size; kept for whoever asks next."""
         if (side, size) not in self._opened:
-            found = []
-            for example in getattr(self, side):
-                try:
-                    # Masks are another matter, and a broken one does not spoil its photograph.
-                    found.append(Looked(example, read_square(replace(example, masks=()), size)[0]))
-                except UnreadableImage as error:
-                    self.tell(f"{side}: left out: {error}")
-            self.tell(f"{side}: {len(found):,} pictures read at {size} px")
-            self._opened[side, size] = found
+            self._opened[side, size] = self.opened(side, getattr(self, side), size)
         return self._opened[side, size]
+
+    def opened(self, name: str, examples: Sequence[Example], size: int = SIZE) -> list[Looked]:
+        """Those of other examples that can be read, likewise; kept for nobody."""
+        found = []
+        for example in examples:
+            try:
+                # Masks are another matter, and a broken one does not spoil its photograph.
+                found.append(Looked(example, read_square(replace(example, masks=()), size)[0]))
+            except UnreadableImage as error:
+                self.tell(f"{name}: left out: {error}")
+        self.tell(f"{name}: {len(found):,} pictures read at {size} px")
+        return found
 
     @property
     def set_folder(self) -> Path:
@@ -104,11 +111,15 @@ class Sets:
         return Path(self.set_source)
 
 
-def _by_split(real: str) -> tuple[list[Example], list[Example]]:
-    """The photographs of a source that teach, and those held out. UserError where there is none."""
+def _photographs(real: str) -> list[Example]:
     _, photographs = drawn_apart(read_asked(real, "real"))
     if not photographs:
         raise UserError("no photograph, but for what was drawn", file=real)
+    return photographs
+
+
+def _by_split(photographs: list[Example]) -> tuple[list[Example], list[Example]]:
+    """Those that teach, and those held out."""
     if not any(each.split for each in photographs):
         return [], photographs
     return teaching(photographs), held_out(photographs)

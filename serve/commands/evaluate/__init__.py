@@ -11,13 +11,14 @@ from serve.commands.evaluate import (
     geometry,
     lesions,
     outlines,
+    privacy,
     spectrum,
     steering,
     utility,
     zeroshot,
 )
 
-_JUDGE = (all, authenticity, condition, lesions, utility, zeroshot)
+_JUDGE = (all, authenticity, condition, lesions, privacy, utility, zeroshot)
 _MORE = (steering, spectrum, geometry, outlines, captions)
 
 app = tree(

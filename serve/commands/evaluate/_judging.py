@@ -21,6 +21,7 @@ MEASURES: Mapping[str, str] = {
     "authenticity": "engine.evaluate.authenticity",
     "condition": "engine.evaluate.condition",
     "lesions": "engine.evaluate.lesions",
+    "privacy": "engine.evaluate.privacy",
     "utility": "train.utility",
     "zeroshot": "train.zeroshot",
 }

@@ -1,0 +1,181 @@
+"""Does a set show eyes that taught its model, or one eye twice?
+
+- Copies: the nearest training photograph by features, registered pixels and registered vessels
+  (`engine.evaluate.near`). Of held-out eyes, which are nobody's copies, one in a hundred lies
+  nearer than the limit; the floor is the share of one half of them under the other half's limit.
+  Control: training photographs recoloured, compressed, cropped and mirrored.
+- Same eye: registered vessels and pixels are one score, which pairs of exposures of one eye set far
+  apart from strangers. Learned features do not tell two exposures apart from two eyes, so they only
+  name candidates.
+- Doubles: pictures of the set that show one eye.
+- Membership: `engine.evaluate.membership`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
+
+from engine.data.example import Example
+from engine.data.identity import eyes
+from engine.data.likeness import SAME, bits_of, differing, likeness
+from engine.data.planted import Shown, disguise, move
+from engine.data.splits import spread, teaching
+from engine.evaluate.figures import Figure, above, counted, without
+from engine.evaluate.membership import NAME as MEMBERSHIP
+from engine.evaluate.membership import membership
+from engine.evaluate.near import KINDS, Crowd, Eyesight, Near, View
+from engine.evaluate.sets import Looked, Sets
+from engine.evaluate.sheet import keep_closest
+
+FALSE_ALARM = 0.01
+ENOUGH = 20
+"""Held-out eyes below which no limit can be set."""
+DOUBLE = 0.42
+"""Registered correlation from which two pictures of a set show one eye; of real pairs of different
+eyes none exceeds 0.40."""
+_QUICK, _MOST, _OUTLINED = 240, 2000, 600
+"""Training photographs that are looked at, quickly or not, and pictures of the set whose vessels
+are outlined."""
+_PLANTED = 40
+_KEPT = 0.97
+"""Of the side, in a planted copy."""
+_PAIRS = 40
+
+
+def measure(sets: Sets) -> list[Figure]:
+    """See `Measure`."""
+    eyesight = Eyesight()
+    judged = sets.pictures("judged")
+    views = _look(eyesight, sets, judged, "pictures of the set")
+    taught = sets.opened("training photographs", _taught(sets))
+    if not taught:
+        why = "no photograph of a train split is told"
+        held = _look(eyesight, sets, sets.pictures("tested"), "held-out eyes")
+        names = [*(f"copies_{kind}" for kind in KINDS), "same_eye_score"]
+        told = [without(each, why) for each in names]
+        return [*told, *_doubles(eyesight, views, held, sets), without(MEMBERSHIP, why)]
+    crowd = Crowd(_look(eyesight, sets, taught, "training photographs"))
+    held = _look(eyesight, sets, sets.pictures("tested"), "held-out eyes")
+    near, strangers = ([crowd.nearest(view) for view in each] for each in (views, held))
+    squares = [each.image for each in spread(taught, _PLANTED)]
+    planted = [crowd.nearest(eyesight.look(each)) for each in plant(squares)]
+    keep_closest(sets, judged, taught, near)
+    pairs = _same_eyes(eyesight, sets)
+    return [
+        *(_copies(kind, near, strangers, planted) for kind in KINDS),
+        _same_eye(near, strangers, pairs),
+        *_doubles(eyesight, views, held, sets),
+        membership(sets, taught),
+    ]
+
+
+def plant(squares: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Copies of squares (S, S, 3) uint8: recoloured, compressed, cropped, every other mirrored."""
+    rng = np.random.default_rng(0)
+    moved = [
+        move(Shown(square), 0.0, 1 / _KEPT, (0.0, 0.0), bool(number % 2)).image
+        for number, square in enumerate(squares)
+    ]
+    return [disguise(each, rng, 0.5) for each in moved]
+
+
+def _taught(sets: Sets) -> list[Example]:
+    if not any(each.split for each in sets.photographs):
+        return []
+    return spread(teaching(sets.photographs), _QUICK if sets.quick else _MOST)
+
+
+def _look(eyesight: Eyesight, sets: Sets, pictures: Sequence[Looked], name: str) -> list[View]:
+    return eyesight.look_at([each.image for each in pictures], name, sets.tell, _OUTLINED)
+
+
+def _copies(
+    kind: str, near: Sequence[Near], strangers: Sequence[Near], planted: Sequence[Near]
+) -> Figure:
+    name = f"copies_{kind}"
+    ours, held, copies = (
+        [each[kind].score for each in those if kind in each] for those in (near, strangers, planted)
+    )
+    if len(held) < ENOUGH:
+        return without(name, f"{len(held)} held-out eyes, {ENOUGH} set a limit", len(ours))
+    limit = _limit(held)
+    halves = (held[::2], held[1::2])
+    passed = [score > _limit(other) for a, other in (halves, halves[::-1]) for score in a]
+    found = counted(name, sum(score > limit for score in ours), len(ours))
+    control = float(np.mean([score > limit for score in copies])) if copies else None
+    return replace(found, floor=float(np.mean(passed)), control=control)
+
+
+def _limit(scores: Sequence[float]) -> float:
+    return float(np.quantile(scores, 1 - FALSE_ALARM))
+
+
+def _same_eye(near: Sequence[Near], strangers: Sequence[Near], pairs: Sequence[Near]) -> Figure:
+    """The chance that a picture looks more like a training eye than a stranger does."""
+    ours, held, same = ([*filter(None, map(_verified, each))] for each in (near, strangers, pairs))
+    if len(ours) < 2 or len(held) < 2:
+        return without("same_eye_score", "fewer than two pictures, or held-out eyes", len(ours))
+    found = above("same_eye_score", {0: (ours, held)})
+    floor = above("", {0: (held[::2], held[1::2])}).value
+    return replace(found, floor=floor, control=above("", {0: (same, held)}).value)
+
+
+def _verified(near: Near) -> float | None:
+    if "vessels" not in near:
+        return None
+    return (near["vessels"].score + near["pixels"].score) / 2
+
+
+def _same_eyes(eyesight: Eyesight, sets: Sets) -> list[Near]:
+    """How near two exposures of one real eye are: those of one patient or known pair whose sides
+    do not differ, and which are not one photograph saved twice."""
+    first: dict[tuple[int, int | None], Example] = {}
+    pairs: list[tuple[Example, Example]] = []
+    for eye, example in zip(eyes(sets.photographs), sets.photographs):
+        other = first.setdefault((eye, example.annotation.eye_side), example)
+        if other is not example and other.photograph != example.photograph:
+            pairs.append((other, example))
+    found, pairs = [], spread(pairs, 2 * _PAIRS)
+    opened = sets.opened("exposures of one eye", [each for pair in pairs for each in pair])
+    squares = {each.example.place: each.image for each in opened}
+    for pair in pairs:
+        if not all(each.place in squares for each in pair):
+            continue
+        one, other = (squares[each.place] for each in pair)
+        if differing(bits_of([likeness(one)])[0], bits_of([likeness(other)]))[0] > SAME:
+            found.append(Crowd([eyesight.look(one)]).nearest(eyesight.look(other)))
+        if len(found) == _PAIRS:
+            break
+    return found
+
+
+def _doubles(
+    eyesight: Eyesight, views: Sequence[View], held: Sequence[View], sets: Sets
+) -> list[Figure]:
+    """How many pictures show an eye of the set once more, and how many eyes there are. Control: the
+    share that is found of copies put among them."""
+    count, distinct = len(views), distinct_eyes(views)
+    sets.tell(f"privacy: {count:,} files, {distinct:,} distinct")
+    squares = [each.image for each in spread(sets.pictures("judged"), _PLANTED)]
+    planted = [eyesight.look(each, vessels=False) for each in plant(squares)]
+    more = distinct_eyes([*views, *planted]) - distinct
+    control = 1 - more / len(planted) if planted else None
+    floor = 1 - distinct_eyes(held) / len(held) if held else None
+    found = counted("doubles", count - distinct, count)
+    doubles = replace(found, floor=floor, control=control)
+    return [doubles, Figure("distinct", float(distinct), float(distinct), float(distinct), count)]
+
+
+def distinct_eyes(views: Sequence[View]) -> int:
+    """How many eyes are shown: what correlates from `DOUBLE` on is one, in chains."""
+    chains = DisjointSet(range(len(views)))
+    crowd = Crowd(views) if views else None
+    for number, view in enumerate(views):
+        for score, other in crowd.compared(view, "pixels", but=number) if crowd else ():
+            if score >= DOUBLE:
+                chains.merge(number, other)
+    return chains.n_subsets

@@ -1,0 +1,165 @@
+"""Planted copies are found and others are not, doubles are counted, and an eye learned by heart is
+told by its loss. Phantoms stand for photographs."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine.data.planted import compress
+from engine.data.transforms import to_tensor
+from engine.evaluate.figures import above, counted
+from engine.evaluate.membership import membership
+from engine.evaluate.near import Eyesight
+from engine.evaluate.privacy import distinct_eyes, measure, plant
+from engine.evaluate.sets import Sets
+from engine.models.card import read_card, write_card
+from engine.models.gan import CODES, GeometryGan
+from engine.models.geometry import to_layers
+from engine.models.grounds import geometry_map
+from engine.models.naming import LIKENESSES
+from engine.phantom.render import draw
+from engine.registry import find
+from engine.registry.segmenter import SegmenterRef
+from engine.schema import Annotation
+from engine.shipped import SEGMENTER
+from engine.store.plan import write_plan
+from train.census import keep_likenesses
+
+SIDE, TAUGHT, HELD_OUT = 128, 12, 22
+
+
+@pytest.fixture(scope="module")
+def eyes():
+    """Phantoms that are as clear as photographs that teach."""
+    return [draw(Annotation(source="idrid"), 900 + k, SIDE).image for k in range(53)]
+
+
+@pytest.fixture(scope="module")
+def eyesight():
+    return Eyesight()
+
+
+@pytest.fixture
+def written(tmp_path):
+    """written(name, images, splits): a table of photographs."""
+
+    def table(name, images, splits):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            lines = csv.writer(file)
+            lines.writerow(["file", "split", "source"])
+            for number, (image, split) in enumerate(zip(images, splits)):
+                place = tmp_path / f"{name}{number}.png"
+                Image.fromarray(image).save(place)
+                lines.writerow([place.name, split, "idrid"])
+        return str(tmp_path / f"{name}.csv")
+
+    return table
+
+
+def read(set_, real, quick=True):
+    said: list[str] = []
+    return Sets.read(set_, real, quick, said.append), said
+
+
+@pytest.fixture
+def real(written, eyes):
+    splits = ["train"] * TAUGHT + ["test"] * HELD_OUT
+    return written("real", eyes, splits)
+
+
+def test_copies_are_found_and_strangers_are_not(written, real, eyes):
+    copies, strangers = plant(eyes[:4]), eyes[40:44]
+    sets, said = read(written("set", [*copies, *strangers], [""] * 8), real)
+    found = {each.name: each for each in measure(sets)}
+    for kind in ("features", "pixels", "vessels"):
+        figure = found[f"copies_{kind}"]
+        # Vessels of pictures half as large as those that the segmenter learned are found less well.
+        assert 0.375 <= figure.value <= 0.75, kind
+        assert figure.control >= 0.9
+        assert figure.floor < 0.35
+        assert figure.low < figure.value < figure.high
+    assert found["same_eye_score"].value > 0.5
+    assert found["doubles"].value == 0
+    assert found["doubles"].control >= 0.75
+    assert (found["distinct"].value, found["distinct"].n) == (8, 8)
+    assert found["membership_auc"].not_estimable == "the model that drew the set is not at hand"
+    assert "privacy: 8 files, 8 distinct" in said
+
+
+def test_what_cannot_be_told_says_why(written, eyes):
+    sets, _ = read(written("one", eyes[:1], [""]), written("few", eyes[1:4], [""] * 3))
+    found = {each.name: each for each in measure(sets)}
+    assert found["copies_pixels"].not_estimable == "no photograph of a train split is told"
+    assert (found["distinct"].value, found["distinct"].n) == (1, 1)
+    few = written("split", eyes[1:5], ["train", "train", "test", "test"])
+    found = {each.name: each for each in measure(read(written("a", eyes[:1], [""]), few)[0])}
+    assert found["copies_vessels"].not_estimable == "2 held-out eyes, 20 set a limit"
+
+
+def test_doubles_among_many_are_counted(eyes, eyesight):
+    anew = [compress(np.ascontiguousarray(e[:, ::-1]) if k % 2 else e, 60) for k, e in
+            enumerate(eyes[:38])]  # fmt: skip
+    views = [eyesight.look(each, vessels=False) for each in [*eyes, *anew]]
+    assert (len(views), distinct_eyes(views)) == (91, 53)
+    assert distinct_eyes([]) == 0
+
+
+def learned_by_heart(folder, images):
+    """A painter that has seen these alone, and often."""
+    segmenter = find(SegmenterRef, SEGMENTER).load()
+    with torch.no_grad():
+        found = [geometry_map(segmenter.masks(each)) for each in images]
+    maps = torch.stack([to_layers(each) for each in found])
+    shown = torch.stack([to_tensor(Image.fromarray(each)) for each in images])
+    field = maps[:, -1:]
+    colour = (shown * field).sum((2, 3)) / field.sum((2, 3)).clamp_min(1)
+    style = torch.cat([colour, torch.zeros(len(images), CODES)], 1)
+    side = images[0].shape[0]
+    torch.manual_seed(0)
+    painter = GeometryGan((16, 24), 8, side, ("idrid",), ((0.0,) * 12,))
+    optimiser = torch.optim.Adam(painter.parameters(), 4e-3)
+    for _ in range(150):
+        painted = painter(maps, style, torch.zeros(len(images), 2, side, side))
+        loss = (painted - shown).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    painter.save_pretrained(folder)
+
+
+def test_a_painter_that_learned_eight_eyes_by_heart_is_told(real, tmp_path, plan_of):
+    folder = tmp_path / "painter"
+    sets, _ = read("phantom:1", real)
+    learned = sets.photographs[:8]
+    learned_by_heart(folder, [each.image for each in sets.opened("learned", learned, 64)])
+    keep_likenesses(learned, folder)
+    write_card(folder, {"size": 64})
+    weights = read_card(folder)["weights_sha256"]
+    told = {"model_location": str(folder), "weights_sha256": weights, "model": "painter"}
+    write_plan(tmp_path / "set", plan_of("null").model_copy(update=told).sealed())
+    sets = replace(sets, set_source=str(tmp_path / "set"))
+    taught = sets.pictures("taught")
+    figure = membership(sets, taught)
+    assert figure.n == 8
+    assert figure.value >= 0.9
+    assert figure.floor < 0.8
+    (folder / LIKENESSES).unlink()
+    assert "0 photographs that taught" in membership(sets, taught).not_estimable
+
+
+def test_the_chance_to_be_above_is_told_within_strata():
+    assert above("a", {0: ([3, 4], [1, 2])}).value == 1
+    assert above("a", {0: ([1, 1], [1, 1])}).value == 0.5
+    # Between strata there is a difference that says nothing.
+    assert above("a", {0: ([1, 2], [1, 2]), 1: ([11, 12, 13], [11, 12, 13])}).value == 0.5
+    assert above("a", {0: ([], [1])}).value is None
+    assert above("a", {0: ([2], [1])}).low is None
+    none = counted("a", 0, 80)
+    assert (none.value, none.low) == (0, 0)
+    assert none.high == pytest.approx(0.045, abs=1e-3)
