@@ -15,9 +15,10 @@ from engine.data.planted import compress
 from engine.data.transforms import to_tensor
 from engine.evaluate.figures import above, counted
 from engine.evaluate.membership import membership
-from engine.evaluate.near import Eyesight
+from engine.evaluate.near import Eyesight, Nearest
 from engine.evaluate.privacy import distinct_eyes, measure, plant
 from engine.evaluate.sets import Sets
+from engine.evaluate.sheet import SHEET, TABLE, keep_closest
 from engine.models.card import read_card, write_card
 from engine.models.gan import CODES, GeometryGan
 from engine.models.geometry import to_layers
@@ -151,6 +152,22 @@ def test_a_painter_that_learned_eight_eyes_by_heart_is_told(real, tmp_path, plan
     assert figure.floor < 0.8
     (folder / LIKENESSES).unlink()
     assert "0 photographs that taught" in membership(sets, taught).not_estimable
+
+
+def test_the_closest_pairs_are_kept_in_private_of_our_folders_alone(real, tmp_path, plan):
+    sets, said = read("phantom:2", real)
+    judged, taught = sets.pictures("judged"), sets.pictures("taught")
+    near = [{"features": Nearest(0.5, 3), "pixels": Nearest(0.2 + k, k)} for k in range(2)]
+    keep_closest(replace(sets, set_source=str(tmp_path)), judged, taught, near)
+    assert not (tmp_path / SHEET).exists()
+    write_plan(tmp_path / "set", plan)
+    keep_closest(replace(sets, set_source=str(tmp_path / "set")), judged, taught, near)
+    with (tmp_path / "set" / TABLE).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["pixels_of"].endswith(f"real{k}.png") for k, row in enumerate(rows)] == [True] * 2
+    assert rows[0]["vessels"] == ""
+    assert Image.open(tmp_path / "set" / SHEET).size == (512, 512)
+    assert "closest.png" in said[-1]
 
 
 def test_the_chance_to_be_above_is_told_within_strata():
