@@ -40,7 +40,7 @@ def spectrum(
     eyes: Annotated[int, typer.Option(min=2, help="At most so many eyes of each.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """How much texture of each fineness a set has, and whether patches left seams.
+    """How much texture of each fineness a set has, and its seams.
 
     Power in decibels by octave, with its interval over eyes, less that of the test split; beside it
     photographs of the train split and phantoms of the test split's labels. Then the same of what

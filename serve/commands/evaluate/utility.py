@@ -17,7 +17,7 @@ def utility(
     quick: Quick = False,
     as_json: Json = False,
 ) -> None:
-    """What readers learn from the set, beside what photographs teach.
+    """What readers learn from the set, beside photographs.
 
     Area under the curve (kappa of the grade) on the test split, with its interval over eyes and
     trainings: from photographs, the set, both, and photographs after the set or phantoms; then the

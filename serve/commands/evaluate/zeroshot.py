@@ -11,7 +11,7 @@ EXAMPLE = "retinaforge evaluate zeroshot eyes --real labels.csv"
 
 
 def zeroshot(set_: Set, real: Real, quick: Quick = False, as_json: Json = False) -> None:
-    """What is learned from the set's captions alone, read on real eyes.
+    """What the set's captions alone teach, read on real eyes.
 
     Two towers see the pictures with what their captions say, and tell eyes of the test split by
     words, without any label: retinopathy, its grade, edema, glaucoma. Beside them stand towers that
