@@ -17,7 +17,7 @@ def authenticity(
     quick: Quick = False,
     as_json: Json = False,
 ) -> None:
-    """How far a set is from photographs, and how far these are from one another.
+    """How far a set is from photographs, and these from others.
 
     Distances and neighbours in the features of a network, and what classifiers can tell by colour,
     texture, light and structure, of pictures matched by camera and labels; the same of phantoms.
