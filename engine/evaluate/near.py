@@ -108,7 +108,7 @@ class Crowd:
         alike, rows = self._index.search(view.ways.astype(np.float32), few)
         if kind == "features":
             return [(float(a), int(i)) for a, i in zip(alike.ravel(), rows.ravel()) if i != but]
-        ours, found = getattr(view, kind), []
+        ours, found = getattr(view, kind), list[tuple[float, int]]()
         if ours is None:
             return []
         for way, named in zip(ours, rows):

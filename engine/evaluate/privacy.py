@@ -146,9 +146,9 @@ def _same_eyes(eyesight: Eyesight, sets: Sets) -> list[Near]:
     for pair in pairs:
         if not all(each.place in squares for each in pair):
             continue
-        one, other = (squares[each.place] for each in pair)
-        if differing(bits_of([likeness(one)])[0], bits_of([likeness(other)]))[0] > SAME:
-            found.append(Crowd([eyesight.look(one)]).nearest(eyesight.look(other)))
+        left, right = (squares[each.place] for each in pair)
+        if differing(bits_of([likeness(left)])[0], bits_of([likeness(right)]))[0] > SAME:
+            found.append(Crowd([eyesight.look(left)]).nearest(eyesight.look(right)))
         if len(found) == _PAIRS:
             break
     return found
