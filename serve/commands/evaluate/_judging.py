@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.schema import UserError
-from serve.declared import Reads, looker_place, photographs
+from serve.declared import Reads, Writes, looker_place, photographs
 from serve.progress import say
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ Features = Annotated[
     typer.Option(help="Who looks: own, structure, random, inception:PATH or hf:DIR."),
     Reads(of=looker_place),
 ]
+Html = Annotated[
+    Path | None, typer.Option(help="Write the report there: one page, for any browser."), Writes()
+]
+Pdf = Annotated[Path | None, typer.Option(help="Write the report there as PDF."), Writes()]
 
 
 def judge(
@@ -60,16 +65,35 @@ def judge(
     as_json: bool,
     external: str | None = None,
     features: str = "own",
+    html: Path | None = None,
+    pdf: Path | None = None,
 ) -> None:
     """Run these measures one after the other and tell their figures; UserError where there is one
     alone and it says nothing, and for a test photograph that taught what drew the set."""
     from engine.evaluate.lineage import checked
     from engine.evaluate.sets import Sets
+    from engine.publish.judgement import page
 
+    for file in (html, pdf):
+        if file and not file.parent.is_dir():
+            raise UserError("its folder is not there", file=file)
     sets, lineage = checked(Sets.read(set_, real, quick, say, external=external, features=features))
     figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
+    if html or pdf:
+        _write(page(set_, real, quick, figures, lineage), html, pdf)
     if as_json:
         print(json.dumps(as_document(figures, lineage, sets.looked_with)))
+
+
+def _write(text: str, html: Path | None, pdf: Path | None) -> None:
+    from engine.publish.judgement import write_pdf
+
+    if html:
+        html.write_text(text)
+        say(f"written: {html}")
+    if pdf:
+        write_pdf(text, pdf)
+        say(f"written: {pdf}")
 
 
 def measured(name: str, sets: Sets, alone: bool) -> list[Figure]:
