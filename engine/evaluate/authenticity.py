@@ -49,10 +49,12 @@ def measure(sets: Sets) -> list[Figure]:
     )
     pairs, beside = matched(tested, judged), matched(tested, taught)
     mix = list(_beside(_mix(tested, judged, pairs), _mix(tested, taught, beside), []))
-    # Without a train split there is no floor, and all that have a partner are compared.
-    rows = sorted(pairs.keys() & beside.keys()) if taught else sorted(pairs)
+    rows = sorted(pairs.keys() & beside.keys())
+    # With too small a train split there is no floor, and all that have a partner are compared.
+    if no_floor := len(rows) < LEAST:
+        rows = sorted(pairs)
     if len(rows) < LEAST:
-        why = f"{len(rows)} photographs have pictures of their camera beside them"
+        why = f"{len(rows)} photographs have a picture of their camera beside them"
         return [*mix, without("fd", f"{why}, at least {LEAST} are needed", len(rows))]
     eye = _Eye(sets, found, min(native_side(judged), native_side(tested)))
     real, train = eye.look("test split", tested), eye.look("train split", taught)
@@ -61,7 +63,8 @@ def measure(sets: Sets) -> list[Figure]:
     if found.scaled:
         real, train, set_, drawn = scaled(real, train, set_, drawn)
     sets.tell(f"authenticity: comparing {len(rows):,} of each")
-    facing, floor = real.of(rows), train.of([beside[row] for row in rows]) if taught else None
+    facing = real.of(rows)
+    floor = None if no_floor else train.of([beside[row] for row in rows])
     floors = [*compared(facing, floor, floor), novelty(train, facing)] if floor else []
     control = _of_two_cameras([*tested, *taught], joined(real, train), len(rows))
     controls = _at_as_many(compared(*control), floors) if control else []

@@ -77,7 +77,8 @@ def over_floor(real: Seen, other: Seen, floor: Seen | None) -> Figure:
     """How many times as far from photographs others are as `floor`, other photographs, is."""
     name, count = "fd_over_floor", len(real.measured)
     if floor is None:
-        return without(name, "no train split tells how far photographs are from photographs", count)
+        why = "the train split is too small to tell how far photographs are from photographs"
+        return without(name, why, count)
     one, two, three = real.features, other.features, floor.features
     least = frechet(one, three)
     if least < _NOTHING:

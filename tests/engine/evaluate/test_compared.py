@@ -134,7 +134,7 @@ def test_without_a_floor_and_without_a_train_split_it_is_told_why():
     eyes = Seen(
         np.random.default_rng(0).normal(size=(12, 3)), [dict.fromkeys(measures.MEASURES, 0.0)] * 12
     )
-    assert "no train split" in over_floor(eyes, eyes, None).not_estimable
+    assert "train split is too small" in over_floor(eyes, eyes, None).not_estimable
     assert "the same photographs" in over_floor(eyes, eyes, eyes).not_estimable
     assert {each.value for each in compared(eyes, eyes, None)[-10:]} == {0.5}
     assert novelty(Seen(np.array([]), []), eyes).value is None
