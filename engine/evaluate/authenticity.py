@@ -25,7 +25,7 @@ from engine.data.splits import one_per_eye, spread
 from engine.evaluate.compared import LEAST, Seen, compared, joined, novelty, scaled
 from engine.evaluate.figures import Figure, share, without
 from engine.evaluate.lookers import Looker, looker
-from engine.evaluate.matching import agree, levelled, matched, native_side
+from engine.evaluate.matching import agree, camera_of, levelled, matched, native_side
 from engine.evaluate.sets import SIZE, Looked, Sets
 from engine.evaluate.told_apart import CLASSIFIERS, FOLDS, area, held_out_chances, table
 from engine.phantom import measures
@@ -48,6 +48,8 @@ def measure(sets: Sets) -> list[Figure]:
         _one_per_eye(sets.pictures(side)) for side in ("judged", "taught", "tested")
     )
     pairs, beside = matched(tested, judged), matched(tested, taught)
+    if unknown := sum(camera_of(each) is None for each in judged):
+        sets.tell(f"authenticity: {unknown:,} of the set tell no camera, and go with any")
     mix = list(_beside(_mix(tested, judged, pairs), _mix(tested, taught, beside), []))
     rows = sorted(pairs.keys() & beside.keys())
     # With too small a train split there is no floor, and all that have a partner are compared.

@@ -50,12 +50,15 @@ def agree(one: Looked, other: Looked) -> bool:
     return all(known.get(n, value) == value for n, value in one.example.annotation.known().items())
 
 
+def camera_of(picture: Looked) -> str | None:
+    """Its source, where that is a camera: of a phantom it may be none."""
+    source = picture.example.annotation.source
+    return None if source == PHANTOM else source
+
+
 def _of_different_cameras(one: Sequence[Looked], other: Sequence[Looked]) -> np.ndarray:
-    """Of pairs (N, M) which are known to be of two cameras; a phantom's "camera" is none."""
-    left, right = (
-        np.array(["" if source == PHANTOM else source or "" for source in sources])
-        for sources in ([each.example.annotation.source for each in side] for side in (one, other))
-    )
+    """Of pairs (N, M) which are known to be of two cameras."""
+    left, right = (np.array([camera_of(each) or "" for each in side]) for side in (one, other))
     apart = left[:, None] != right[None]
     return np.asarray(apart & (left[:, None] != "") & (right[None] != ""))
 

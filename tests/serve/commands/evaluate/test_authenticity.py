@@ -37,6 +37,7 @@ def test_figures_of_a_set_and_what_looked(retinaforge, real, monkeypatch):
     assert (looked["features"], len(looked["sha256"])) == ("random", 64)
     assert "authenticity.fd_over_floor " in said
     assert "; floor 1.00" in said
+    assert "12 of the set tell no camera" in said
 
 
 def test_another_word_for_features_is_refused(retinaforge, real):
