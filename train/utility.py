@@ -43,7 +43,8 @@ from engine.schema import Annotation
 from train.practice import changed, learn, order, said, seen
 
 UNKNOWN = -1
-STRATA = 4
+STRATUM = 6
+"""Eyes of a stratum, about: among four strata of 112 eyes the shortcut told as much as of all."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ class _Reading:
         trivial = self._trivial(keep)
         strata = {"": np.zeros(len(truth))}
         if trivial is not None:
-            strata["_in_strata"] = parted(trivial, STRATA)
+            strata["_in_strata"] = parted(trivial, max(2, len(truth) // STRATUM))
         found = []
         for suffix, parts in strata.items():
             scores = [
