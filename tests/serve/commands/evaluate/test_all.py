@@ -1,0 +1,75 @@
+"""`evaluate all`: every measure is told, what one cannot say does not end the others, and the report
+holds what the JSON holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+from engine.evaluate.figures import share
+from engine.phantom.render import draw
+from engine.pixels.encode import encode_mask
+from engine.schema import Annotation, UserError
+from serve.commands.evaluate import _judging
+
+
+@pytest.fixture
+def eyes(tmp_path):
+    """A table of phantoms with lesions as if they were photographs."""
+    with (tmp_path / "eyes.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["file", "split", "mask_dark_lesion", "mask_bright_lesion"])
+        for number in range(4):
+            phantom = draw(Annotation(dr_grade=3), number, 256)
+            Image.fromarray(phantom.image).save(tmp_path / f"{number}.png")
+            for tone in ("dark", "bright"):
+                mask = encode_mask(phantom.masks[f"{tone}_lesion"])
+                (tmp_path / f"{number}-{tone}.png").write_bytes(mask)
+            split = ("train", "test")[number % 2]
+            lines.writerow([f"{number}.png", split, f"{number}-dark.png", f"{number}-bright.png"])
+    return tmp_path / "eyes.csv"
+
+
+@pytest.fixture(autouse=True)
+def measures(monkeypatch):
+    """Lesions, a measure of nothing, and one that can say nothing of any set."""
+
+    def mute(sets):
+        raise UserError("no caption", file=sets.set_source)
+
+    for name, measure in (("mute", mute), ("empty", lambda _: [share("none", {})])):
+        module = ModuleType(name)
+        module.measure = measure
+        monkeypatch.setitem(sys.modules, name, module)
+    chosen = {"mute": "mute", "lesions": "engine.evaluate.lesions", "empty": "empty"}
+    monkeypatch.setattr(_judging, "MEASURES", chosen)
+    monkeypatch.setattr("serve.commands.evaluate.all.MEASURES", chosen)
+
+
+def test_what_one_measure_cannot_say_does_not_end_the_others(retinaforge, eyes, tmp_path):
+    page = tmp_path / "judgement.html"
+    words = ("evaluate", "all", eyes, "--real", eyes, "--quick", "--json", "--html", page)
+    code, out, said = retinaforge(*words)
+    told = json.loads(out)
+    assert code == 0
+    by_name = {each["name"]: each for each in told["figures"]}
+    assert by_name["mute"]["not_estimable"] == "no caption"
+    assert by_name["empty.none"]["not_estimable"] == "no eye has any"
+    found = by_name["lesions.visible_dark"]
+    assert found["low"] <= found["value"] <= found["high"]
+    assert told["lineage"] == []
+    assert "lesions.visible_dark" in said
+    assert f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})" in page.read_text()
+
+
+def test_a_report_that_has_no_place_is_refused_before_anything_is_measured(retinaforge, eyes):
+    words = ("evaluate", "all", eyes, "--real", eyes, "--html", eyes.parent / "none" / "page.html")
+    code, out, said = retinaforge(*words)
+    assert (code, out) == (2, "")
+    assert "its folder is not there" in said
+    assert "lesions" not in said
