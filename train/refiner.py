@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -27,9 +28,11 @@ from torch.nn import functional as F
 from engine import seeds
 from engine.data import splits
 from engine.data.example import Example, UnreadableImage
+from engine.data.identity import eyes
 from engine.data.outlines import read_square
 from engine.data.sources import read_examples
-from engine.evaluate.authenticity import FOLDS, SIZE, authenticity
+from engine.evaluate.sets import SIZE
+from engine.evaluate.told_apart import CLASSIFIERS, FOLDS, area, held_out_chances, table
 from engine.models.cameras import own_cameras, write_cameras
 from engine.models.card import write_card
 from engine.models.geometry import to_layers
@@ -37,8 +40,8 @@ from engine.models.grounds import PhantomGeometry
 from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, bare, ink, texture
 from engine.models.segmenter import without_specks
 from engine.phantom.cameras import CAMERAS
+from engine.phantom.measures import measure
 from engine.schema import Annotation
-from engine.specs import Spec
 from train.census import census, enough, image_hashes, told
 from train.chance import generator_at
 from train.clinic import LEAST, measured, of_clinic
@@ -249,17 +252,22 @@ class RefinerRecipe:
 
     def score(self, few: bool = False) -> dict[str, float]:
         """How well classifiers tell held-out photographs from refined phantoms of their labels
-        (`engine.evaluate.authenticity`)."""
-
-        def drawn(specs: Sequence[Spec]) -> list[np.ndarray]:
-            refined = (self._refined(spec.annotation, spec.seed)[1] for spec in specs)
-            return [cv2.resize(x, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for x in refined]
-
-        some = self._held_out[: FOLDS if few else 100]
+        (`engine.evaluate.told_apart`)."""
+        some = splits.spread(self._held_out, FOLDS if few else 100)
         if len(some) < FOLDS:
             return {}
-        told_apart = authenticity(drawn, some, 1)
-        return {f"auc_{told.classifier.replace(' ', '_')}": told.auc for told in told_apart}
+        real, drawn = [], []
+        for number, example in enumerate(some):
+            photograph, _ = read_square(replace(example, masks=()), SIZE)
+            refined = self._refined(example.annotation, seeds.row_seed(0, number))[1]
+            small = cv2.resize(refined, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+            real.append(measure(photograph))
+            drawn.append(measure(small))
+        both, whose = (table(real, "all"), table(drawn, "all")), eyes(some)
+        return {
+            f"auc_{words.replace(' ', '_')}": area(held_out_chances(name, *both, whose))
+            for name, words in CLASSIFIERS.items()
+        }
 
     def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the refiner in float16, the card, and the key of its image hashes."""

@@ -13,26 +13,20 @@ Distances grow as pictures get fewer, so that one alone says nothing: what is to
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.data import identity
-from engine.data.example import Example, UnreadableImage
-from engine.data.outlines import read_square
 from engine.data.splits import one_per_eye, spread
 from engine.evaluate.compared import LEAST, Seen, compared, joined, novelty, scaled
 from engine.evaluate.figures import Figure, share, without
 from engine.evaluate.lookers import Looker, looker
 from engine.evaluate.matching import agree, camera_of, levelled, matched, native_side
 from engine.evaluate.sets import SIZE, Looked, Sets
-from engine.evaluate.told_apart import CLASSIFIERS, FOLDS, area, held_out_chances, table
 from engine.phantom import measures
 from engine.phantom.render import draw
-from engine.prose.template import caption
-from engine.seeds import row_random, row_seed
-from engine.specs import Spec
+from engine.seeds import row_seed
 
 _NEXT = 100_000
 """Rows between two drawings of the same photographs' annotations."""
@@ -173,59 +167,3 @@ def _beside(
             floor=floor.get(each.name),
             control=control.get(each.name),
         )
-
-
-@dataclass(frozen=True)
-class Told:
-    """Area under the receiver operating curve of one classifier on one drawing, on all pairs and on
-    those of each source."""
-
-    drawing: int
-    classifier: str
-    pairs: int
-    auc: float
-    by_source: dict[str, float]
-
-
-Draw = Callable[[Sequence[Spec]], list[np.ndarray]]
-"""Specs to photographs (256, 256, 3) uint8."""
-
-
-def authenticity(draw_specs: Draw, examples: Sequence[Example], drawings: int) -> Iterator[Told]:
-    """For each drawing, how well each classifier tells the photographs from as many samples.
-
-    A sample is asked for the camera and the known labels of one photograph. ValueError for fewer
-    photographs than folds.
-    """
-    pairs = [(each, found) for each in examples if (found := _measured(each)) is not None]
-    if len(pairs) < FOLDS:
-        raise ValueError(f"{len(pairs)} readable photographs, at least {FOLDS} are needed")
-    real = table([found for _, found in pairs], "all")
-    eyes = identity.eyes([each for each, _ in pairs])
-    sources = np.array([each.annotation.source or "unknown" for each, _ in pairs])
-    for drawing in range(drawings):
-        images = draw_specs([_spec(each, drawing * _NEXT + i) for i, (each, _) in enumerate(pairs)])
-        drawn = table([measures.measure(image) for image in images], "all")
-        for name, in_words in CLASSIFIERS.items():
-            chances = held_out_chances(name, real, drawn, eyes)
-            areas = {s: area(chances[sources == s]) for s in np.unique(sources)}
-            yield Told(drawing, in_words, len(pairs), area(chances), areas)
-
-
-def _measured(example: Example) -> dict[str, float] | None:
-    try:
-        return measures.measure(read_square(example, SIZE)[0])
-    except UnreadableImage:
-        return None
-
-
-def _spec(example: Example, index: int) -> Spec:
-    words = caption(example.annotation, row_random(0, index, "authenticity"))
-    return Spec(
-        id=f"{index:032x}",
-        index=index,
-        seed=row_seed(0, index),
-        annotation=example.annotation,
-        prompt=words,
-        size=SIZE,
-    )

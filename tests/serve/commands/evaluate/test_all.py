@@ -1,5 +1,5 @@
-"""`evaluate all`: every measure is told, what one cannot say does not end the others, and the report
-holds what the JSON holds."""
+"""`evaluate all`: what one measure cannot say does not end the others, and the report holds what
+the JSON holds."""
 
 from __future__ import annotations
 
