@@ -37,9 +37,9 @@ ENOUGH = 20
 DOUBLE = 0.42
 """Registered correlation from which two pictures of a set show one eye; of real pairs of different
 eyes none exceeds 0.40."""
-_MOST, _OUTLINED, _QUICK = 2000, 600, 240
-"""Training photographs that are looked at, and pictures of each kind whose vessels are outlined,
-quickly fewer: a copy of another is found by its pixels."""
+_QUICK, _MOST, _OUTLINED = 240, 2000, 600
+"""Training photographs that are looked at, quickly (then a copy of another is not found) or not,
+and pictures of each kind whose vessels are outlined."""
 _PLANTED = 40
 _KEPT = 0.97
 """Of the side, in a planted copy."""
@@ -86,12 +86,11 @@ def plant(squares: Sequence[np.ndarray]) -> list[np.ndarray]:
 def _taught(sets: Sets) -> list[Example]:
     if not any(each.split for each in sets.photographs):
         return []
-    return spread(teaching(sets.photographs), _MOST)
+    return spread(teaching(sets.photographs), _QUICK if sets.quick else _MOST)
 
 
 def _look(eyesight: Eyesight, sets: Sets, pictures: Sequence[Looked], name: str) -> list[View]:
-    outlined = _QUICK if sets.quick else _OUTLINED
-    return eyesight.look_at([each.image for each in pictures], name, sets.tell, outlined)
+    return eyesight.look_at([each.image for each in pictures], name, sets.tell, _OUTLINED)
 
 
 def _copies(
