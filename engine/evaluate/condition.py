@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,14 +34,17 @@ from engine.registry.segmenter import SegmenterRef
 from engine.schema import DISEASES, READABILITY, SOURCES, Annotation, Label
 from engine.seeds import row_random
 
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
+
 ENOUGH = 20
 """Real eyes with a label, and as many without, for a reader to learn from."""
 FEWEST = 5
 """Rows with a label, and as many without, for an area."""
 SICK = 3
 """The grade from which retinopathy counts as there; without is none at all."""
-_PHANTOMS, _QUICK = 600, 240
-_PRESENT = 0.25
+_PHANTOMS, _QUICK = 800, 320
+_PRESENT = 0.2
 """How often a phantom that teaches has each disease, and each fault."""
 _TREES = 200
 _RATIO = re.compile(r"cup-to-disc ratio\s+(?:of\s+)?(?:about |around )?(0?\.\d+)", re.IGNORECASE)
@@ -83,7 +87,7 @@ def _signs(looked: Looked, segmenter: Segmenter) -> Read:
 
 
 def _phantoms(count: int, segmenter: Segmenter, sets: Sets) -> list[Read]:
-    """Phantoms of random labels: each disease and each fault in a quarter of them."""
+    """Phantoms of random labels: each disease in a fifth of them, each fault in a tenth."""
     cameras = sorted({s for each in sets.judged if (s := each.annotation.source) in SOURCES})
     found: list[Read] = []
     for index in range(count):
@@ -111,21 +115,21 @@ def _labels(
 ) -> Iterator[Figure]:
     """A label's figure, read by the reader that there is."""
     real = [_table(side, label) for side in (taught, tested)]
-    half = len(drawn) * 3 // 4
-    phantom = [_table(side, label) for side in (drawn[:half], drawn[half:])]
-    on, (learn, check) = ("real", real) if _has(real[0], ENOUGH) else ("phantoms", phantom)
+    on = "real" if _has(real[0], ENOUGH) else "phantoms"
     name, asked = f"{label.name}_read_on_{on}", _table(judged, label)
     if not _has(asked, FEWEST):
         yield without(name, f"fewer than {FEWEST} rows say {label.name} and as many deny it")
         return
+    learn = real[0] if on == "real" else _table(drawn, label)
     chance = _reader(*learn)
-    figure = _area(name, chance(asked[0]), asked[1])
+    if on == "real":
+        scores, truth = (chance(real[1][0]) if real[1][0] else np.zeros(0)), real[1][1]
+    else:
+        scores, truth = _unseen(*learn), learn[1]
+    read = chance(asked[0])
     dealt = np.random.default_rng(0).permutation(asked[1])
-    beside = [
-        _area(name, scores, truth).value
-        for scores, truth in ((chance(check[0]), check[1]), (chance(asked[0]), dealt))
-    ]
-    yield replace(figure, floor=beside[0], control=beside[1])
+    floor, control = _area(name, scores, truth).value, _area(name, read, dealt).value
+    yield replace(_area(name, read, asked[1]), floor=floor, control=control)
 
 
 def _table(reads: Sequence[Read], label: Label) -> tuple[list[Signs], np.ndarray]:
@@ -145,13 +149,27 @@ def _has(table: tuple[list[Signs], np.ndarray], enough: int) -> bool:
 
 
 def _reader(rows: list[Signs], truth: np.ndarray) -> Callable[[list[Signs]], np.ndarray]:
+    names = sorted(rows[0])
+    forest = _forest().fit(_values(rows, names), truth)
+    return lambda others: np.asarray(forest.predict_proba(_values(others, names))[:, 1])
+
+
+def _unseen(rows: list[Signs], truth: np.ndarray) -> np.ndarray:
+    """What readers say (N,) of the rows themselves, each of one that learned from others."""
+    from sklearn.model_selection import cross_val_predict
+
+    table = _values(rows, sorted(rows[0]))
+    return np.asarray(
+        cross_val_predict(_forest(), table, truth, cv=4, method="predict_proba")[:, 1]
+    )
+
+
+def _forest() -> RandomForestClassifier:
     from sklearn.ensemble import RandomForestClassifier
 
-    names = sorted(rows[0])
-    forest = RandomForestClassifier(
+    return RandomForestClassifier(
         _TREES, min_samples_leaf=2, class_weight="balanced", random_state=0
-    ).fit(_values(rows, names), truth)
-    return lambda others: np.asarray(forest.predict_proba(_values(others, names))[:, 1])
+    )
 
 
 def _values(rows: list[Signs], names: list[str]) -> np.ndarray:
