@@ -37,7 +37,8 @@ _CRITERIA: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("Compliance", "it is nobody's eye", ("privacy",)),
     ("Comprehension", "its labels mean what they say",
      ("condition.dr_grade", "condition.is_")),
-    ("Consistency", "it serves alike wherever it is used", ("utility", "zeroshot")),
+    ("Consistency", "it serves alike wherever it is used",
+     ("utility.dr.cnn.synthetic", "utility.dr.cnn.pretraining", "zeroshot")),
 )  # fmt: skip
 """Of each C its name, what it asks, and how the names of figures begin that speak for it."""
 
@@ -68,8 +69,8 @@ def page(
     kinds = list(dict.fromkeys(each.name.partition(".")[0] for each in figures))
     return filled(
         "judgement.html",
-        set=set_,
-        real=real,
+        set=Path(set_).name,
+        real=Path(real).name,
         quick=quick,
         counts=(sum(each.value is not None for each in figures), len(figures)),
         cards=[(name, asks, _speaking(figures, begin)) for name, asks, begin in _CRITERIA],
@@ -129,9 +130,18 @@ def _of(figure: Figure, kind: str) -> bool:
     return figure.name.partition(".")[0] == kind
 
 
+def _of_phantoms(figure: Figure) -> bool:
+    """Whether it says nothing of the set, but of phantoms beside it."""
+    return figure.name.endswith("_phantom")
+
+
 def _speaking(figures: Sequence[Figure], begin: tuple[str, ...]) -> list[str]:
     """The figures that speak for a criterion, in words; at most eight."""
-    speaking = [f for f in figures if f.name.startswith(begin) and f.value is not None]
+    speaking = [
+        each
+        for each in figures
+        if each.name.startswith(begin) and each.value is not None and not _of_phantoms(each)
+    ]
     rest = len(speaking) - 8
     told = [f"{each.name} {line(each).value}" for each in speaking[:8]]
     return [*told, f"and {rest} more"] if rest > 0 else told

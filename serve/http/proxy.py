@@ -53,5 +53,5 @@ def _lost() -> ASGIApp:
     from serve.http.app import answer
     from serve.http.contract import Problem
 
-    message = "the server is being restarted; try again later"
+    message = "the server is not ready yet, or is being restarted; try again later"
     return answer(Problem(503, message, kind="server_error", code="unavailable", retry_after=5))

@@ -57,11 +57,24 @@ def drawn(folder):
     """Phantoms that teach, drawn once."""
     sets = Sets.read(str(folder / "bare.csv"), str(folder / "bare.csv"), False, lambda _: None)
     segmenter = registry.find(SegmenterRef, "segmenter").load()
-    return condition._phantoms(160, segmenter, sets)
+    return condition._phantoms(110, segmenter, sets)
+
+
+READ = {}
+"""What was read off each picture, once."""
 
 
 @pytest.fixture(autouse=True)
 def no_real_eye_teaches(monkeypatch, drawn):
+    look = condition._signs
+
+    def signs(looked, segmenter):
+        key = looked.example.path.name, looked.example.annotation.eye_side
+        if key not in READ:
+            READ[key] = look(looked, segmenter)[2]
+        return looked.example.annotation, looked.example.caption, READ[key]
+
+    monkeypatch.setattr(condition, "_signs", signs)
     monkeypatch.setattr(condition, "_phantoms", lambda *_: drawn)
     monkeypatch.setattr(condition, "ENOUGH", 10**6)
 
