@@ -128,7 +128,7 @@ def measure(sets: Sets) -> list[Figure]:
 
 def utility(sets: Sets, effort: Effort) -> list[Figure]:
     """`measure`, with as much effort as this."""
-    looked = {"real": sets.pictures("taught"), "set": sets.pictures("judged")}
+    looked = {"real": sets.pictures("taught"), "set": sets.lessons()}
     phantoms = phantom_examples(f"{NAME}:{min(len(looked['set']) or 1, effort.phantoms)}")
     sets.tell(f"utility: drawing {len(phantoms)} phantoms")
     looked["phantoms"] = [_drawn(each) for each in phantoms]
@@ -175,8 +175,11 @@ def _answers(
     for arm, phases in ARMS.items():
         if any(not len(pools[pool.name].squares) for phase in phases for pool in phase):
             continue
-        tell(f"utility: {network}, {arm}: {effort.seeds} trainings of {effort.steps} steps")
-        trained = [_trained(network, phases, pools, effort, n) for n in range(effort.seeds)]
+        trained = []
+        for seed in range(effort.seeds):
+            of = f"{seed + 1} of {effort.seeds} trainings of {effort.steps} steps"
+            tell(f"utility: {network}, {arm}: {of}")
+            trained.append(_trained(network, phases, pools, effort, seed))
         found[arm] = {
             site: torch.stack([said(each, table.images) for each in trained])
             for site, table in sites.items()

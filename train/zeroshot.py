@@ -27,7 +27,7 @@ from engine import shipped
 from engine.data.splits import spread
 from engine.evaluate.figures import Figure, without
 from engine.evaluate.scored import LEAST, Metric, answer, area, kappa, lacking, over_seeds
-from engine.evaluate.sets import Looked, Sets
+from engine.evaluate.sets import Looked, Sets, Tell
 from engine.models.text_encoder import tokenize
 from engine.models.two_towers import TwoTowers, soft_loss
 from engine.prose.parse import parse
@@ -124,7 +124,7 @@ def measure(sets: Sets) -> list[Figure]:
 
 def zeroshot(sets: Sets, effort: Effort) -> list[Figure]:
     """`measure`, with as much effort as this."""
-    judged = [(each, each.example.caption or "") for each in sets.pictures("judged")]
+    judged = [(each, each.example.caption or "") for each in sets.lessons()]
     shown = {"set": _pairs(judged, effort)}
     # As many photographs as the set has pictures, spread over all.
     taught = [(each, _made(each, n)) for n, each in enumerate(sets.pictures("taught"))]
@@ -132,12 +132,11 @@ def zeroshot(sets: Sets, effort: Effort) -> list[Figure]:
     tested = sets.pictures("tested")
     answers = {}
     if min(len(tested), len(shown["set"].said)) >= LEAST:
-        asked = _Asked(seen((each.image for each in tested), effort.side), effort)
-        answers["random"] = asked.of(None)
+        asked = _Asked(seen((each.image for each in tested), effort.side), effort, sets.tell)
+        answers["random"] = asked.of("random", None)
         for name, pairs in shown.items():
             if len(pairs.said) >= LEAST:
-                sets.tell(f"zeroshot: {name}: {effort.seeds} trainings of {effort.steps} steps")
-                answers[name] = asked.of(pairs)
+                answers[name] = asked.of(name, pairs)
     annotations = [each.example.annotation for each in tested]
     return [
         figure
@@ -199,17 +198,22 @@ def _pairs(rows: Sequence[tuple[Looked, str]], effort: Effort, most: int | None 
 class _Asked:
     """The tested pictures (N, 3, S, S) uint8, and how towers are taught and asked of them."""
 
-    def __init__(self, images: torch.Tensor, effort: Effort) -> None:
-        self._images, self._effort = images, effort
+    def __init__(self, images: torch.Tensor, effort: Effort, tell: Tell) -> None:
+        self._images, self._effort, self._tell = images, effort, tell
         folder = shipped.folder_of(shipped.DEFAULT) / "tokenizer"
         self._tokenizer: PreTrainedTokenizerBase = loaded(
             PreTrainedTokenizerFast.from_pretrained, folder
         )
 
-    def of(self, pairs: Pairs | None) -> list[np.ndarray]:
+    def of(self, name: str, pairs: Pairs | None) -> list[np.ndarray]:
         """For each question what a metric takes (seeds, N), of towers that saw the pairs, or that
         learned nothing."""
-        trained = [self._towers(pairs, seed) for seed in range(self._effort.seeds)]
+        trained = []
+        for seed in range(self._effort.seeds):
+            if pairs is not None:
+                of = f"{seed + 1} of {self._effort.seeds} trainings of {self._effort.steps} steps"
+                self._tell(f"zeroshot: {name}: {of}")
+            trained.append(self._towers(pairs, seed))
         return [np.stack([self._answer(each, q) for each in trained]) for q in QUESTIONS]
 
     def _towers(self, pairs: Pairs | None, seed: int) -> TwoTowers:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.evaluate.distance import frechet, kernel, kernels
-from engine.evaluate.figures import Figure, estimate, middle, without
+from engine.evaluate.figures import Figure, about, estimate, without
 from engine.evaluate.manifolds import NEIGHBOURS, lying, novel
 from engine.evaluate.told_apart import CLASSIFIERS, GROUPS, area, held_out_chances, table
 
@@ -99,7 +99,7 @@ def _distances(real: Seen, other: Seen) -> list[Figure]:
     drawn = np.array([np.bincount(rows, minlength=count) for rows in resamples])
     values = kernels(unit, other_unit, drawn, drawn)
     value = kernel(unit, other_unit)
-    low, high = middle(value + values - np.median(values))
+    low, high = about(value, value + values - np.median(values))
     return [
         _laid_about("fd", frechet(one, two), np.array(far), count),
         Figure("kid", value, low, high, count),
@@ -108,7 +108,8 @@ def _distances(real: Seen, other: Seen) -> list[Figure]:
 
 def _laid_about(name: str, value: float, said: np.ndarray, count: int) -> Figure:
     """A value above 0, and the spread of its resamples as shares of their median."""
-    return Figure(name, value, *middle(value * said / max(float(np.median(said)), _NOTHING)), count)
+    spread = value * said / max(float(np.median(said)), _NOTHING)
+    return Figure(name, value, *about(value, spread), count)
 
 
 def _neighbours(real: Seen, other: Seen) -> list[Figure]:

@@ -14,7 +14,8 @@ def frechet(one: np.ndarray, other: np.ndarray) -> float:
     """
     (mean, x), (other_mean, y) = _fitted(one), _fitted(other)
     crossed = np.linalg.svd(x @ y.T, compute_uv=False).sum()
-    return float(((mean - other_mean) ** 2).sum() + (x**2).sum() + (y**2).sum() - 2 * crossed)
+    far = ((mean - other_mean) ** 2).sum() + (x**2).sum() + (y**2).sum() - 2 * crossed
+    return max(0.0, float(far))  # Of equal sets what is left is rounding.
 
 
 def _fitted(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from engine.evaluate.figures import COVERAGE, RESAMPLES, Figure, without
+from engine.data.example import PHANTOM
+from engine.evaluate.figures import RESAMPLES, Figure, about, without
 from engine.evaluate.sets import Sets
 from engine.schema import LABEL_NAMES, Annotation, UserError
 from engine.store.commits import PLAN, Folder, planned_rows
@@ -25,18 +26,17 @@ def drift(sets: Sets) -> Iterator[Figure]:
     """`drift_KIND`: the total variation distance between rows planned and rows kept, 0 where they
     are alike and 1 where they share nothing; `floor` is what as many rows drawn from the plan would
     have by chance."""
-    if not (sets.set_folder / PLAN).is_file():
-        for kind in KINDS:
-            yield without(f"drift_{kind}", "the set has no plan that says what was asked for")
-        return
-    plan, folder = require_plan(sets.set_folder), Folder(sets.set_folder)
-    if not isinstance(plan, Plan):
-        raise UserError("its rows were not drawn but captioned", file=sets.set_source)
-    planned = _planned(plan, planned_rows(folder))
-    kept = _kept(folder)
+    planned = kept = None
+    why = "the set has no plan that says what was asked for"
+    if (sets.set_folder / PLAN).is_file():
+        plan, folder = require_plan(sets.set_folder), Folder(sets.set_folder)
+        why = "its rows were not drawn but captioned"
+        if isinstance(plan, Plan):
+            planned, kept = _planned(plan, planned_rows(folder)), _kept(folder)
+            why = "this version words rows otherwise than the plan"
     for kind in KINDS:
-        if planned is None:
-            yield without(f"drift_{kind}", "this version words rows otherwise than the plan")
+        if planned is None or kept is None:
+            yield without(f"drift_{kind}", why)
         else:
             yield _figure(kind, [_of(kind, a) for a in planned], [_of(kind, a) for a in kept])
 
@@ -65,6 +65,9 @@ def _of(kind: str, annotation: Annotation) -> Hashable:
     if kind == "diseases":
         known = annotation.known()
         return sum(known[n] > 0 for n in known if n.startswith("is_") and "readable" not in n)
+    if kind == "source" and annotation.source == PHANTOM:
+        # Which is what a phantom's row says where no camera was asked for.
+        return None
     return getattr(annotation, kind)
 
 
@@ -76,14 +79,9 @@ def _figure(kind: str, planned: Sequence[Hashable], kept: Sequence[Hashable]) ->
     rng, n = np.random.default_rng(0), len(kept)
     drawn = rng.multinomial(n, found, RESAMPLES) / n
     chance = rng.multinomial(n, asked, RESAMPLES) / n
-    ends = ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
     value = float(_apart(asked, found))
-    low, high = np.quantile(_apart(asked, drawn), ends)
-    # A distance has no middle of resamples that it lies at: they are always farther than it is.
-    return Figure(
-        f"drift_{kind}", value, min(float(low), value), max(float(high), value), n,
-        floor=float(np.mean(_apart(asked, chance))),
-    )  # fmt: skip
+    floor = float(np.mean(_apart(asked, chance)))
+    return Figure(f"drift_{kind}", value, *about(value, _apart(asked, drawn)), n, floor)
 
 
 def _shares(values: Iterable[Hashable], kinds: Sequence[Hashable]) -> np.ndarray:

@@ -79,8 +79,9 @@ def share(name: str, counts: Counts) -> Figure:
     found, all_ = (sum(pair[k] for pair in having) for k in (0, 1))
     if not all_:
         return Figure(name, None, None, None, 0)
-    low, high = _interval(having) if having[1:] else (None, None)
-    return Figure(name, found / all_, low, high, all_)
+    value = found / all_
+    low, high = about(value, _resampled(having)) if having[1:] else (None, None)
+    return Figure(name, value, low, high, all_)
 
 
 def difference(name: str, one: Sequence[float], other: Sequence[float]) -> Figure:
@@ -93,32 +94,34 @@ def difference(name: str, one: Sequence[float], other: Sequence[float]) -> Figur
         return Figure(name, value, None, None, len(one))
     rng = np.random.default_rng(0)
     means = [resamples(len(each), rng) @ sorted(each) / len(each) for each in (one, other)]
-    return Figure(name, value, *middle(means[0] - means[1]), len(one))
+    return Figure(name, value, *about(value, means[0] - means[1]), len(one))
 
 
 def estimate(
     name: str, values: Values, of: Callable[[np.ndarray], float], least: int = 1
 ) -> Figure:
     """What `of` says of the values (N, K) of all eyes, NaN where that says nothing, with the
-    bootstrap's interval over eyes. None of fewer than `least` rows."""
+    bootstrap's interval over eyes. None of fewer than `least` rows, or where `of` says nothing."""
     eyes = sorted([*rows] for rows in values.values() if rows)
     rows = [row for eye in eyes for row in eye]
-    value = of(np.array(rows, float)) if len(rows) >= least else np.nan
+    if len(rows) < least:
+        return without(name, f"{len(rows)} have any, at least {least} are needed", len(rows))
+    value = of(np.array(rows, float))
     if np.isnan(value):
-        return Figure(name, None, None, None, len(rows))
+        return without(name, "what is compared is the same for all", len(rows))
     if len(eyes) < 2:
         return Figure(name, float(value), None, None, len(rows))
     whose = np.repeat(np.arange(len(eyes)), [len(eye) for eye in eyes])
     drawn = resamples(len(eyes), np.random.default_rng(0))
     said = np.array([of(np.repeat(rows, each[whose], axis=0)) for each in drawn])
-    return Figure(name, float(value), *middle(said[~np.isnan(said)]), len(rows))
+    return Figure(name, float(value), *about(float(value), said), len(rows))
 
 
-def _interval(pairs: Sequence[tuple[int, int]]) -> tuple[float, float]:
+def _resampled(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
     # Sorted, as the order in which eyes were read decides nothing.
     found, all_ = np.array(sorted(pairs), float).T
     drawn = resamples(len(pairs), np.random.default_rng(0))
-    return middle((drawn @ found) / (drawn @ all_))
+    return np.asarray((drawn @ found) / (drawn @ all_))
 
 
 def resamples(eyes: int, rng: np.random.Generator) -> np.ndarray:
@@ -126,10 +129,15 @@ def resamples(eyes: int, rng: np.random.Generator) -> np.ndarray:
     return rng.multinomial(eyes, np.full(eyes, 1 / eyes), RESAMPLES)
 
 
-def middle(values: np.ndarray) -> tuple[float, float]:
-    """Between which the middle 95 % of values (N,) lie."""
-    low, high = np.quantile(values, ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2))
-    return float(low), float(high)
+def about(value: float, said: np.ndarray) -> tuple[float | None, float | None]:
+    """Between which the middle 95 % of what resamples say (N,) and the value itself lie: of a few
+    eyes that are unlike, all that is drawn may fall to one side of it. None where none says
+    anything."""
+    known = said[np.isfinite(said)]
+    if not len(known):
+        return None, None
+    low, high = np.quantile(known, ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2))
+    return min(float(low), value), max(float(high), value)
 
 
 Strata = Mapping[Hashable, tuple[Sequence[float], Sequence[float]]]
@@ -150,7 +158,7 @@ def above(name: str, strata: Strata) -> Figure:
     drawn = [
         [(rng.choice(a, len(a)), rng.choice(b, len(b))) for a, b in pairs] for _ in range(_FEW)
     ]
-    return Figure(name, value, *middle(np.array([_above(each) for each in drawn])), count)
+    return Figure(name, value, *about(value, np.array([_above(each) for each in drawn])), count)
 
 
 def _above(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:

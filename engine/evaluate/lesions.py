@@ -15,17 +15,20 @@ from itertools import islice
 
 import numpy as np
 
-from engine.data.masked import LESIONS, masked_photographs, masked_set
+from engine.data.masked import LESIONS, Masked, masked_photographs, masked_set
 from engine.data.visible import LESIONS as KINDS
 from engine.data.visible import TONES, Component, Masks, Surround
 from engine.evaluate.figures import Counts, Figure, share
 from engine.evaluate.laid import beside_another
 from engine.evaluate.sets import QUICK, Sets
+from engine.schema import UserError
 
 SIZES: tuple[tuple[str, float], ...] = (("small", 16), ("medium", 128), ("large", np.inf))
 """Classes of area, each up to its bound."""
 _SIZE, _MOST = 512, 400
 """Pixels of the side, and the most pictures that are looked at, where nobody asks for others."""
+_TELL_EVERY = 10
+"""Pictures from line to line."""
 
 Square = tuple[Hashable, np.ndarray, Masks]
 """Whose eye it is, its photograph (S, S, 3) uint8 and its masks."""
@@ -106,11 +109,25 @@ def _counts(of_size: SizeClass, parts: Iterable[tuple[Hashable, Sequence[Compone
 
 
 def measure(sets: Sets) -> list[Figure]:
-    """See `Measure`: of the set's own masks, at 512 px."""
-    masked = masked_set(sets.set_source, LESIONS), masked_photographs(sets.real_source, LESIONS)
-    most = QUICK if sets.quick else _MOST
-    looked = (
-        list(look(square[:3] for square in islice(each.squares(_SIZE, sets.tell), most)))
-        for each in masked
-    )
-    return figures(*looked)
+    """See `Measure`: of the set's own masks, at 512 px. Without masks of photographs there is no
+    floor."""
+    looked = _watched("the set", masked_set(sets.set_source, LESIONS), sets)
+    real: list[Looked] = []
+    try:
+        real = _watched("photographs", masked_photographs(sets.real_source, LESIONS), sets)
+    except UserError as error:
+        sets.tell(f"lesions: no floor: {error}")
+    if not (found := figures(looked, real)):
+        problem = "no mask that can be read holds a lesion that can be measured"
+        raise UserError(problem, file=sets.set_source)
+    return found
+
+
+def _watched(what: str, masked: Masked, sets: Sets) -> list[Looked]:
+    most = min(masked.count, QUICK if sets.quick else _MOST)
+    found = []
+    for each in look(square[:3] for square in islice(masked.squares(_SIZE, sets.tell), most)):
+        found.append(each)
+        if len(found) % _TELL_EVERY == 0:
+            sets.tell(f"lesions: {what}: looked at {len(found):,} of {most:,}")
+    return found

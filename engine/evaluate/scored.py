@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.evaluate.figures import RESAMPLES, Figure, middle, resamples, without
+from engine.evaluate.figures import RESAMPLES, Figure, about, resamples, without
 
 LEAST = 10
 """Pictures whose label is known, without which nothing is taught or tested."""
@@ -100,7 +100,7 @@ def _figure(name: str, truth: np.ndarray, of: Callable[[np.ndarray], np.ndarray]
     values = of(resamples(len(truth), rng).astype(float))
     seeds = values.shape[1]
     drawn = (values * rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES)).sum(1) / seeds
-    return Figure(name, value, *middle(drawn[np.isfinite(drawn)]), len(truth))
+    return Figure(name, value, *about(value, drawn), len(truth))
 
 
 def _each(

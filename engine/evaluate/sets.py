@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.data.example import Example, UnreadableImage
 from engine.data.identity import eyes, recognised
+from engine.data.likeness import SAME, bits_of, differing, likeness
 from engine.data.outlines import read_square
 from engine.data.sources import read_asked
 from engine.data.splits import drawn_apart, held_out, one_per_eye, spread, teaching
@@ -93,6 +94,21 @@ class Sets:
             self._opened[side, size] = self.opened(side, getattr(self, side), size)
         return self._opened[side, size]
 
+    def lessons(self) -> list[Looked]:
+        """The set's pictures, for who is tested after learning from them: without those that show
+        a tested eye, by their rows or as its photograph saved anew."""
+        kept = self._opened.get(("lessons", SIZE))
+        if kept is None:
+            judged, tested = self.pictures("judged"), self.pictures("tested")
+            if self.external:
+                tested = [*tested, *self.pictures("external")]
+            shown = _showing(judged, tested)
+            kept = [each for each, is_shown in zip(judged, shown) if not is_shown]
+            if any(shown):
+                self.tell(f"judged: {sum(shown):,} show eyes that are tested, and teach nobody")
+            self._opened["lessons", SIZE] = kept
+        return kept
+
     def opened(self, name: str, examples: Sequence[Example], size: int = SIZE) -> list[Looked]:
         """Those of other examples that can be read, likewise; kept for nobody."""
         found = []
@@ -109,6 +125,17 @@ class Sets:
     def set_folder(self) -> Path:
         """Where the set lies."""
         return Path(self.set_source)
+
+
+def _showing(pictures: Sequence[Looked], others: Sequence[Looked]) -> list[bool]:
+    """Of each picture whether it shows an eye of the others."""
+    numbers = eyes([each.example for each in (*others, *pictures)])
+    known = {*numbers[: len(others)]}
+    ours, theirs = (bits_of([likeness(e.image) for e in side]) for side in (pictures, others))
+    return [
+        number in known or bool((differing(bits, theirs) <= SAME).any())
+        for number, bits in zip(numbers[len(others) :], ours)
+    ]
 
 
 def _photographs(real: str) -> list[Example]:

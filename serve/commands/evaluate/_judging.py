@@ -70,19 +70,34 @@ def judge(
 ) -> None:
     """Run these measures one after the other and tell their figures; UserError where there is one
     alone and it says nothing, and for a test photograph that taught what drew the set."""
+    for file in (html, pdf):
+        if file:
+            _prove(file)
+    say(f"{', '.join(names)}: {set_} beside {real}{', quickly' if quick else ''}")
     from engine.evaluate.lineage import checked
     from engine.evaluate.sets import Sets
     from engine.publish.judgement import page
 
-    for file in (html, pdf):
-        if file and not file.parent.is_dir():
-            raise UserError("its folder is not there", file=file)
     sets, lineage = checked(Sets.read(set_, real, quick, say, external=external, features=features))
     figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
+    # First, as a report that cannot be made must not cost the figures.
+    if as_json:
+        print(json.dumps(as_document(figures, lineage, sets.looked_with)), flush=True)
     if html or pdf:
         _write(page(set_, real, quick, figures, lineage), html, pdf)
-    if as_json:
-        print(json.dumps(as_document(figures, lineage, sets.looked_with)))
+
+
+def _prove(file: Path) -> None:
+    """UserError where a file cannot be written: that is known before hours of measuring."""
+    if not file.parent.is_dir():
+        raise UserError("its folder is not there", file=file)
+    there = file.exists()
+    try:
+        file.open("ab").close()
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}", file=file) from error
+    if not there:
+        file.unlink()
 
 
 def _write(text: str, html: Path | None, pdf: Path | None) -> None:

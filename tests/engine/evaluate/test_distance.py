@@ -19,6 +19,7 @@ def test_frechet_is_what_normal_distributions_say():
     # Eight times the squared difference of means, and of spreads.
     assert near == pytest.approx(8 * (0.5**2 + 1.0**2), rel=0.02)
     assert frechet(drawn(0, 100), drawn(0, 100)) == pytest.approx(0, abs=1e-9)
+    assert min(frechet(drawn(k, 22, 64), drawn(k, 22, 64)) for k in range(20)) >= 0
 
 
 def test_frechet_holds_where_there_are_fewer_pictures_than_features():

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.evaluate.figures import Figure, difference, estimate, plain, share, under, without
+from engine.evaluate.figures import (
+    Figure,
+    about,
+    difference,
+    estimate,
+    plain,
+    share,
+    under,
+    without,
+)
 
 
 def test_a_share_counts_what_lies_in_eyes_and_its_interval_does_not_depend_on_their_order():
@@ -42,9 +51,26 @@ def test_an_estimate_is_of_all_photographs_and_its_interval_of_eyes():
     assert estimate("mean", {0: [(3.0,), (4.0,)], 1: []}, np.mean) == Figure(
         "mean", 3.5, None, None, 2
     )
-    for nothing in (estimate("mean", {}, np.mean), estimate("mean", values, lambda _: np.nan)):
-        assert (nothing.value, nothing.low) == (None, None)
-    assert estimate("mean", values, np.mean, least=61) == Figure("mean", None, None, None, 60)
+
+
+def test_what_holds_no_estimate_says_whether_there_are_too_few_or_all_are_alike():
+    values = {n: [(float(n),)] for n in range(40)}
+    few, none = estimate("mean", values, np.mean, least=41), estimate("mean", {}, np.mean)
+    assert (few.value, few.n) == (None, 40)
+    assert few.not_estimable == "40 have any, at least 41 are needed"
+    assert none.not_estimable == "0 have any, at least 1 are needed"
+    alike = estimate("mean", values, lambda _: np.nan)
+    assert (alike.value, alike.low, alike.n) == (None, None, 40)
+    assert alike.not_estimable == "what is compared is the same for all"
+
+
+def test_an_interval_holds_its_value_even_where_all_resamples_lie_to_one_side():
+    assert about(0.1, np.array([0.2, 0.3, np.nan])) == (0.1, pytest.approx(0.2975))
+    assert about(0.4, np.array([0.2, 0.3])) == (pytest.approx(0.2025), 0.4)
+    assert about(0.4, np.array([np.nan])) == (None, None)
+    # No eyes that are drawn reach farther than all do.
+    reach = estimate("reach", {n: [(float(n),)] for n in range(9)}, lambda a: np.ptp(a))
+    assert reach.low < reach.value == reach.high == 8
 
 
 def test_a_figure_in_words():

@@ -3,14 +3,18 @@ there, and phantoms, whose lesions are known."""
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from engine.evaluate import lesions
 from engine.evaluate.lesions import Component, Looked, Surround, figures, look
+from engine.evaluate.sets import Sets
 from engine.phantom.render import draw
-from engine.schema import Annotation
+from engine.schema import Annotation, UserError
 from engine.seeds import row_seed
 
 SIDE = 256
@@ -134,3 +138,41 @@ def test_intervals_are_of_eyes_and_two_photographs_of_one_eye_are_one():
     assert loose.high >= 0.75
     assert one.value == 0.5
     assert one.low is None
+
+
+@pytest.fixture
+def table(tmp_path):
+    """table(name, spots): three eyes, of the test split, with masks of these spots or without."""
+
+    def written(name, spots):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            lines = csv.writer(file)
+            lines.writerow(["file", "split", *["mask_dark_lesion"] * (spots is not None)])
+            for number in range(3):
+                image, masks = eye(number, spots or [], -30)
+                Image.fromarray(image).save(tmp_path / f"{name}{number}.png")
+                shape = Image.fromarray(masks["dark_lesion"].astype(np.uint8) * 255)
+                shape.save(tmp_path / f"{name}{number}-dark.png")
+                named = [f"{name}{number}-dark.png"] * (spots is not None)
+                lines.writerow([f"{name}{number}.png", "test", *named])
+        return str(tmp_path / f"{name}.csv")
+
+    return written
+
+
+def test_a_set_has_figures_beside_photographs_without_masks_and_tells_how_far_it_is(
+    table, monkeypatch
+):
+    monkeypatch.setattr(lesions, "_TELL_EVERY", 2)
+    said = []
+    found, *_ = lesions.measure(Sets.read(table("a", SPOTS), table("b", None), True, said.append))
+    assert (found.name, found.floor) == ("visible_dark", None)
+    assert found.value > 0.9
+    assert "lesions: the set: looked at 2 of 3" in said
+    assert any("no floor: " in each and "b.csv" in each for each in said)
+
+
+def test_masks_without_a_lesion_that_can_be_measured_are_named(table):
+    real = table("real", SPOTS)
+    with pytest.raises(UserError, match=r"empty\.csv.*no mask"):
+        lesions.measure(Sets.read(table("empty", []), real, True, lambda _: None))

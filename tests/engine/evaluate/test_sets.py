@@ -77,3 +77,18 @@ def test_another_site_shows_other_eyes_alone(table):
         Sets.read("phantom:1", real, False, [].append, external=real)
     with pytest.raises(UserError, match="⟨external⟩"):
         Sets.read("phantom:1", real, False, [].append, external="nowhere.csv")
+
+
+def test_what_shows_a_tested_eye_teaches_nobody_who_is_tested(table, tmp_path):
+    real = table(["train", "train", "test", "test"])
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for number in (1, 2, 7):
+        image = draw(Annotation(source="idrid"), number, 64).image
+        Image.fromarray(image[:, ::-1]).resize((80, 80)).save(copies / f"{number}.jpg", quality=80)
+    found, said = sets(str(copies), real)
+    assert [each.example.path.name for each in found.lessons()] == ["1.jpg", "7.jpg"]
+    assert "judged: 1 show eyes that are tested, and teach nobody" in said
+    itself, said = sets(real, real)
+    assert [each.example.path.name for each in itself.lessons()] == ["0.png", "1.png"]
+    assert itself.lessons() is itself.lessons()

@@ -63,6 +63,7 @@ def test_what_one_measure_cannot_say_does_not_end_the_others(retinaforge, eyes, 
     found = by_name["lesions.visible_dark"]
     assert found["low"] <= found["value"] <= found["high"]
     assert told["lineage"] == []
+    assert said.startswith(f"mute, lesions, empty: {eyes} beside {eyes}, quickly\n")
     assert "lesions.visible_dark" in said
     assert f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})" in page.read_text()
 
@@ -73,3 +74,14 @@ def test_a_report_that_has_no_place_is_refused_before_anything_is_measured(retin
     assert (code, out) == (2, "")
     assert "its folder is not there" in said
     assert "lesions" not in said
+
+
+def test_a_report_that_cannot_be_written_is_refused_at_once_and_leaves_nothing(retinaforge, eyes):
+    words = ("evaluate", "all", eyes, "--real", eyes, "--quick")
+    code, out, said = retinaforge(*words, "--html", eyes.parent)
+    assert (code, out) == (2, "")
+    assert "cannot be written: Is a directory" in said
+    assert "lesions" not in said
+    page = eyes.parent / "page.html"
+    assert retinaforge("evaluate", "all", "nowhere", "--real", eyes, "--html", page)[0] == 2
+    assert not page.exists()
