@@ -86,7 +86,7 @@ WHOLE = Effort(128, 200, 5, TASKS, 300)
 
 
 @dataclass(frozen=True)
-class Table:
+class TaskPictures:
     """Pictures of which a task is known: as networks see them (N, 3, S, S) uint8, their labels
     (N, tasks) with `UNKNOWN`, and the squares that they came from."""
 
@@ -152,21 +152,21 @@ def _drawn(phantom: PhantomExample) -> Looked:
     return Looked(phantom, phantom.draw(SIZE).image)
 
 
-def _table(looked: Sequence[Looked], effort: Effort) -> Table:
+def _table(looked: Sequence[Looked], effort: Effort) -> TaskPictures:
     rows = [[task.known(each.example.annotation) for task in effort.tasks] for each in looked]
     labels = torch.tensor([[UNKNOWN if v is None else v for v in row] for row in rows])
     having = [n for n, row in enumerate(rows) if any(value is not None for value in row)]
     squares = [looked[n].image for n in having]
     if not squares:
         nothing = torch.zeros(0, 3, effort.side, effort.side, dtype=torch.uint8)
-        return Table(nothing, torch.zeros(0, len(effort.tasks), dtype=torch.long), [])
-    return Table(seen(squares, effort.side), labels[having], squares)
+        return TaskPictures(nothing, torch.zeros(0, len(effort.tasks), dtype=torch.long), [])
+    return TaskPictures(seen(squares, effort.side), labels[having], squares)
 
 
 def _answers(
     network: str,
-    pools: Mapping[str, Table],
-    sites: Mapping[str, Table],
+    pools: Mapping[str, TaskPictures],
+    sites: Mapping[str, TaskPictures],
     effort: Effort,
     tell: Callable[[str], None],
 ) -> dict[str, dict[str, torch.Tensor]]:
@@ -191,7 +191,7 @@ def _answers(
 def _trained(
     network: str,
     phases: Sequence[Sequence[Pool]],
-    pools: Mapping[str, Table],
+    pools: Mapping[str, TaskPictures],
     effort: Effort,
     seed: int,
 ) -> torch.nn.Module:
@@ -239,8 +239,8 @@ class _Reading:
     effort: Effort
     network: str
     site: str
-    tested: Table
-    pools: Mapping[str, Table]
+    tested: TaskPictures
+    pools: Mapping[str, TaskPictures]
 
     def figures(self, answers: Mapping[str, torch.Tensor]) -> list[Figure]:
         """Of each arm's logits (seeds, N, outputs): its score, and that within strata; then what
@@ -277,7 +277,7 @@ class _Reading:
         ]
         return answer(own.double().softmax(2).numpy())
 
-    def _lacking(self, table: Table, whose: str) -> str | None:
+    def _lacking(self, table: TaskPictures, whose: str) -> str | None:
         """Why a table says nothing of the task; None where it does."""
         return lacking(table.labels[table.known(self.number), self.number].numpy(), whose)
 

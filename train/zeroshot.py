@@ -71,7 +71,7 @@ LABELS = frozenset(each.label for each in QUESTIONS)
 
 
 @dataclass(frozen=True)
-class Effort:
+class Schooling:
     """How much is spent: pixels of a side, steps of each training, seeds."""
 
     side: int
@@ -80,8 +80,8 @@ class Effort:
     batch: int = 32
 
 
-QUICK = Effort(96, 120, 2)
-WHOLE = Effort(128, 250, 5)
+QUICK = Schooling(96, 120, 2)
+WHOLE = Schooling(128, 250, 5)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def measure(sets: Sets) -> list[Figure]:
     return zeroshot(sets, QUICK if sets.quick else WHOLE)
 
 
-def zeroshot(sets: Sets, effort: Effort) -> list[Figure]:
+def zeroshot(sets: Sets, effort: Schooling) -> list[Figure]:
     """`measure`, with as much effort as this."""
     judged = [(each, each.example.caption or "") for each in sets.lessons()]
     shown = {"set": _pairs(judged, effort)}
@@ -186,7 +186,7 @@ def _values(text: str) -> dict[str, int]:
     return {name: value for name, value in parse(text).items() if name in LABELS}
 
 
-def _pairs(rows: Sequence[tuple[Looked, str]], effort: Effort, most: int | None = None) -> Pairs:
+def _pairs(rows: Sequence[tuple[Looked, str]], effort: Schooling, most: int | None = None) -> Pairs:
     """Those of the rows whose captions say anything that is asked for."""
     told = [(each.image, Said.of(text)) for each, text in rows]
     kept = spread([each for each in told if each[1].values], len(told) if most is None else most)
@@ -198,7 +198,7 @@ def _pairs(rows: Sequence[tuple[Looked, str]], effort: Effort, most: int | None 
 class _Asked:
     """The tested pictures (N, 3, S, S) uint8, and how towers are taught and asked of them."""
 
-    def __init__(self, images: torch.Tensor, effort: Effort, tell: Tell) -> None:
+    def __init__(self, images: torch.Tensor, effort: Schooling, tell: Tell) -> None:
         self._images, self._effort, self._tell = images, effort, tell
         folder = shipped.folder_of(shipped.DEFAULT) / "tokenizer"
         self._tokenizer: PreTrainedTokenizerBase = loaded(

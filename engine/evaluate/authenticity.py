@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.data.splits import one_per_eye, spread
-from engine.evaluate.compared import LEAST, Seen, compared, joined, novelty, scaled
+from engine.evaluate.compared import LEAST, Observed, compared, joined, novelty, scaled
 from engine.evaluate.figures import Figure, share, without
 from engine.evaluate.lookers import Looker, looker
 from engine.evaluate.matching import agree, camera_of, levelled, matched, native_side
@@ -78,7 +78,7 @@ class _Eye:
     looker: Looker
     side: int
 
-    def see(self, what: str, images: Iterable[np.ndarray], count: int) -> Seen:
+    def see(self, what: str, images: Iterable[np.ndarray], count: int) -> Observed:
         features, measured = [], []
         for number, image in enumerate(images, 1):
             shown = levelled(image, self.side)
@@ -86,9 +86,9 @@ class _Eye:
             measured.append(measures.measure(shown))
             if number % _TELL_EVERY == 0 or number == count:
                 self.sets.tell(f"authenticity: {what}: looked at {number:,} of {count:,}")
-        return Seen(np.array(features, np.float64), measured)
+        return Observed(np.array(features, np.float64), measured)
 
-    def look(self, what: str, pictures: Sequence[Looked]) -> Seen:
+    def look(self, what: str, pictures: Sequence[Looked]) -> Observed:
         return self.see(what, (each.image for each in pictures), len(pictures))
 
 
@@ -119,8 +119,8 @@ def _phantoms(photographs: Sequence[Looked]) -> Iterator[np.ndarray]:
 
 
 def _of_two_cameras(
-    photographs: Sequence[Looked], seen: Seen, most: int
-) -> tuple[Seen, Seen, Seen | None] | None:
+    photographs: Sequence[Looked], seen: Observed, most: int
+) -> tuple[Observed, Observed, Observed | None] | None:
     """As many photographs of one camera and of another, `most` at most, and where there are enough
     as many others of the first: of the two cameras that took most."""
     sources = [each.example.annotation.source for each in photographs]

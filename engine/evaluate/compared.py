@@ -29,36 +29,38 @@ _NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """What was seen of N pictures: `features` (N, D), and the measures of each
     (`engine.phantom.measures`)."""
 
     features: np.ndarray
     measured: Sequence[dict[str, float]]
 
-    def of(self, numbers: Sequence[int]) -> Seen:
+    def of(self, numbers: Sequence[int]) -> Observed:
         """Those of these numbers."""
-        return Seen(self.features[numbers], [self.measured[number] for number in numbers])
+        return Observed(self.features[numbers], [self.measured[number] for number in numbers])
 
 
-def joined(one: Seen, other: Seen) -> Seen:
+def joined(one: Observed, other: Observed) -> Observed:
     """All of both."""
     features = [each.features for each in (one, other) if each.measured]
-    return Seen(np.concatenate(features), [*one.measured, *other.measured])
+    return Observed(np.concatenate(features), [*one.measured, *other.measured])
 
 
-def scaled(real: Seen, *others: Seen) -> list[Seen]:
+def scaled(real: Observed, *others: Observed) -> list[Observed]:
     """Features of many kinds in units of their spread among the photographs, three at most: a count
     that is nearly always 0 would else be all of a distance."""
     middle_, spread = real.features.mean(0), real.features.std(0)
     spread[spread < _NOTHING] = 1
     return [
-        Seen(np.clip((e.features - middle_) / spread, -_FAR, _FAR), e.measured) if e.measured else e
+        Observed(np.clip((e.features - middle_) / spread, -_FAR, _FAR), e.measured)
+        if e.measured
+        else e
         for e in (real, *others)
     ]
 
 
-def compared(real: Seen, other: Seen, floor: Seen | None) -> list[Figure]:
+def compared(real: Observed, other: Observed, floor: Observed | None) -> list[Figure]:
     """Distances, neighbours and what classifiers tell of photographs and others; with a `floor`,
     which is other photographs, how many times as far as these the others are."""
     distance, *more = _distances(real, other)
@@ -66,14 +68,14 @@ def compared(real: Seen, other: Seen, floor: Seen | None) -> list[Figure]:
     return [distance, ratio, *more, *_neighbours(real, other), *_told(real, other)]
 
 
-def novelty(taught: Seen, other: Seen) -> Figure:
+def novelty(taught: Observed, other: Observed) -> Figure:
     """The share of others that are no copies of photographs of the train split."""
     if len(taught.measured) < LEAST:
         return without("novel", f"{len(taught.measured)} photographs in the train split")
     return _mean("novel", novel(taught.features, other.features))
 
 
-def over_floor(real: Seen, other: Seen, floor: Seen | None) -> Figure:
+def over_floor(real: Observed, other: Observed, floor: Observed | None) -> Figure:
     """How many times as far from photographs others are as `floor`, other photographs, is."""
     name, count = "fd_over_floor", len(real.measured)
     if floor is None:
@@ -90,7 +92,7 @@ def over_floor(real: Seen, other: Seen, floor: Seen | None) -> Figure:
     return _laid_about(name, frechet(one, two) / least, np.array(ratios), count)
 
 
-def _distances(real: Seen, other: Seen) -> list[Figure]:
+def _distances(real: Observed, other: Observed) -> list[Figure]:
     one, two = real.features, other.features
     count = len(one)
     resamples = _resamples(count)
@@ -112,11 +114,11 @@ def _laid_about(name: str, value: float, said: np.ndarray, count: int) -> Figure
     return Figure(name, value, *about(value, spread), count)
 
 
-def _neighbours(real: Seen, other: Seen) -> list[Figure]:
+def _neighbours(real: Observed, other: Observed) -> list[Figure]:
     return [_mean(*each) for each in lying(real.features, other.features).items()]
 
 
-def _told(real: Seen, other: Seen) -> list[Figure]:
+def _told(real: Observed, other: Observed) -> list[Figure]:
     found, eyes = [], range(len(real.measured))
     for group in GROUPS:
         one, two = (table(each.measured, group) for each in (real, other))

@@ -31,7 +31,7 @@ def drift(sets: Sets) -> Iterator[Figure]:
     if (sets.set_folder / PLAN).is_file():
         plan, folder = require_plan(sets.set_folder), Folder(sets.set_folder)
         why = "its rows were not drawn but captioned"
-        if isinstance(plan, Plan):
+        if plan.kind == "draw":
             planned, kept = _planned(plan, planned_rows(folder)), _kept(folder)
             why = "this version words rows otherwise than the plan"
     for kind in KINDS:

@@ -35,7 +35,7 @@ Square = tuple[Hashable, np.ndarray, Masks]
 
 
 @dataclass(frozen=True)
-class Looked:
+class Examined:
     """A photograph that was looked at: whose eye it is, the components of its own masks, and those
     of another's masks laid on it."""
 
@@ -68,7 +68,7 @@ def size_classes() -> Iterator[SizeClass]:
             least = bound
 
 
-def look(squares: Iterable[Square]) -> Iterator[Looked]:
+def look(squares: Iterable[Square]) -> Iterator[Examined]:
     """Look at photographs one after the other, in the order of `beside_another`."""
     for square, other in beside_another(squares, lambda each: has_lesions(each[2])):
         yield _look(square, other)
@@ -79,15 +79,15 @@ def has_lesions(masks: Masks) -> bool:
     return any(masks[name].any() for name in KINDS if name in masks)
 
 
-def _look(square: Square, other: Square) -> Looked:
+def _look(square: Square, other: Square) -> Examined:
     eye, image, masks = square
     surround = Surround(image, masks)
     own = tuple(surround.components(masks))
     laid = tuple(surround.components(other[2], laid=True)) if other[0] != eye else ()
-    return Looked(eye, own, laid)
+    return Examined(eye, own, laid)
 
 
-def figures(looked: Sequence[Looked], real: Sequence[Looked]) -> list[Figure]:
+def figures(looked: Sequence[Examined], real: Sequence[Examined]) -> list[Figure]:
     """A figure of each class that the set has any of; `floor` is the photographs' own share."""
     found = []
     for of_size in size_classes():
@@ -112,7 +112,7 @@ def measure(sets: Sets) -> list[Figure]:
     """See `Measure`: of the set's own masks, at 512 px. Without masks of photographs there is no
     floor."""
     looked = _watched("the set", masked_set(sets.set_source, LESIONS), sets)
-    real: list[Looked] = []
+    real: list[Examined] = []
     try:
         real = _watched("photographs", masked_photographs(sets.real_source, LESIONS), sets)
     except UserError as error:
@@ -123,7 +123,7 @@ def measure(sets: Sets) -> list[Figure]:
     return found
 
 
-def _watched(what: str, masked: Masked, sets: Sets) -> list[Looked]:
+def _watched(what: str, masked: Masked, sets: Sets) -> list[Examined]:
     most = min(masked.count, QUICK if sets.quick else _MOST)
     found = []
     for each in look(square[:3] for square in islice(masked.squares(_SIZE, sets.tell), most)):

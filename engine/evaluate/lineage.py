@@ -26,7 +26,7 @@ from engine.models.card import CARD, card_naming, read_card
 from engine.models.naming import NamedPhotographs
 from engine.schema import UserError
 from engine.store.commits import PLAN
-from engine.store.plan import Plan, read_any_plan
+from engine.store.plan import read_any_plan
 
 _SIDE = 256
 """Pixels at which a photograph is looked at to recognise it."""
@@ -146,7 +146,7 @@ def _seen(sets: Sets, tree: Sequence[Ancestor]) -> Iterator[tuple[Example, int]]
 def _roots(set_source: str, makers: Sequence[str]) -> Iterator[Ancestor]:
     root = Path(set_source)
     plan = read_any_plan(root) if root.is_dir() and (root / PLAN).is_file() else None
-    if isinstance(plan, Plan):
+    if plan is not None and plan.kind == "draw":
         program = shipped.is_program(plan.model_location)
         folder = None if program else shipped.folder_of(plan.model_location)
         card = card_naming(folder, plan.weights_sha256) if folder else {}

@@ -32,7 +32,7 @@ _OFTEN = 200
 
 
 @dataclass(frozen=True)
-class View:
+class Comparable:
     """A picture as it is compared: `ways` (4, D) features of its orientations, `pixels` and
     `vessels` (4, SIDE, SIDE) int8 of each; vessels None where nobody outlined them."""
 
@@ -48,15 +48,15 @@ class Eyesight:
         self._observer = Observer(registry.find(GateRef, GATE).load())
         self._segmenter: Segmenter = registry.find(SegmenterRef, SEGMENTER).load()
 
-    def look(self, square: np.ndarray, vessels: bool = True) -> View:
+    def look(self, square: np.ndarray, vessels: bool = True) -> Comparable:
         """A field's square (S, S, 3) uint8; S a multiple of 32 where vessels are outlined."""
         outlined = orientations(self._tree(square)) if vessels else None
         pixels = orientations(thumbnail(square))
-        return View(self._observer.look(square).ways, pixels, outlined)
+        return Comparable(self._observer.look(square).ways, pixels, outlined)
 
     def look_at(
         self, squares: Sequence[np.ndarray], name: str, tell: Callable[[str], None], outlined: int
-    ) -> list[View]:
+    ) -> list[Comparable]:
         """All of them; the vessels of `outlined` that stand evenly over them."""
         every = len(squares) / max(1, min(outlined, len(squares)))
         chosen = {int(k * every) for k in range(min(outlined, len(squares)))}
@@ -76,33 +76,33 @@ class Eyesight:
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestPicture:
     """How near the nearest of many is, and which: by one of `KINDS`."""
 
     score: float
     index: int
 
 
-Near = dict[str, Nearest]
+Near = dict[str, NearestPicture]
 """By each of `KINDS`."""
 
 
 class Crowd:
     """Many views, among which the nearest to another is looked for."""
 
-    def __init__(self, views: Sequence[View]) -> None:
+    def __init__(self, views: Sequence[Comparable]) -> None:
         self.views = views
         features = np.stack([view.ways[0] for view in views]).astype(np.float32)
         self._index = faiss.IndexFlatIP(features.shape[1])
         self._index.add(features)
 
-    def nearest(self, view: View) -> Near:
+    def nearest(self, view: Comparable) -> Near:
         """By each of `KINDS`, in any orientation; by vessels only among those whose vessels are
         outlined, and nothing where there is nobody."""
         found = {kind: self.compared(view, kind) for kind in KINDS}
-        return {kind: Nearest(*max(each)) for kind, each in found.items() if each}
+        return {kind: NearestPicture(*max(each)) for kind, each in found.items() if each}
 
-    def compared(self, view: View, kind: str, but: int = -1) -> list[tuple[float, int]]:
+    def compared(self, view: Comparable, kind: str, but: int = -1) -> list[tuple[float, int]]:
         """How near each candidate is by one of `KINDS`, and which it is; number `but` is none."""
         few = min(CANDIDATES + (but >= 0), len(self.views))
         alike, rows = self._index.search(view.ways.astype(np.float32), few)

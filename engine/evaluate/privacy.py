@@ -27,7 +27,7 @@ from engine.data.splits import spread, teaching
 from engine.evaluate.figures import Figure, above, counted, without
 from engine.evaluate.membership import NAME as MEMBERSHIP
 from engine.evaluate.membership import membership
-from engine.evaluate.near import KINDS, Crowd, Eyesight, Near, View
+from engine.evaluate.near import KINDS, Comparable, Crowd, Eyesight, Near
 from engine.evaluate.sets import Looked, Sets
 from engine.evaluate.sheet import keep_closest
 
@@ -89,7 +89,9 @@ def _taught(sets: Sets) -> list[Example]:
     return spread(teaching(sets.photographs), _QUICK if sets.quick else _MOST)
 
 
-def _look(eyesight: Eyesight, sets: Sets, pictures: Sequence[Looked], name: str) -> list[View]:
+def _look(
+    eyesight: Eyesight, sets: Sets, pictures: Sequence[Looked], name: str
+) -> list[Comparable]:
     return eyesight.look_at([each.image for each in pictures], name, sets.tell, _OUTLINED)
 
 
@@ -154,7 +156,7 @@ def _same_eyes(eyesight: Eyesight, sets: Sets) -> list[Near]:
 
 
 def _doubles(
-    eyesight: Eyesight, views: Sequence[View], held: Sequence[View], sets: Sets
+    eyesight: Eyesight, views: Sequence[Comparable], held: Sequence[Comparable], sets: Sets
 ) -> list[Figure]:
     """How many pictures show an eye of the set once more, and how many eyes there are. Control: the
     share that is found of copies put among them."""
@@ -170,7 +172,7 @@ def _doubles(
     return [doubles, Figure("distinct", float(distinct), float(distinct), float(distinct), count)]
 
 
-def distinct_eyes(views: Sequence[View]) -> int:
+def distinct_eyes(views: Sequence[Comparable]) -> int:
     """How many eyes are shown: what correlates from `DOUBLE` on is one, in chains."""
     chains = DisjointSet(range(len(views)))
     crowd = Crowd(views) if views else None

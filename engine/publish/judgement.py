@@ -44,7 +44,7 @@ _CRITERIA: Sequence[tuple[str, str, tuple[str, ...]]] = (
 
 
 @dataclass(frozen=True)
-class Line:
+class FigureLine:
     """A figure as the page shows it; places are in per cent of the width of its scale."""
 
     name: str
@@ -95,11 +95,11 @@ def write_pdf(html: str, file: Path) -> None:
     HTML(string=html).write_pdf(file)
 
 
-def line(figure: Figure) -> Line:
+def line(figure: Figure) -> FigureLine:
     """A figure as a line of the page."""
     name = figure.name.partition(".")[2].replace("_", " ") or figure.name
     if figure.value is None or figure.low is None or figure.high is None:
-        return Line(name, "", f"{figure.n:,}", figure.not_estimable or "too few")
+        return FigureLine(name, "", f"{figure.n:,}", figure.not_estimable or "too few")
     said = (figure.value, figure.low, figure.high)
     known = [*said, *(each for each in (figure.floor, figure.control) if each is not None)]
     low, high = min(0.0, *known), max(1.0, *known)
@@ -113,7 +113,7 @@ def line(figure: Figure) -> Line:
         for word, value in (("floor", figure.floor), ("control", figure.control))
         if value is not None
     ]
-    return Line(
+    return FigureLine(
         name,
         f"{figure.value:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})",
         f"{figure.n:,}",

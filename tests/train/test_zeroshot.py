@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from engine.evaluate.sets import Sets
-from train.zeroshot import Effort, Said, zeroshot
+from train.zeroshot import Said, Schooling, zeroshot
 
-EFFORT = Effort(32, 80, 1)
+EFFORT = Schooling(32, 80, 1)
 ILL = "Fundus photograph. The eye has severe NPDR."
 WELL = "Fundus photograph. There is no sign of diabetic retinopathy."
 
@@ -62,7 +62,7 @@ def test_captions_teach_what_they_say_and_wrong_ones_teach_wrongly(table):
 
 
 def test_figures_are_the_same_again_and_what_is_not_said_is_not_estimated(table, tmp_path):
-    real, effort = table("real"), Effort(32, 3, 2)
+    real, effort = table("real"), Schooling(32, 3, 2)
     found, _ = figures(real, real, effort)
     assert found == figures(real, real, effort)[0]
     assert "0 pictures of the test" in found["gc_auc"].not_estimable

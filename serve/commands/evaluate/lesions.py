@@ -15,7 +15,7 @@ from serve.progress import say
 
 if TYPE_CHECKING:
     from engine.data.masked import Masked
-    from engine.evaluate.lesions import Looked
+    from engine.evaluate.lesions import Examined
 
 AS_JOB = AsJob()
 EXAMPLE = "retinaforge evaluate lesions eyes --real labels.csv"
@@ -69,7 +69,7 @@ def lesions(
         print(json.dumps({**rows, "photographs": counts, "size": size}))
 
 
-def _look(masked: Masked, name: str, size: int) -> list[Looked]:
+def _look(masked: Masked, name: str, size: int) -> list[Examined]:
     from engine.evaluate.lesions import look
     from serve.evaluating import watched
 

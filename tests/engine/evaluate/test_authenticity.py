@@ -14,7 +14,7 @@ from PIL import Image
 import engine.evaluate.compared as comparing
 from engine.data.example import Example
 from engine.evaluate.authenticity import _at_as_many, _of_two_cameras, measure
-from engine.evaluate.compared import Seen
+from engine.evaluate.compared import Observed
 from engine.evaluate.figures import Figure
 from engine.evaluate.sets import Looked, Sets
 from engine.phantom.render import draw
@@ -117,7 +117,7 @@ def test_features_that_are_none_are_refused(table):
 def test_the_control_is_two_cameras_as_many_of_each():
     sources = ["idrid"] * 30 + ["hrf"] * 12 + ["chase"] * 3 + [None] * 40
     looked = [Looked(Example(Path("x"), Annotation(source=s)), np.zeros(0)) for s in sources]
-    seen = Seen(np.arange(len(looked))[:, None], [{}] * len(looked))
+    seen = Observed(np.arange(len(looked))[:, None], [{}] * len(looked))
     one, other, same = _of_two_cameras(looked, seen, 50)
     assert [len(each.measured) for each in (one, other, same)] == [12, 12, 12]
     assert one.features.max() < 30 <= other.features.min()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engine.data.transforms import crop_to_field
-from engine.evaluate.compared import Seen, compared, novelty, over_floor, scaled
+from engine.evaluate.compared import Observed, compared, novelty, over_floor, scaled
 from engine.evaluate.lookers import looker
 from engine.evaluate.matching import levelled
 from engine.phantom import measures
@@ -47,7 +47,7 @@ def see():
 
     def seen(images):
         shown = [levelled(image, 256) for image in images]
-        return Seen(np.array([look(s) for s in shown]), [measures.measure(s) for s in shown])
+        return Observed(np.array([look(s) for s in shown]), [measures.measure(s) for s in shown])
 
     return seen
 
@@ -131,20 +131,20 @@ def test_another_camera_is_far(see, images):
 
 
 def test_without_a_floor_and_without_a_train_split_it_is_told_why():
-    eyes = Seen(
+    eyes = Observed(
         np.random.default_rng(0).normal(size=(12, 3)), [dict.fromkeys(measures.MEASURES, 0.0)] * 12
     )
     assert "train split is too small" in over_floor(eyes, eyes, None).not_estimable
     assert "the same photographs" in over_floor(eyes, eyes, eyes).not_estimable
     assert {each.value for each in compared(eyes, eyes, None)[-10:]} == {0.5}
-    assert novelty(Seen(np.array([]), []), eyes).value is None
+    assert novelty(Observed(np.array([]), []), eyes).value is None
 
 
 def test_features_of_many_units_are_laid_on_one_scale():
     rng = np.random.default_rng(0)
-    real = Seen(rng.normal((5, 100, 3), (1, 50, 0), (40, 3)), [{}] * 40)
-    moved = Seen(real.features + np.array([1, 50, 0]), [{}] * 40)
-    same, other, far = scaled(real, moved, Seen(real.features + 1e6, [{}] * 40))
+    real = Observed(rng.normal((5, 100, 3), (1, 50, 0), (40, 3)), [{}] * 40)
+    moved = Observed(real.features + np.array([1, 50, 0]), [{}] * 40)
+    same, other, far = scaled(real, moved, Observed(real.features + 1e6, [{}] * 40))
     assert same.features.std(0) == pytest.approx([1, 1, 0], abs=0.1)
     assert (other.features - same.features).mean(0) == pytest.approx([1, 1, 0], rel=0.3)
     assert far.features.max() == 3

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engine.evaluate import lesions
-from engine.evaluate.lesions import Component, Looked, Surround, figures, look
+from engine.evaluate.lesions import Component, Examined, Surround, figures, look
 from engine.evaluate.sets import Sets
 from engine.phantom.render import draw
 from engine.schema import Annotation, UserError
@@ -129,8 +129,8 @@ def test_a_single_photograph_has_neither_interval_nor_control():
 
 def test_intervals_are_of_eyes_and_two_photographs_of_one_eye_are_one():
     seen, missed = (Component("dark", 50.0, visible) for visible in (True, False))
-    alike = [Looked(n, (seen, missed) * 20) for n in range(8)]
-    apart = [Looked(n, (seen if n % 2 else missed,) * 40) for n in range(8)]
+    alike = [Examined(n, (seen, missed) * 20) for n in range(8)]
+    apart = [Examined(n, (seen if n % 2 else missed,) * 40) for n in range(8)]
     same = [replace(each, eye=0) for each in apart]
     (steady, _), (loose, _), (one, _) = (figures(each, []) for each in (alike, apart, same))
     assert (steady.low, steady.high, steady.n) == (0.5, 0.5, 320)

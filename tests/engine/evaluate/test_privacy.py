@@ -15,7 +15,7 @@ from engine.data.planted import compress
 from engine.data.transforms import to_tensor
 from engine.evaluate.figures import above, counted
 from engine.evaluate.membership import membership
-from engine.evaluate.near import Eyesight, Nearest
+from engine.evaluate.near import Eyesight, NearestPicture
 from engine.evaluate.privacy import distinct_eyes, measure, plant
 from engine.evaluate.sets import Sets
 from engine.evaluate.sheet import SHEET, TABLE, keep_closest
@@ -157,7 +157,9 @@ def test_a_painter_that_learned_eight_eyes_by_heart_is_told(real, tmp_path, plan
 def test_the_closest_pairs_are_kept_in_private_of_our_folders_alone(real, tmp_path, plan):
     sets, said = read("phantom:2", real)
     judged, taught = sets.pictures("judged"), sets.pictures("taught")
-    near = [{"features": Nearest(0.5, 3), "pixels": Nearest(0.2 + k, k)} for k in range(2)]
+    near = [
+        {"features": NearestPicture(0.5, 3), "pixels": NearestPicture(0.2 + k, k)} for k in range(2)
+    ]
     keep_closest(replace(sets, set_source=str(tmp_path)), judged, taught, near)
     assert not (tmp_path / SHEET).exists()
     write_plan(tmp_path / "set", plan)
