@@ -89,9 +89,12 @@ class Sets:
 
     def pictures(self, side: str, size: int = SIZE) -> list[Looked]:
         """Those of "judged", "taught", "tested" or "external" that can be read, each as its
-        field's square of this size; kept for whoever asks next."""
+        field's square of this size; kept for whoever asks next. UserError where the set has
+        none."""
         if (side, size) not in self._opened:
             self._opened[side, size] = self.opened(side, getattr(self, side), size)
+        if side == "judged" and not self._opened[side, size]:
+            raise UserError("no picture of the set can be read", file=self.set_source)
         return self._opened[side, size]
 
     def lessons(self) -> list[Looked]:

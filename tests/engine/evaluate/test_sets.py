@@ -61,6 +61,11 @@ def test_a_broken_picture_is_left_out_and_told(table, tmp_path):
     assert len(found.pictures("tested", 64)) == len(found.tested) - 1
     assert "left out" in said[0]
     assert "2.png" in said[0]
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / "eye.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"torn: no picture of the set can be read"):
+        sets(str(torn), real)[0].pictures("judged", 64)
 
 
 def test_what_was_drawn_is_no_photograph(table):
