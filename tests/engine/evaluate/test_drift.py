@@ -3,6 +3,8 @@ none, and rows that nobody planned say so."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from engine.data.example import PHANTOM
@@ -14,17 +16,11 @@ from engine.schema import Annotation
 
 @pytest.fixture
 def told(monkeypatch, tmp_path):
-    """told(planned, kept): the figures of a set of these rows, by name; `planned` may be of another
-    class of plan."""
-
-    class Drawn:
-        pass
-
+    """told(planned, kept): the figures of a set of these rows, by name, whose plan is of a kind."""
     (tmp_path / module.PLAN).write_text("{}")
-    monkeypatch.setattr(module, "Plan", Drawn)
 
-    def figures(planned, kept, plan=Drawn):
-        monkeypatch.setattr(module, "require_plan", lambda _: plan())
+    def figures(planned, kept, kind="draw"):
+        monkeypatch.setattr(module, "require_plan", lambda _: SimpleNamespace(kind=kind))
         monkeypatch.setattr(module, "_planned", lambda *_: planned)
         monkeypatch.setattr(module, "planned_rows", lambda _: len(planned))
         monkeypatch.setattr(module, "_kept", lambda _: kept)
@@ -48,7 +44,7 @@ def test_what_gates_refused_is_told_and_a_phantom_of_no_camera_is_no_change(told
 
 
 def test_captioned_photographs_were_not_planned_and_say_so(told):
-    found = told([Annotation()], [Annotation()], plan=object)
+    found = told([Annotation()], [Annotation()], kind="caption")
     assert {each.not_estimable for each in found.values()} == {
         "its rows were not drawn but captioned"
     }
