@@ -90,11 +90,18 @@ Near = dict[str, NearestPicture]
 class Crowd:
     """Many views, among which the nearest to another is looked for."""
 
-    def __init__(self, views: Sequence[Comparable]) -> None:
-        self.views = views
-        features = np.stack([view.ways[0] for view in views]).astype(np.float32)
-        self._index = faiss.IndexFlatIP(features.shape[1])
-        self._index.add(features)
+    def __init__(self, views: Sequence[Comparable] = ()) -> None:
+        self.views: list[Comparable] = []
+        self._index: faiss.IndexFlatIP | None = None
+        for view in views:
+            self.join(view)
+
+    def join(self, view: Comparable) -> None:
+        """One more, among which the next are looked for."""
+        if self._index is None:
+            self._index = faiss.IndexFlatIP(view.ways.shape[1])
+        self._index.add(view.ways[:1].astype(np.float32))
+        self.views.append(view)
 
     def nearest(self, view: Comparable) -> Near:
         """By each of `KINDS`, in any orientation; by vessels only among those whose vessels are
@@ -102,17 +109,19 @@ class Crowd:
         found = {kind: self.compared(view, kind) for kind in KINDS}
         return {kind: NearestPicture(*max(each)) for kind, each in found.items() if each}
 
-    def compared(self, view: Comparable, kind: str, but: int = -1) -> list[tuple[float, int]]:
-        """How near each candidate is by one of `KINDS`, and which it is; number `but` is none."""
-        few = min(CANDIDATES + (but >= 0), len(self.views))
+    def compared(self, view: Comparable, kind: str) -> list[tuple[float, int]]:
+        """How near each candidate is by one of `KINDS`, and which it is."""
+        if self._index is None:
+            return []
+        few = min(CANDIDATES, len(self.views))
         alike, rows = self._index.search(view.ways.astype(np.float32), few)
         if kind == "features":
-            return [(float(a), int(i)) for a, i in zip(alike.ravel(), rows.ravel()) if i != but]
+            return [(float(a), int(i)) for a, i in zip(alike.ravel(), rows.ravel())]
         ours, found = getattr(view, kind), list[tuple[float, int]]()
         if ours is None:
             return []
         for way, named in zip(ours, rows):
-            among = [(int(i), getattr(self.views[i], kind)) for i in named if i != but]
+            among = [(int(i), getattr(self.views[i], kind)) for i in named]
             theirs = {i: each[0] for i, each in among if each is not None}
             if theirs:
                 found += zip(map(float, correlation(way, np.stack([*theirs.values()]))), theirs)

@@ -7,7 +7,7 @@
 - Same eye: registered vessels and pixels are one score, which pairs of exposures of one eye set far
   apart from strangers. Learned features do not tell two exposures apart from two eyes, so they only
   name candidates.
-- Doubles: pictures of the set that show one eye.
+- Doubles: pictures of the set that show one eye (`engine.evaluate.doubles`).
 - Membership: `engine.evaluate.membership`.
 """
 
@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.cluster.hierarchy import DisjointSet
 
 from engine.data.example import Example
 from engine.data.identity import eyes
 from engine.data.likeness import SAME, bits_of, differing, likeness
 from engine.data.planted import Shown, disguise, move
 from engine.data.splits import spread, teaching
+from engine.evaluate.doubles import Doubles
 from engine.evaluate.figures import Figure, above, counted, without
 from engine.evaluate.membership import NAME as MEMBERSHIP
 from engine.evaluate.membership import membership
@@ -34,9 +34,6 @@ from engine.evaluate.sheet import keep_closest
 FALSE_ALARM = 0.01
 ENOUGH = 20
 """Held-out eyes below which no limit can be set."""
-DOUBLE = 0.42
-"""Registered correlation from which two pictures of a set show one eye; of real pairs of different
-eyes none exceeds 0.40."""
 _QUICK, _MOST, _OUTLINED = 240, 2000, 600
 """Training photographs that are looked at, quickly (then a copy of another is not found) or not,
 and pictures of each kind whose vessels are outlined."""
@@ -160,24 +157,16 @@ def _doubles(
 ) -> list[Figure]:
     """How many pictures show an eye of the set once more, and how many eyes there are. Control: the
     share that is found of copies put among them."""
-    count, distinct = len(views), distinct_eyes(views)
+    count, seen = len(views), Doubles(views)
+    distinct = seen.distinct
     sets.tell(f"privacy: {count:,} files, {distinct:,} distinct")
     squares = [each.image for each in spread(sets.pictures("judged"), _PLANTED)]
-    planted = [eyesight.look(each, vessels=False) for each in plant(squares)]
-    more = distinct_eyes([*views, *planted]) - distinct
+    planted = plant(squares)
+    for each in planted:
+        seen.add(eyesight.look(each, vessels=False))
+    more = seen.distinct - distinct
     control = 1 - more / len(planted) if planted else None
-    floor = 1 - distinct_eyes(held) / len(held) if held else None
+    floor = 1 - Doubles(held).distinct / len(held) if held else None
     found = counted("doubles", count - distinct, count)
     doubles = replace(found, floor=floor, control=control)
     return [doubles, Figure("distinct", float(distinct), float(distinct), float(distinct), count)]
-
-
-def distinct_eyes(views: Sequence[Comparable]) -> int:
-    """How many eyes are shown: what correlates from `DOUBLE` on is one, in chains."""
-    chains = DisjointSet(range(len(views)))
-    crowd = Crowd(views) if views else None
-    for number, view in enumerate(views):
-        for score, other in crowd.compared(view, "pixels", but=number) if crowd else ():
-            if score >= DOUBLE:
-                chains.merge(number, other)
-    return chains.n_subsets

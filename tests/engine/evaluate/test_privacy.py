@@ -6,17 +6,15 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from engine.data.planted import compress
 from engine.data.transforms import to_tensor
 from engine.evaluate.figures import above, counted
 from engine.evaluate.membership import membership
-from engine.evaluate.near import Eyesight, NearestPicture
-from engine.evaluate.privacy import distinct_eyes, measure, plant
+from engine.evaluate.near import NearestPicture
+from engine.evaluate.privacy import measure, plant
 from engine.evaluate.sets import Sets
 from engine.evaluate.sheet import SHEET, TABLE, keep_closest
 from engine.models.card import read_card, write_card
@@ -38,12 +36,7 @@ SIDE, TAUGHT, HELD_OUT = 128, 12, 22
 @pytest.fixture(scope="module")
 def eyes():
     """Phantoms that are as clear as photographs that teach."""
-    return [draw(Annotation(source="idrid"), 900 + k, SIDE).image for k in range(53)]
-
-
-@pytest.fixture(scope="module")
-def eyesight():
-    return Eyesight()
+    return [draw(Annotation(source="idrid"), 900 + k, SIDE).image for k in range(44)]
 
 
 @pytest.fixture
@@ -101,14 +94,6 @@ def test_what_cannot_be_told_says_why(written, eyes):
     few = written("split", eyes[1:5], ["train", "train", "test", "test"])
     found = {each.name: each for each in measure(read(written("a", eyes[:1], [""]), few)[0])}
     assert found["copies_vessels"].not_estimable == "2 held-out eyes, 20 set a limit"
-
-
-def test_doubles_among_many_are_counted(eyes, eyesight):
-    anew = [compress(np.ascontiguousarray(e[:, ::-1]) if k % 2 else e, 60) for k, e in
-            enumerate(eyes[:38])]  # fmt: skip
-    views = [eyesight.look(each, vessels=False) for each in [*eyes, *anew]]
-    assert (len(views), distinct_eyes(views)) == (91, 53)
-    assert distinct_eyes([]) == 0
 
 
 def learned_by_heart(folder, images):
