@@ -57,7 +57,10 @@ CONTEXT: dict[str, Any] = {
 }
 PROJECT = "https://retinaforge.invalid/"
 """A data set on a disk has no address yet, and Croissant asks for one."""
+LISTED = "metadata.jsonl"
+"""The table of images that lie as files."""
 COLUMNS = {
+    "file_name": "the image, from where this table lies",
     "id": "hash of plan fingerprint and index",
     "index": "number of the row in the plan",
     "prompt": "the words the model was given",
@@ -80,8 +83,47 @@ def record_of(
 
     `columns` are those that all parts hold; readers give up on a part that lacks a described one.
     """
+    kept = [field for field in row_schema() if field.name in columns]
+    fields = [_field(each, described, {"fileSet": {"@id": "parts"}}) for each in kept]
+    return _record(plan, described, rows, finished, [_files(columns)], fields)
+
+
+def bundle_record(
+    plan: AnyPlan, described: Portrait, rows: int, finished: float, listed_sha256: str
+) -> dict[str, Any]:
+    """The same of images as files beside the table of that hash (`engine.publish.layouts`)."""
+    source = {"fileObject": {"@id": LISTED}}
+    kept = [field for field in row_schema() if field.type != IMAGE_TYPE]
+    named = pa.field("file_name", pa.string())
+    fields = [_field(each, described, source) for each in (named, *kept)]
+    listed = {
+        "@type": "cr:FileObject",
+        "@id": LISTED,
+        "name": LISTED,
+        "description": "A line an image: its file and all that is known of it.",
+        "contentUrl": LISTED,
+        "encodingFormat": "application/jsonlines",
+        "sha256": listed_sha256,
+    }
+    images = {
+        "@type": "cr:FileSet",
+        "@id": "images",
+        "description": "The images that `file_name` names.",
+        "encodingFormat": f"image/{plan.image_format}",
+        "includes": "images/*/*",
+    }
+    return _record(plan, described, rows, finished, [listed, images], fields)
+
+
+def _record(
+    plan: AnyPlan,
+    described: Portrait,
+    rows: int,
+    finished: float,
+    distribution: list[dict[str, Any]],
+    fields: list[dict[str, Any]],
+) -> dict[str, Any]:
     day = datetime.fromtimestamp(finished, UTC).date().isoformat()
-    words = {**COLUMNS, **described.columns}
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -94,13 +136,13 @@ def record_of(
         "datePublished": day,
         "creator": {"@type": "sc:Organization", "name": "RetinaForge", "url": PROJECT},
         "isLiveDataset": False,
-        "distribution": [_files(columns)],
+        "distribution": distribution,
         "recordSet": [
             {
                 "@type": "cr:RecordSet",
                 "@id": "rows",
                 "key": {"@id": "rows/id"},
-                "field": [_field(field, words) for field in row_schema() if field.name in columns],
+                "field": fields,
             }
         ],
     }
@@ -118,10 +160,11 @@ def _files(columns: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _field(field: pa.Field, words: dict[str, str]) -> dict[str, Any]:
-    source: dict[str, Any] = {"fileSet": {"@id": "parts"}, "extract": {"column": field.name}}
+def _field(field: pa.Field, described: Portrait, place: dict[str, Any]) -> dict[str, Any]:
+    source: dict[str, Any] = {**place, "extract": {"column": field.name}}
     if field.type == IMAGE_TYPE:
         source["transform"] = {"jsonPath": "bytes"}
+    words = {**COLUMNS, **described.columns}
     return {
         "@type": "cr:Field",
         "@id": f"rows/{field.name}",

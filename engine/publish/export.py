@@ -15,12 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.publish.card import export_card
-from engine.publish.layouts import EXTENSIONS, LAYOUTS
+from engine.publish.layouts import Layout, Shipment, imagefolder, synfundus, webdataset
+from engine.publish.site import write_site
 from engine.schema import UserError, row_schema
 from engine.store.commits import Folder
 from engine.store.rows import Row, batches, check_sound, require_plan, shares
 from engine.store.verify import gaps
 
+LAYOUTS: dict[str, Layout] = {
+    "synfundus": synfundus,
+    "webdataset": webdataset,
+    "imagefolder": imagefolder,
+    "site": write_site,
+}
 Tell = Callable[[int, int], None]
 """Called with the rows written so far and the rows in all."""
 
@@ -30,7 +37,7 @@ def export(root: Path, layout: str, out: Path, tell: Tell, incomplete: bool = Fa
 
     `out` appears whole or not at all. Raises UserError for an unknown layout, an `out` that holds
     anything or lies inside `root`, a folder with damaged parts or (unless `incomplete`) missing
-    rows, or a layout whose library is missing.
+    rows, a layout whose library is missing, or one that does not take such rows.
     """
     if layout not in LAYOUTS:
         raise UserError(f"{layout!r}", asked="layout", expected=" or ".join(LAYOUTS))
@@ -54,11 +61,13 @@ def export(root: Path, layout: str, out: Path, tell: Tell, incomplete: bool = Fa
         )
     check_sound(folder)
     total = sum(share.rows for share in parts)
+    card = export_card(plan, total, layout, lacking)
+    finished = max(share.commit.finished for share in parts)
+    shipment = Shipment(plan, total, finished, card, lacking)
     with _appearing(out.resolve()) as written:
         rows = _counted(batches(folder, parts, row_schema().names), total, tell)
-        LAYOUTS[layout](rows, written, EXTENSIONS[plan.image_format])
-        card = export_card(plan, total, layout, lacking)
         (written / "README.md").write_text(card, encoding="utf-8")
+        LAYOUTS[layout](rows, written, shipment)
     return total
 
 

@@ -1,12 +1,11 @@
-"""The photographs of the report page: a sample of rows written as files, with what the page says of
-each and how it can be filtered.
+"""Photographs as pages show them: rows written as files, with what is said of each and how it can
+be filtered. The report page shows a sample, a site all of them.
 """
 
 from __future__ import annotations
 
 import io
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,8 @@ from engine.store.turn import Turn
 PICTURES = 256
 THUMBNAIL = 256
 """Pixels; a larger photograph gets a small copy for the gallery, marked as it is itself."""
+LIGHT = 16 << 10
+"""Bytes; so does a heavier one."""
 COLOURS: dict[str, tuple[int, int, int]] = {
     "mask_disc": (255, 214, 77),
     "mask_cup": (255, 150, 40),
@@ -36,19 +37,27 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 """Of each mask's layer, from the lowest to the uppermost: what is small lies over what is large."""
 OPACITY = 165
+NAMELESS = "none named"
+"""The source of a row that names none."""
+ONCE, AGAIN = "once", "again"
+"""Tokens of photographs whose doubles were looked for."""
 UNREADABLE = {
     "is_fundus": "no fundus",
     "is_macular_readable": "macula unreadable",
     "is_optic_disc_readable": "disc unreadable",
     "is_retinal_region_readable": "retina unreadable",
 }
-_COLUMNS = (
+COLUMNS = (
     *("id", "image", "width", "height", "caption", "caption_source", "seed", "source"),
-    *("attempts", "model"),
+    *("attempts", "model", "weights_sha256"),
     *("quality_score", "nearest_distance"),
     *(label.name for label in LABELS),
     *MASKS,
 )
+
+
+Show = Callable[[str, bytes], str]
+"""Writes a picture under a name; how the page calls it."""
 
 
 @dataclass(frozen=True)
@@ -101,61 +110,79 @@ def pictures(
     folder: Folder, parts: Sequence[Share], mine: Turn, extension: str, most: int = PICTURES
 ) -> list[Exhibit]:
     """Write up to `most` photographs and their masks beside the page."""
-    return [_picture(row, mine, extension) for row in sample(folder, parts, most, _COLUMNS)]
+    return [_picture(row, mine, extension) for row in sample(folder, parts, most, COLUMNS)]
 
 
-def filters(shown: Sequence[Exhibit]) -> list[Filter]:
-    """The filters that can tell the photographs of a sample apart."""
-    counts = Counter(token for picture in shown for token in picture.tokens)
+def filters(counts: Mapping[str, int]) -> list[Filter]:
+    """The filters that can tell photographs apart of whose tokens there are so many."""
     findings = {"healthy": "no finding"}
     findings |= {f"dr_grade-{grade}": f"DR {grade}: {word}" for grade, word in enumerate(GRADES)}
     findings |= {f"{each.name}-1": each.meaning for each in DISEASES if each.highest == 1}
     readable = {"readable": "all readable", "unreadable": "something unreadable"}
     readable |= {f"{each.name}-0": f"not: {each.meaning}" for each in READABILITY}
-    sources = {token: token.split(":", 1)[1] for token in sorted(counts) if ":" in token}
+    sources, models, masks = (_named(kind, counts) for kind in ("source", "model", "mask"))
+    sources |= {f"source:{_joined(NAMELESS)}": NAMELESS}
+    masks = {token: words.replace("_", " ") for token, words in masks.items()}
     sides = {"eye_side-0": "right", "eye_side-1": "left"}
-    named = (
+    offered = (
         ("finding", "Finding", findings),
         ("readability", "Readability", readable),
         ("source", "Source", sources),
         ("side", "Eye", sides),
+        ("mask", "Mask", masks),
+        ("model", "Model", models),
+        ("once", "Doubles", {ONCE: "each eye once", AGAIN: "eyes shown again"}),
     )
     made = [
-        Filter(key, name, tuple(Option(t, w, counts[t]) for t, w in words.items() if counts[t]))
-        for key, name, words in named
+        Filter(key, name, tuple(Option(t, w, counts[t]) for t, w in words.items() if t in counts))
+        for key, name, words in offered
     ]
     return [each for each in made if each.options]
 
 
+def _named(kind: str, counts: Mapping[str, int]) -> dict[str, str]:
+    found = sorted(token for token in counts if token.startswith(f"{kind}:"))
+    return {token: token.removeprefix(f"{kind}:") for token in found}
+
+
 def _picture(row: Row, mine: Turn, extension: str) -> Exhibit:
+    file = mine.show(f"{row['index']:08d}.{extension}", row["image"]["bytes"])
+    return exhibit(row, file, mine.show)
+
+
+def exhibit(row: Row, file: str, show: Show) -> Exhibit:
+    """What is said of a row whose photograph is the page's `file`; `show` is given its small copy
+    and the layers of its masks."""
     name = f"{row['index']:08d}"
-    file = mine.show(f"{name}.{extension}", row["image"]["bytes"])
+    masks = tuple(_masks(row, show, name))
+    shown = (f"mask:{mask['name']}" for mask in masks)
     return Exhibit(
         index=row["index"],
         seed=str(row["seed"]),
         file=file,
-        thumb=_thumbnail(row, mine, name) or file,
+        thumb=_thumbnail(row, show, name) or file,
         width=row["width"],
         height=row["height"],
         caption=row["caption"] or "",
         chips=_chips(row),
-        tokens=_tokens(row),
+        tokens=(*_tokens(row), *shown),
         facts=_facts(row),
-        masks=tuple(_masks(row, mine, name)),
+        masks=masks,
     )
 
 
-def _thumbnail(row: Row, mine: Turn, name: str) -> str | None:
-    if max(row["width"], row["height"]) <= THUMBNAIL:
+def _thumbnail(row: Row, show: Show, name: str) -> str | None:
+    light = len(row["image"]["bytes"]) <= LIGHT
+    if light and max(row["width"], row["height"]) <= THUMBNAIL:
         return None
     shown = picture(row["image"]["bytes"], name)
     shown.image.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
     shown.image.save(file, "WEBP", quality=85, xmp=shown.packet)
-    return mine.show(f"{name}-small.webp", file.getvalue())
+    return show(f"{name}-small.webp", file.getvalue())
 
 
-def _masks(row: Row, mine: Turn, name: str) -> list[dict[str, str]]:
+def _masks(row: Row, show: Show, name: str) -> list[dict[str, str]]:
     """Each mask as a see-through layer in its colour: pages on a disk may not cut one out."""
     found = []
     for column in COLOURS:
@@ -169,7 +196,7 @@ def _masks(row: Row, mine: Turn, name: str) -> list[dict[str, str]]:
         layer.putpalette([0, 0, 0, *colour])
         file = io.BytesIO()
         layer.save(file, "PNG", transparency=bytes([0, OPACITY]))
-        shown = mine.show(f"{name}-{short}.png", file.getvalue())
+        shown = show(f"{name}-{short}.png", file.getvalue())
         found.append({"name": short, "file": shown, "colour": f"rgb{colour}"})
     return found
 
@@ -204,19 +231,26 @@ def _tokens(row: Row) -> tuple[str, ...]:
         tokens.append("unreadable")
     elif None not in readable:
         tokens.append("readable")
-    # A space would part the token; a source's name is the user's own.
-    source = "_".join((row["source"] or "none named").split())
-    return (*tokens, f"source:{source}")
+    tokens.append(f"source:{_joined(row['source'] or NAMELESS)}")
+    if row["model"] is not None:
+        tokens.append(f"model:{_joined(row['model'])}")
+    return tuple(tokens)
+
+
+def _joined(words: str) -> str:
+    """A name, which is the user's own; a space would part the token."""
+    return "_".join(words.split())
 
 
 def _facts(row: Row) -> tuple[tuple[str, str], ...]:
     facts: list[tuple[str, Any]] = [("id", row["id"])]
     facts += [("size", f"{row['width']} × {row['height']} px")]
-    facts += [("source", row["source"] or "none named")]
+    facts += [("source", row["source"] or NAMELESS)]
     if row["model"] is None:
         facts += [("file", row["image"]["path"]), ("caption by", row["caption_source"])]
     else:
-        facts += [("model", row["model"]), ("seed", row["seed"]), ("drawn", f"{row['attempts']} ×")]
+        facts += [("model", row["model"]), ("weights", row["weights_sha256"])]
+        facts += [("seed", row["seed"]), ("drawn", f"{row['attempts']} ×")]
     for name in ("quality_score", "nearest_distance"):
         if row[name] is not None:
             facts.append((name.replace("_", " "), f"{row[name]:.3f}"))

@@ -2,8 +2,9 @@
 
 `synfundus` is the layout of SynFundus-1M (arXiv 2312.00377): `Part{K}/{i}.png`, 50,000 images a
 folder and at most twenty folders, i the number of the row in `SynFundus-1M_gen_cond.csv`.
-`webdataset` is shards of tar files. `imagefolder` is the Hugging Face loader of that name. Image
-files travel byte for byte, or pixel for pixel where the layout wants PNG, and keep their mark.
+`webdataset` is shards of tar files. `imagefolder` is the Hugging Face loader of that name; the
+layout `site` (`engine.publish.site`) lays one below its pages. Image files travel byte for byte, or
+pixel for pixel where the layout wants PNG, and keep their mark.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL.PngImagePlugin import PngInfo
 
 from engine.pixels.door import picture
+from engine.publish.croissant import LISTED
 from engine.schema import IMAGE_TYPE, LABEL_NAMES, MASKS, UserError, row_schema
+from engine.store.plan import AnyPlan
 from engine.store.rows import Row
+from engine.store.verify import Gaps
 
 FILES_A_FOLDER = 50_000
 LAST_FOLDER = 19
@@ -31,10 +36,31 @@ CSV = "SynFundus-1M_gen_cond.csv"
 PROVENANCE = ("index", "id", "seed", "model", "weights_sha256", "source", "caption")
 _PNG = b"\x89PNG\r\n\x1a\n"
 EXTENSIONS = {"webp": "webp", "png": "png", "jpeg": "jpg"}
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What is exported: so many `rows` of a plan, the last committed at a Unix time (`finished`);
+    the `card` that goes with them, and what the folder lacks (`gaps`)."""
+
+    plan: AnyPlan
+    rows: int
+    finished: float
+    card: str
+    gaps: Gaps
+
+    @property
+    def extension(self) -> str:
+        """Of the image files."""
+        return EXTENSIONS[self.plan.image_format]
+
+
+Layout = Callable[[Iterator[list[Row]], Path, Shipment], None]
+"""Writes rows into a new folder, beside what is not in them."""
 PLAIN = [field.name for field in row_schema() if field.type != IMAGE_TYPE]
 
 
-def _synfundus(rows: Iterator[list[Row]], out: Path, extension: str) -> None:
+def synfundus(rows: Iterator[list[Row]], out: Path, shipment: Shipment) -> None:
     """PNG files, the labels of SynFundus-1M by its column names, and in a table beside it where
     each row came from. Masks have no place in that layout and lie under `masks/`.
     """
@@ -59,7 +85,7 @@ def _synfundus(rows: Iterator[list[Row]], out: Path, extension: str) -> None:
                 number += 1
 
 
-def _webdataset(rows: Iterator[list[Row]], out: Path, extension: str) -> None:
+def webdataset(rows: Iterator[list[Row]], out: Path, shipment: Shipment) -> None:
     """Samples of `{id}.webp|png|jpg`, `{id}.txt` (the caption), `{id}.json` (all other columns) and
     `{id}.mask_*.png`.
     """
@@ -78,19 +104,19 @@ def _webdataset(rows: Iterator[list[Row]], out: Path, extension: str) -> None:
         for batch in rows:
             for row in batch:
                 masks = {f"{name}.png": mask for name, mask in _masks(row)}
-                image = {extension: row["image"]["bytes"], "txt": row["caption"] or ""}
+                image = {shipment.extension: row["image"]["bytes"], "txt": row["caption"] or ""}
                 shards.write({"__key__": row["id"], **image, "json": _plain(row), **masks})
 
 
-def _imagefolder(rows: Iterator[list[Row]], out: Path, extension: str) -> None:
+def imagefolder(rows: Iterator[list[Row]], out: Path, shipment: Shipment) -> None:
     """`images/…` beside a `metadata.jsonl` whose `file_name` names them; masks, where there are
     any, through `mask_*_file_name`, which the loader reads as images too.
     """
-    with (out / "metadata.jsonl").open("w", encoding="utf-8") as metadata:
+    with (out / LISTED).open("w", encoding="utf-8") as metadata:
         for batch in rows:
             for row in batch:
-                name = f"{row['index'] // FILES_A_FOLDER:04d}/{row['index']:08d}"
-                line = {"file_name": f"images/{name}.{extension}", **_plain(row)}
+                name, file = _place(row), image_name(row, shipment.extension)
+                line = {"file_name": file, **_plain(row)}
                 _write(out / line["file_name"], row["image"]["bytes"])
                 for column, mask in _masks(row):
                     line[f"{column}_file_name"] = f"masks/{name}.{column}.png"
@@ -98,11 +124,13 @@ def _imagefolder(rows: Iterator[list[Row]], out: Path, extension: str) -> None:
                 metadata.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-LAYOUTS: dict[str, Callable[[Iterator[list[Row]], Path, str], None]] = {
-    "synfundus": _synfundus,
-    "webdataset": _webdataset,
-    "imagefolder": _imagefolder,
-}
+def image_name(row: Row, extension: str) -> str:
+    """Where `imagefolder` lays the image of a row, from its table."""
+    return f"images/{_place(row)}.{extension}"
+
+
+def _place(row: Row) -> str:
+    return f"{row['index'] // FILES_A_FOLDER:04d}/{row['index']:08d}"
 
 
 def _plain(row: Row) -> dict[str, Any]:

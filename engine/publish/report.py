@@ -62,7 +62,7 @@ def _page(folder: Folder, plan: AnyPlan, parts: Sequence[Share], shown: Sequence
         gaps=gaps(folder),
         tiles=_tiles(folder, parts),
         pictures=[asdict(picture) for picture in shown],
-        filters=filters(shown),
+        filters=filters(Counter(token for each in shown for token in each.tokens)),
         steering=_steering(folder, plan),
         mix=_groups(mix),
         asked_known=all(line.asked is not None for line in mix),

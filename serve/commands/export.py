@@ -20,7 +20,9 @@ LINE_EVERY = 5.0
 
 def export(
     folder: Folder,
-    layout: Annotated[str, typer.Option("--format", help="synfundus, webdataset or imagefolder.")],
+    layout: Annotated[
+        str, typer.Option("--format", help="synfundus, webdataset, imagefolder or site.")
+    ],
     out: Annotated[Path, typer.Option(help="The new folder."), Writes()],
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="Export what is here though rows are missing.")

@@ -180,6 +180,12 @@ def test_the_page_shows_files_and_words_and_claims_nothing(folder):
     assert not [lie for lie in (*LIES, "ynthetic", "seed") if lie in page.split("<script>")[0]]
 
 
+def test_no_site_shows_photographs_that_were_not_drawn(folder, tmp_path):
+    with pytest.raises(UserError, match="not drawn and may show patients"):
+        export(folder.root, "site", tmp_path / "exported", lambda *_: None)
+    assert not [path for path in tmp_path.iterdir() if "exported" in path.name]
+
+
 @pytest.mark.parametrize("layout", ["synfundus", "imagefolder", "webdataset"])
 def test_exports_carry_photographs_without_a_mark(folder, layout, tmp_path):
     if layout == "webdataset":

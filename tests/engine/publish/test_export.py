@@ -44,7 +44,7 @@ def test_a_missing_webdataset_library_is_said_and_leaves_nothing(filled, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["o"]
 
 
-@pytest.mark.parametrize("layout", ["synfundus", "webdataset", "imagefolder"])
+@pytest.mark.parametrize("layout", ["synfundus", "webdataset", "imagefolder", "site"])
 def test_no_layout_carries_private_files_or_where_the_model_lay(filled, tmp_path, layout):
     export(filled.root, layout, tmp_path / "x", quiet)
     files = [path for path in (tmp_path / "x").rglob("*") if path.is_file()]
@@ -100,7 +100,7 @@ def test_dead_letters_are_told_and_no_reason_to_refuse(folder, attempt, plan, bl
 
 
 def test_what_cannot_be_exported_is_said(filled, folder, tmp_path):
-    with pytest.raises(UserError, match="synfundus or webdataset or imagefolder"):
+    with pytest.raises(UserError, match="synfundus or webdataset or imagefolder or site"):
         export(filled.root, "zip", tmp_path / "x", quiet)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")

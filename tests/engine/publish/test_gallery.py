@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +73,8 @@ def test_masks_are_layers_of_one_colour_and_empty_ones_are_none(shown):
     drawn, empty = np.tri(8, dtype=bool), np.zeros((8, 8), bool)
     (one,), into = shown(mask_disc=file(drawn), mask_cup=file(empty))
     (mask,) = one.masks
+    assert "mask:disc" in one.tokens
+    assert "mask:cup" not in one.tokens
     assert (mask["name"], mask["colour"]) == ("disc", f"rgb{COLOURS['mask_disc']}")
     with Image.open(into / "00000000-disc.png") as layer:
         pixels = np.asarray(layer.convert("RGBA"))
@@ -91,11 +94,11 @@ def test_a_large_photograph_has_a_small_copy(shown):
 
 def test_filters_offer_what_is_there_and_count_it(shown):
     (one,), _ = shown(**{**HEALTHY, "dr_grade": 2}, eye_side=0, source="idrid")
-    made = {each.key: each for each in filters([one, one])}
-    assert {*made} == {"finding", "readability", "source", "side"}
+    made = {each.key: each for each in filters(Counter(2 * one.tokens))}
+    assert {*made} == {"finding", "readability", "source", "side", "model"}
     assert [(each.token, each.count) for each in made["finding"].options] == [("dr_grade-2", 2)]
     assert made["source"].options[0].words == "idrid"
-    assert filters([]) == []
+    assert filters({}) == []
 
 
 def test_every_mask_has_a_colour_of_its_own():
