@@ -47,6 +47,8 @@ _PHANTOMS, _QUICK = 800, 320
 _PRESENT = 0.2
 """How often a phantom that teaches has each disease, and each fault."""
 _TREES = 200
+_TELL = 20
+"""Pictures from one line to the next."""
 _RATIO = re.compile(r"cup-to-disc ratio\s+(?:of\s+)?(?:about |around )?(0?\.\d+)", re.IGNORECASE)
 
 Signs = dict[str, float]
@@ -59,9 +61,15 @@ def measure(sets: Sets) -> list[Figure]:
     segmenter = registry.find(SegmenterRef, "segmenter").load()
     judged = _read(sets, "judged", segmenter)
     taught, tested = (_read(sets, side, segmenter) for side in ("taught", "tested"))
-    drawn = _phantoms(_QUICK if sets.quick else _PHANTOMS, segmenter, sets)
-    found = [each for label in (*DISEASES, *READABILITY)
-             for each in _labels(label, judged, taught, tested, drawn)]  # fmt: skip
+    labels = (*DISEASES, *READABILITY)
+    # Phantoms take minutes: where no label needs them, none is drawn.
+    wanted = any(
+        _has(_table(judged, each), FEWEST) and not _has(_table(taught, each), ENOUGH)
+        for each in labels
+    )
+    count = (_QUICK if sets.quick else _PHANTOMS) * wanted
+    drawn = _phantoms(count, segmenter, sets)
+    found = [each for label in labels for each in _labels(label, judged, taught, tested, drawn)]
     return [*found, *_captions(judged), *drift(sets)]
 
 
@@ -70,8 +78,8 @@ def _read(sets: Sets, side: str, segmenter: Segmenter) -> list[Read]:
     pictures = sets.pictures(side)
     for number, looked in enumerate(pictures, 1):
         found.append(_signs(looked, segmenter))
-        if number % 100 == 0:
-            sets.tell(f"{side}: {number:,} of {len(pictures):,} read")
+        if number % _TELL == 0:
+            sets.tell(f"condition: {side}: {number:,} of {len(pictures):,} read")
     return found
 
 
@@ -101,8 +109,8 @@ def _phantoms(count: int, segmenter: Segmenter, sets: Sets) -> list[Read]:
         asked = Annotation.model_validate({**values, "source": camera})
         phantom = draw(asked, rng.getrandbits(63), 256)
         found.append((asked, None, signs_of(phantom.image, segmenter.masks(phantom.image))))
-        if (index + 1) % 100 == 0:
-            sets.tell(f"phantoms: {index + 1:,} of {count:,} read")
+        if (index + 1) % _TELL == 0:
+            sets.tell(f"condition: phantoms: {index + 1:,} of {count:,} read")
     return found
 
 
