@@ -26,7 +26,7 @@ from engine.store.parts import write_outcomes
 from engine.store.plan import write_plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
-SHOTS = int(os.environ.get("RETINAFORGE_SHOTS", "5"))
+SHOTS = int(os.environ.get("RETINAFORGE_SHOTS", "3"))
 SEED = int(os.environ.get("RETINAFORGE_SEED", "11"))
 ORDER = ("generate", "train", "redrive", "export", "report", "verify")
 A_STORY = 20

@@ -248,8 +248,8 @@ def test_a_fork_does_not_share_its_parents_decoder():
 
 
 DOORS = {"engine/pixels/opening.py", "engine/pixels/depth.py"}
-OWN = {"engine/data/planted.py"}
-"""Decodes what it has encoded in the line before."""
+OWN = {"engine/data/planted.py", "engine/evaluate/matching.py", "train/practice.py"}
+"""Decode what they have encoded in the line before."""
 OPENERS = {"open", "imdecode", "imread", "imreadmulti", "imdecodemulti", "fromstring"}
 LIBRARIES = {"Image", "cv2", "tifffile", "imageio", "iio", "io", "skimage"}
 

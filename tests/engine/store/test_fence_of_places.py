@@ -19,6 +19,8 @@ ELSEWHERE = {
     "store/place.py": "the place itself",
     "publish/export.py": "another folder of the user's, which appears whole",
     "publish/layouts.py": "the files in it",
+    "publish/site.py": "the files in it",
+    "publish/attribution.py": "this checkout's own attribution",
     "stages/embedded.py": "Ray's own files",
     "stages/caption.py": "whether a node sees the photographs that are to be captioned",
     "jobs/asks.py": "whether a folder can be made where it was asked for",

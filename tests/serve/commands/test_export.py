@@ -31,7 +31,7 @@ def test_export_to_a_full_disk_says_so_and_leaves_nothing(empty, plan, tmp_path)
 
 def test_export_refuses_before_it_writes(retinaforge, empty, tmp_path):
     for layout, told in (
-        ("zip", "error: --format: 'zip' (expected synfundus or webdataset or imagefolder)"),
+        ("zip", "error: --format: 'zip' (expected synfundus or webdataset or imagefolder or site)"),
         ("synfundus", "no committed rows"),
     ):
         code, _, err = retinaforge("export", empty, "--format", layout, "--out", tmp_path / "x")
