@@ -1,4 +1,5 @@
-"""What the documents name is there: files, presets, flags of commands, targets of make."""
+"""What the documents name is there: files, presets, flags of commands, targets of make; and their
+tables are whole."""
 
 from __future__ import annotations
 
@@ -66,3 +67,13 @@ def test_the_presets_and_targets_that_it_shows_exist(document):
     targets = set(re.findall(r"^make ([\w-]+)", text, re.M))
     makefile = (ROOT / "Makefile").read_text()
     assert targets <= {*re.findall(r"^([\w-]+):", makefile, re.M)}
+
+
+@every
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(document):
+    cells = None
+    for number, line in enumerate(document.read_text().splitlines(), 1):
+        # A bar within code is no border.
+        found = re.sub(r"`[^`]*`", "", line).count("|") if line.startswith("|") else None
+        assert cells is None or found in (None, cells), f"line {number}"
+        cells = found if cells is None or found is None else cells
