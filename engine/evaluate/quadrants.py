@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from scipy import ndimage
 
+from engine.evaluate.signs import middle
 from engine.prose.anatomy import QUADRANTS
 
 _EVERYWHERE = re.compile(r"(?:all four|every) quadrants?|throughout the retina", re.IGNORECASE)
@@ -27,7 +27,7 @@ def lesions_by_quadrant(masks: dict[str, np.ndarray], eye_side: int | None) -> d
     captions part them: above and below the fovea, before and beyond the disc, and not about the
     fovea. The middle stands in for what is not found; of an eye whose side is unknown the nose is
     where the disc lies."""
-    fovea, disc = _middle(masks["fovea"]), _middle(masks["disc"])
+    fovea, disc = middle(masks["fovea"]), middle(masks["disc"])
     down, right = np.indices(masks["field"].shape)
     is_right = eye_side == _RIGHT if eye_side is not None else disc[1] >= fovea[1]
     nasal = (right > disc[1]) == is_right
@@ -40,10 +40,3 @@ def lesions_by_quadrant(masks: dict[str, np.ndarray], eye_side: int | None) -> d
         side = nasal if name.endswith("nasal") else ~nasal
         found[f"lesions_{name}"] = float((lesions & half & side).sum()) / field
     return found
-
-
-def _middle(mask: np.ndarray) -> tuple[float, float]:
-    if not mask.any():
-        return (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2
-    row, column = ndimage.center_of_mass(mask)
-    return float(row), float(column)

@@ -32,7 +32,7 @@ def signs_of(image: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, float
     found["cup_outlined"] = _height(masks["cup"]) / max(1, _height(masks["disc"]))
     found["artery_vein_ratio"] = _calibre(masks["artery"]) / max(1e-6, _calibre(masks["vein"]))
     for name in _TONES:
-        found.update(_spread(name, masks[name], _place(masks["fovea"]), field))
+        found.update(_spread(name, masks[name], middle(masks["fovea"]), field))
     found.update(disc_signs(image, masks))
     found.update(_choroid(image, masks))
     found["disc_light"] = _light(image, masks["disc"]) / max(1.0, _light(image, masks["field"]))
@@ -51,7 +51,8 @@ def _calibre(vessels: np.ndarray) -> float:
     return 2 * float(depth[middle].mean()) if middle.any() else 0.0
 
 
-def _place(mask: np.ndarray) -> tuple[float, float]:
+def middle(mask: np.ndarray) -> tuple[float, float]:
+    """Row and column of the middle of a mask (S, S) bool; of the picture where it is empty."""
     if not mask.any():
         return (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2
     row, column = ndimage.center_of_mass(mask)
