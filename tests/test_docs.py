@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -77,3 +78,15 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(document):
         found = re.sub(r"`[^`]*`", "", line).count("|") if line.startswith("|") else None
         assert cells is None or found in (None, cells), f"line {number}"
         cells = found if cells is None or found is None else cells
+
+
+@every
+def test_its_tables_say_what_was_measured(document):
+    text = document.read_text()
+    assert run_path(str(ROOT / "docs/evidence/tables.py"))["renewed"](text) == text
+
+
+def test_every_file_of_evidence_is_made_by_the_one_command():
+    told = (ROOT / "docs/evidence/run.sh").read_text()
+    files = {each.stem for each in ROOT.glob("docs/evidence/*.json")}
+    assert files == set(re.findall(r"^measured (\S+)", told, re.M))

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Measures what the documents print: each file of this folder that is missing is made, one command a
+# file. Stopped, it goes on with the file that it was at. Delete a file to have it measured anew.
+#   docs/evidence/run.sh labels.csv work      labels.csv: photographs; work: where sets are drawn
+set -euo pipefail
+[ $# = 2 ] || { sed -n '2,4s/^# *//p' "$0" >&2; exit 2; }
+real=$1 work=$2 here=$(dirname "$0")
+
+drawn() { # drawn NAME FLAGS…: a set, where it is not whole yet
+    [ -e "$work/$1" ] || retinaforge generate --out "$work/$1.part" "${@:2}"
+    [ -e "$work/$1" ] || mv "$work/$1.part" "$work/$1"
+}
+measured() { # measured NAME COMMAND…: what the command prints, as NAME.json
+    [ -e "$here/$1.json" ] && return
+    "${@:2}" --json >"$here/$1.json.part"
+    mv "$here/$1.json.part" "$here/$1.json"
+}
+
+mkdir -p "$work"
+drawn dualgan-80 --count 80 --model dualgan-tiny
+measured judgement-dualgan-tiny retinaforge evaluate all "$work/dualgan-80" --real "$real" --quick
+
+python "$here/tables.py"

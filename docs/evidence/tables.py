@@ -1,0 +1,106 @@
+"""Tables of the documents, printed from what was measured: `python docs/evidence/tables.py` writes
+them anew, and a test compares.
+
+In a document a table stands between two comments. The first names its file of this folder, the head
+of its first two columns, and line by line a figure, its words, and words for floor and control:
+
+    <!-- evidence judgement-dualgan-tiny: | `dualgan-tiny`, 80
+    privacy.copies_pixels | copies of training photographs | | planted
+    -->
+    <!-- end -->
+
+`<!-- steering MODEL … -->` prints instead what the cards of shipped models say of their labels.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+_BLOCK = re.compile(r"(<!-- (evidence|steering) (.*?)-->\n)(.*?)(<!-- end -->)", re.S)
+
+
+def renewed(text: str) -> str:
+    """A document with each of its tables as its file says."""
+    return _BLOCK.sub(lambda found: found[1] + _TABLES[found[2]](found[3]) + found[5], text)
+
+
+def _evidence(asked: str) -> str:
+    head, *lines = asked.strip().splitlines()
+    name, _, words = head.partition(":")
+    told = json.loads((HERE / f"{name.strip()}.json").read_text())
+    figures = {each["name"]: each for each in told["figures"]}
+    first, value = (each.strip() for each in words.split("|"))
+    rows = [_row(figures[each[0]], *each[1:]) for each in map(_cells, lines)]
+    return _table([first, value, "floor", "control", "n"], rows)
+
+
+def _cells(line: str) -> list[str]:
+    cells = [each.strip() for each in line.split("|")]
+    return cells + [""] * (4 - len(cells))
+
+
+def _row(figure: dict[str, Any], words: str, floor: str, control: str) -> list[str]:
+    beside = (_beside(figure["floor"], floor), _beside(figure["control"], control))
+    return [words, _value(figure), *beside, f"{figure['n']:,}"]
+
+
+def _value(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return f"not estimable: {figure['not_estimable']}"
+    low, high = figure["low"], figure["high"]
+    between = "" if low is None else f" ({low:.2f} to {high:.2f})"
+    return f"{figure['value']:.2f}{between}"
+
+
+def _beside(value: float | None, words: str) -> str:
+    return "" if value is None else f"{value:.2f} ({words})" if words else f"{value:.2f}"
+
+
+def _steering(asked: str) -> str:
+    models = asked.split()
+    said = [_label_evidence(each) for each in models]
+    head = ["label", *(f"`{each}`" for each in models), "reader on eyes it never saw", "read on"]
+    rows = []
+    for label, first in said[0].items():
+        cells = [_auc(each[label]) for each in said]
+        rows.append([f"`{label}`", *cells, f"{first['reader_auc']:.2f}", first["read_on"]])
+    return _table(head, rows)
+
+
+def _label_evidence(model: str) -> dict[str, dict[str, Any]]:
+    card = json.loads((ROOT / f"engine/weights/{model}/model_card.json").read_text())
+    return {each["label"]: each for each in card["label_evidence"]}
+
+
+def _auc(told: dict[str, Any]) -> str:
+    return f"{told['auc']:.2f} ({told['low']:.2f} to {told['high']:.2f})"
+
+
+_TABLES = {"evidence": _evidence, "steering": _steering}
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(
+        "|" + "".join(f" {each} |" if each else " |" for each in row) + "\n" for row in lines
+    )
+
+
+def main() -> None:
+    """Write the tables of all documents anew, and say which were not as their files say."""
+    for document in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]):
+        text = document.read_text()
+        if (new := renewed(text)) != text:
+            document.write_text(new)
+            sys.stdout.write(f"{document.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()
