@@ -24,7 +24,7 @@ from engine.data.squares import load_squares
 from engine.data.transforms import augment, draw_augmentation, to_uint8
 from engine.models import principal_components
 from engine.models.card import write_card
-from train.census import enough, told
+from train.census import enough, keep_likenesses, told
 from train.chance import generator_at
 from train.frozen import loaded
 from train.settings import Settings, require
@@ -143,6 +143,7 @@ class AutoencoderRecipe:
         autoencoder_copy = AutoencoderDC.from_config(self.module.vae.config)
         autoencoder_copy.load_state_dict(self.module.vae.state_dict())
         autoencoder_copy.half().save_pretrained(folder / "vae")
+        keep_likenesses(self._teaching, folder)
         write_card(folder, {**facts, "photographs": len(self._images)})
 
     @torch.no_grad()

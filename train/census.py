@@ -19,6 +19,7 @@ from engine.data.phantoms import NAME
 from engine.data.splits import positives
 from engine.models.naming import LIKENESSES, TRAINING_KEY, keyed_id
 from engine.schema import LABEL_NAMES, UserError
+from train.journal import counted
 
 _LOOKED = 256
 """Pixels at which a photograph is looked at for its perceptual hash."""
@@ -79,7 +80,8 @@ def keep_likenesses(examples: Sequence[Example], folder: Path) -> None:
     """Write perceptual hashes of those that are photographs into the model folder's `private/`, so
     that `evaluate` knows them again when they were saved anew."""
     _, taken = splits.drawn_apart(examples)
-    _write(folder / LIKENESSES, [found for each in taken if (found := _likeness_of(each))])
+    looked = map(_likeness_of, counted("photograph looked at for its likeness", taken))
+    _write(folder / LIKENESSES, [found for found in looked if found])
 
 
 @cache

@@ -31,7 +31,7 @@ from engine.models.gan import CODES, COLOURS, GeometryGan
 from engine.models.geometry import to_layers
 from engine.models.grounds import GEOMETRY, PhantomGeometry, geometry_map
 from engine.specs.mix import default_mix
-from train.census import census, enough, image_hashes, told
+from train.census import census, enough, image_hashes, keep_likenesses, told
 from train.chance import generator_at
 from train.frozen import load_segmenter, loaded
 from train.journal import counted
@@ -201,9 +201,10 @@ class GanRecipe:
         copy = GeometryGan.from_config(self.module.generator.config)
         copy.load_state_dict(self.module.generator.state_dict())
         copy.half().save_pretrained(folder)
-        counted = census([example for example, _, _ in self._train], self._size)
+        taught = [example for example, _, _ in self._train]
         hashes = image_hashes(self._contents, folder)
-        write_card(folder, {**facts, **counted, "image_hashes": hashes})
+        keep_likenesses(taught, folder)
+        write_card(folder, {**facts, **census(taught, self._size), "image_hashes": hashes})
 
 
 plan = GanRecipe

@@ -40,7 +40,7 @@ from engine.registry.gate import GateRef
 from engine.schema import READABILITY, Annotation, UserError
 from engine.specs.mix import default_mix
 from engine.specs.recipe import Recipe
-from train.census import told
+from train.census import keep_likenesses, told
 from train.chance import generator_at
 from train.frozen import load_segmenter
 from train.settings import Settings, require
@@ -213,6 +213,7 @@ class GateRecipe:
         observer = Observer(network.float().eval(), segmenter)
         good = [observer.look(np.asarray(p)) for p in islice(_good(self._teaching), most)]
         measure_limits(good).write(folder)
+        keep_likenesses(self._teaching, folder)
         phantoms = self.settings.data["phantoms"]
         learned = {"eyes": len(self._eyes) - phantoms, "phantoms": phantoms}
         write_card(folder, {**facts, "data": learned})

@@ -42,7 +42,7 @@ from engine.models.segmenter import without_specks
 from engine.phantom.cameras import CAMERAS
 from engine.phantom.measures import measure
 from engine.schema import Annotation
-from train.census import census, enough, image_hashes, told
+from train.census import census, enough, image_hashes, keep_likenesses, told
 from train.chance import generator_at
 from train.clinic import LEAST, measured, of_clinic
 from train.frozen import load_segmenter, loaded
@@ -276,6 +276,7 @@ class RefinerRecipe:
         copy.half().save_pretrained(folder)
         write_cameras(folder, self._own)
         hashes = image_hashes(self._contents, folder)
+        keep_likenesses(self._train, folder)
         learned = census(self._train, self._size)
         write_card(folder, {**facts, **learned, "image_hashes": hashes})
 

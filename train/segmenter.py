@@ -30,7 +30,7 @@ from engine.phantom.render import draw
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 from engine.specs.mix import default_mix
-from train.census import enough, told
+from train.census import enough, keep_likenesses, told
 from train.chance import generator_at
 from train.settings import Settings, require
 
@@ -175,6 +175,7 @@ class SegmenterRecipe:
         copy = Segmenter.from_config(self.module.segmenter.config)
         copy.load_state_dict(self.module.segmenter.state_dict())
         copy.half().save_pretrained(folder)
+        keep_likenesses(self._teaching, folder)
         write_card(folder, {**facts, "size": self._size, "photographs": len(self._squares)})
 
     def _masks(self, image: np.ndarray) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from engine.evaluate.calibrate import NO_PART, PLAIN, STRANGER, UNKNOWN
 from engine.models.captioner import MEASURES, VALUES
 from engine.models.card import hash_folder, read_card, write_card
 from engine.models.limits import FILE, SpeechLimits
+from engine.models.naming import LIKENESSES
 from engine.prose.parse import parse
 from engine.prose.statements import FUNDUS, GRADE, RETINA, calls_unlike, read
 from engine.registry.captioner import CaptionerRef
@@ -140,7 +141,7 @@ def test_pictures_are_none_of_an_eye_and_faults_let_nothing_be_read():
 
 def test_a_finished_folder_words_photographs_and_is_bound_to_its_segmenter(model, tmp_path):
     card = read_card(model)
-    assert card["data"]["photographs"] == 3
+    assert card["data"]["photographs"] == len((model / LIKENESSES).read_text().split()) == 3
     assert card["data"]["strangers"] == {"b": 1}
     assert card["real_examples_per_label"]["dr_grade"] == 3
     assert card["scores"] == {"said_a": 0.0}

@@ -14,6 +14,7 @@ from engine import registry
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.card import CARD, hash_folder, read_card, write_card
 from engine.models.folder import examine
+from engine.models.naming import LIKENESSES
 from engine.models.refiner import Refiner
 from engine.registry import SamplerRef
 from engine.schema import LABEL_NAMES, Annotation, UserError
@@ -103,6 +104,7 @@ def test_export_is_a_pipeline_folder_bound_to_its_card(recipe, tmp_path):
     assert card["real_examples_per_label"]["dr_grade"] == 5
     assert card["real_examples_per_label"]["eye_side"] == 4
     assert len(set(card["image_hashes"])) == 5
+    assert len((folder / LIKENESSES).read_text().split()) == 5
     assert set(card["scores"]) == {
         f"loss_{eyes}{given}" for eyes in ("held_out", "train") for given in ("", "_given_geometry")
     }

@@ -6,10 +6,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from engine import shipped
 from engine.data.example import Example
 from engine.data.sources import read_examples
 from engine.evaluate.lineage import ancestors, checked
@@ -21,6 +24,7 @@ from engine.schema import Annotation, UserError
 from engine.store.plan import write_plan
 from train.census import image_hashes, keep_likenesses
 
+DATA = Path(os.environ.get("RETINAFORGE_DATA", Path(__file__).parents[4] / "shared/data"))
 SIDE = 128
 GRANDPARENT = "eyes seen long ago"
 
@@ -85,9 +89,9 @@ def sets(set_source, real, said=None):
     return Sets(set_source, real, judged, [], held_out, True, tell, held_out)
 
 
-def anew(file, to):
+def anew(file, to, size=(100, 100)):
     """Smaller, compressed, and under another name."""
-    small, data = Image.open(file).resize((100, 100)), io.BytesIO()
+    small, data = Image.open(file).resize(size), io.BytesIO()
     small.save(data, "JPEG", quality=70)
     to.write_bytes(data.getvalue())
     return to
@@ -116,6 +120,33 @@ def test_a_grandparents_eye_under_another_name_is_refused_with_the_path(
         checked(sets(set_, real([*eyes[8:], eyes[2]])))
     (tmp_path / "runs/first/model" / TRAINING_KEY).unlink()
     assert checked(sets(set_, real([*eyes[8:], eyes[2]])))[1][2]["seen_in_test"] is None
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} with real photographs is not here")
+@pytest.mark.parametrize(
+    ("name", "photograph", "path"),
+    [
+        ("tiny", "hrf/images/01_dr.jpg", "tiny"),
+        ("tiny", "idrid_seg/images/IDRiD_09.jpg", "tiny from segmenter"),
+        ("dualgan-tiny", "idrid_seg/images/IDRiD_09.jpg", "dualgan-tiny from segmenter"),
+    ],
+)
+def test_an_eye_of_a_shipped_models_parent_is_refused(
+    name, photograph, path, real, tmp_path, plan_of
+):
+    weights = read_card(shipped.folder_of(name))["weights_sha256"]
+    told = {"model": name, "model_location": name, "weights_sha256": weights}
+    write_plan(tmp_path / "set", plan_of("null").model_copy(update=told).sealed())
+    renamed = anew(DATA / photograph, tmp_path / "holiday.jpg", (700, 460))
+    with pytest.raises(UserError, match=f"came: {path} ") as error:
+        checked(sets(str(tmp_path / "set"), real([renamed])))
+    assert "holiday.jpg" in str(error.value)
+
+
+def test_every_shipped_model_that_photographs_taught_names_them():
+    for name in shipped.names():
+        card = read_card(shipped.folder_of(name))
+        assert len(card["likenesses"]) > 80, name
 
 
 def test_what_a_card_confesses_to_is_left_out_and_told(drawn, real, eyes):
