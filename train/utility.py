@@ -24,12 +24,12 @@ import torch
 from torch.nn import functional as F
 
 from engine.data.phantoms import NAME, PhantomExample, phantom_examples
+from engine.evaluate.area import area
 from engine.evaluate.figures import Figure, without
 from engine.evaluate.scored import (
     LEAST,
     Metric,
     answer,
-    area,
     gained,
     kappa,
     lacking,

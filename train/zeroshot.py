@@ -25,8 +25,9 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from engine import shipped
 from engine.data.splits import spread
+from engine.evaluate.area import area
 from engine.evaluate.figures import Figure, without
-from engine.evaluate.scored import LEAST, Metric, answer, area, kappa, lacking, over_seeds
+from engine.evaluate.scored import LEAST, Metric, answer, kappa, lacking, over_seeds
 from engine.evaluate.sets import Looked, Sets, Tell
 from engine.models.text_encoder import tokenize
 from engine.models.two_towers import TwoTowers, soft_loss

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import registry
+from engine.evaluate.area import plain_area
 from engine.evaluate.drift import drift
 from engine.evaluate.figures import Figure, estimate, without
 from engine.evaluate.quadrants import asked_quadrants, lesions_by_quadrant
@@ -187,22 +188,11 @@ def _values(rows: list[Signs], names: list[str]) -> np.ndarray:
 def _area(name: str, scores: np.ndarray, truth: np.ndarray) -> Figure:
     """Area under the receiver operating curve, each row an eye."""
     values = _each_an_eye(zip(scores, truth))
-    return estimate(name, values, area, 2 * FEWEST)
+    return estimate(name, values, lambda pairs: plain_area(pairs[:, 1], pairs[:, 0]), 2 * FEWEST)
 
 
 def _each_an_eye(pairs: Iterable[tuple[float, float]]) -> dict[Hashable, list[tuple[float, ...]]]:
     return {eye: [(float(one), float(other))] for eye, (one, other) in enumerate(pairs)}
-
-
-def area(pairs: np.ndarray) -> float:
-    """The area of scores and truths (N, 2); NaN where all are of one kind."""
-    from scipy.stats import rankdata
-
-    has = pairs[:, 1] > 0
-    ranks, n = rankdata(pairs[:, 0]), int(has.sum())
-    if n in (0, len(pairs)):
-        return float("nan")
-    return float((ranks[has].sum() - n * (n + 1) / 2) / (n * (len(pairs) - n)))
 
 
 def _captions(judged: Sequence[Read]) -> Iterator[Figure]:

@@ -12,8 +12,6 @@ from scipy.stats import binomtest
 
 COVERAGE = 0.95
 RESAMPLES = 1000
-_FEW = 300
-"""Resamples of what is costly to compare."""
 
 
 @dataclass(frozen=True)
@@ -138,32 +136,6 @@ def about(value: float, said: np.ndarray) -> tuple[float | None, float | None]:
         return None, None
     low, high = np.quantile(known, ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2))
     return min(float(low), value), max(float(high), value)
-
-
-Strata = Mapping[Hashable, tuple[Sequence[float], Sequence[float]]]
-"""Of each kind that is only compared with itself, values of ones and of others."""
-
-
-def above(name: str, strata: Strata) -> Figure:
-    """The chance that a value of one is above that of an other of its stratum, ties by half (the
-    area under the curve; Mann and Whitney 1947), with the bootstrap's interval within strata."""
-    pairs = [(np.sort(a), np.sort(b)) for a, b in strata.values() if len(a) and len(b)]
-    count = sum(len(one) for one, _ in pairs)
-    if not pairs:
-        return Figure(name, None, None, None, 0)
-    value = _above(pairs)
-    if min(sum(len(each[k]) for each in pairs) for k in (0, 1)) < 2:
-        return Figure(name, value, None, None, count)
-    rng = np.random.default_rng(0)
-    drawn = [
-        [(rng.choice(a, len(a)), rng.choice(b, len(b))) for a, b in pairs] for _ in range(_FEW)
-    ]
-    return Figure(name, value, *about(value, np.array([_above(each) for each in drawn])), count)
-
-
-def _above(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    signs = [np.sign(one[:, None] - other[None]) for one, other in pairs]
-    return float(sum(each.sum() for each in signs) / sum(each.size for each in signs) / 2 + 0.5)
 
 
 def counted(name: str, found: int, all_: int) -> Figure:

@@ -84,11 +84,15 @@ def ancestors(set_source: str, makers: Sequence[str] = ()) -> list[Ancestor]:
     return found
 
 
+def tree_of(sets: Sets) -> list[Ancestor]:
+    """The tree of whatever drew a set."""
+    return ancestors(sets.set_source, sorted({each.maker for each in sets.judged if each.maker}))
+
+
 def checked(sets: Sets) -> tuple[Sets, list[dict[str, Any]]]:
     """The sets, and the tree as JSON has it. Test photographs that a card itself confesses to are
     left out; UserError for another one that an ancestor was taught."""
-    makers = sorted({each.maker for each in sets.judged if each.maker})
-    tree = ancestors(sets.set_source, makers)
+    tree = tree_of(sets)
     sets.tell("lineage: " + (", ".join(each.path[-1] for each in tree) or "nobody says what drew"))
     seen: dict[int, int] = {}
     confessed = set()

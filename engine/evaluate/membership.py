@@ -25,7 +25,8 @@ from engine.data.splits import spread
 from engine.data.transforms import to_tensor
 from engine.diffusion.loss import rectified_flow_loss
 from engine.diffusion.pipeline import RetinaForgePipeline
-from engine.evaluate.figures import Figure, Strata, above, without
+from engine.evaluate.area import Strata, above
+from engine.evaluate.figures import Figure, without
 from engine.evaluate.lineage import ancestors
 from engine.evaluate.sets import Looked, Sets
 from engine.models import transformer

@@ -1,9 +1,13 @@
 """Does a set show eyes that taught its model, or one eye twice?
 
+- Saved anew: pictures whose perceptual hash (`engine.data.likeness`) is that of a photograph that
+  taught, of the table or named by any model of the set's tree. It needs no limit, so that one
+  picture is enough.
 - Copies: the nearest training photograph by features, registered pixels and registered vessels
   (`engine.evaluate.near`). Of held-out eyes, which are nobody's copies, one in a hundred lies
   nearer than the limit; the floor is the share of one half of them under the other half's limit.
-  Control: training photographs recoloured, compressed, cropped and mirrored.
+  By pixels `SURE` is one whatever held-out eyes there are. Control: training photographs
+  recoloured, compressed, cropped and mirrored.
 - Same eye: registered vessels and pixels are one score, which pairs of exposures of one eye set far
   apart from strangers. Learned features do not tell two exposures apart from two eyes, so they only
   name candidates.
@@ -23,8 +27,10 @@ from engine.data.identity import eyes
 from engine.data.likeness import SAME, bits_of, differing, likeness
 from engine.data.planted import Shown, disguise, move
 from engine.data.splits import spread, teaching
-from engine.evaluate.doubles import Doubles
-from engine.evaluate.figures import Figure, above, counted, without
+from engine.evaluate.area import above
+from engine.evaluate.doubles import DOUBLE, Doubles
+from engine.evaluate.figures import Figure, counted, without
+from engine.evaluate.lineage import tree_of
 from engine.evaluate.membership import NAME as MEMBERSHIP
 from engine.evaluate.membership import membership
 from engine.evaluate.near import KINDS, Comparable, Crowd, Eyesight, Near
@@ -33,7 +39,9 @@ from engine.evaluate.sheet import keep_closest
 
 FALSE_ALARM = 0.01
 ENOUGH = 20
-"""Held-out eyes below which no limit can be set."""
+"""Held-out eyes below which they set no limit."""
+SURE = {"pixels": DOUBLE}
+"""By each of `KINDS` from where on two pictures show one eye, whoever else is there."""
 _QUICK, _MOST, _OUTLINED = 240, 2000, 600
 """Training photographs that are looked at, quickly (then a copy of another is not found) or not,
 and pictures of each kind whose vessels are outlined."""
@@ -53,16 +61,17 @@ def measure(sets: Sets) -> list[Figure]:
         why = "no photograph of a train split is told"
         held = _look(eyesight, sets, sets.pictures("tested"), "held-out eyes")
         names = [*(f"copies_{kind}" for kind in KINDS), "same_eye_score"]
-        told = [without(each, why) for each in names]
+        told = [_saved_anew(sets, [], []), *(without(each, why) for each in names)]
         return [*told, *_doubles(eyesight, views, held, sets), without(MEMBERSHIP, why)]
     crowd = Crowd(_look(eyesight, sets, taught, "training photographs"))
     held = _look(eyesight, sets, sets.pictures("tested"), "held-out eyes")
     near, strangers = ([crowd.nearest(view) for view in each] for each in (views, held))
-    squares = [each.image for each in spread(taught, _PLANTED)]
-    planted = [crowd.nearest(eyesight.look(each)) for each in plant(squares)]
+    copies = plant([each.image for each in spread(taught, _PLANTED)])
+    planted = [crowd.nearest(eyesight.look(each)) for each in copies]
     keep_closest(sets, judged, taught, near)
     pairs = _same_eyes(eyesight, sets)
     return [
+        _saved_anew(sets, taught, copies),
         *(_copies(kind, near, strangers, planted) for kind in KINDS),
         _same_eye(near, strangers, pairs),
         *_doubles(eyesight, views, held, sets),
@@ -92,6 +101,29 @@ def _look(
     return eyesight.look_at([each.image for each in pictures], name, sets.tell, _OUTLINED)
 
 
+def _saved_anew(sets: Sets, taught: Sequence[Looked], planted: Sequence[np.ndarray]) -> Figure:
+    """How many pictures are a training photograph, saved anew."""
+    named = [each.named.likenesses for each in tree_of(sets)]
+    known = np.concatenate([bits_of([likeness(each.image) for each in taught]), *named])
+    if not len(known):
+        return without("copies_saved_anew", "nobody names a photograph that taught")
+
+    def found(squares: Sequence[np.ndarray]) -> list[bool]:
+        shown = bits_of([likeness(each) for each in squares])
+        return [bool((differing(each, known) <= SAME).any()) for each in shown]
+
+    ours, held, copies = (
+        found(each)
+        for each in (
+            [each.image for each in sets.pictures("judged")],
+            [each.image for each in sets.pictures("tested")],
+            planted,
+        )
+    )
+    floor, control = (float(np.mean(each)) if each else None for each in (held, copies))
+    return replace(counted("copies_saved_anew", sum(ours), len(ours)), floor=floor, control=control)
+
+
 def _copies(
     kind: str, near: Sequence[Near], strangers: Sequence[Near], planted: Sequence[Near]
 ) -> Figure:
@@ -99,18 +131,19 @@ def _copies(
     ours, held, copies = (
         [each[kind].score for each in those if kind in each] for those in (near, strangers, planted)
     )
-    if len(held) < ENOUGH:
+    sure = SURE.get(kind, np.inf)
+    if len(held) < ENOUGH and sure == np.inf:
         return without(name, f"{len(held)} held-out eyes, {ENOUGH} set a limit", len(ours))
-    limit = _limit(held)
+
+    def passing(scores: Sequence[float], others: Sequence[float]) -> list[bool]:
+        set_ = np.quantile(others, 1 - FALSE_ALARM) if len(held) >= ENOUGH else np.inf
+        return [score > set_ or score >= sure for score in scores]
+
     halves = (held[::2], held[1::2])
-    passed = [score > _limit(other) for a, other in (halves, halves[::-1]) for score in a]
-    found = counted(name, sum(score > limit for score in ours), len(ours))
-    control = float(np.mean([score > limit for score in copies])) if copies else None
-    return replace(found, floor=float(np.mean(passed)), control=control)
-
-
-def _limit(scores: Sequence[float]) -> float:
-    return float(np.quantile(scores, 1 - FALSE_ALARM))
+    passed = [each for pair in (halves, halves[::-1]) for each in passing(*pair)]
+    floor = float(np.mean(passed)) if passed else None
+    control = float(np.mean(passing(copies, held))) if copies else None
+    return replace(counted(name, sum(passing(ours, held)), len(ours)), floor=floor, control=control)
 
 
 def _same_eye(near: Sequence[Near], strangers: Sequence[Near], pairs: Sequence[Near]) -> Figure:

@@ -20,20 +20,6 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 nothing can be said."""
 
 
-def area(
-    truth: np.ndarray, said: np.ndarray, weights: np.ndarray, strata: np.ndarray
-) -> np.ndarray:
-    """A `Metric`: the area under the receiver operating curve, of truths 0 and 1: how many pairs of
-    one stratum are in the right order."""
-    ill, well = truth == 1, truth == 0
-    pairs = (strata[ill][:, None] == strata[well][None]).astype(float)
-    ahead = said[ill][:, None] - said[well][None]
-    right = pairs * np.heaviside(ahead, 0.5)
-    return _ratio(
-        *(((weights[:, ill] @ each) * weights[:, well]).sum(1) for each in (right, pairs))
-    )
-
-
 def kappa(
     truth: np.ndarray, said: np.ndarray, weights: np.ndarray, strata: np.ndarray
 ) -> np.ndarray:

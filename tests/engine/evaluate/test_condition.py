@@ -12,7 +12,7 @@ from PIL import Image
 
 from engine import registry
 from engine.evaluate import condition
-from engine.evaluate.condition import area, measure, spearman
+from engine.evaluate.condition import measure, spearman
 from engine.evaluate.sets import Sets
 from engine.phantom.render import draw
 from engine.phantom.words import anatomy
@@ -110,8 +110,6 @@ def test_a_set_without_labels_has_no_figure_and_no_error(folder):
     assert all(found[name].not_estimable for name in labels)
 
 
-def test_an_area_and_a_rank_correlation():
-    assert area(np.array([[0.1, 0], [0.2, 0], [0.3, 1], [0.2, 1]])) == pytest.approx(0.875)
-    assert np.isnan(area(np.array([[0.1, 0], [0.2, 0]])))
+def test_a_rank_correlation():
     assert spearman(np.array([[1.0, 1], [2, 10], [3, 100]])) == pytest.approx(1)
     assert np.isnan(spearman(np.array([[1.0, 1], [2, 1]])))

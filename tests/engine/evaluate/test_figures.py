@@ -8,6 +8,7 @@ import pytest
 from engine.evaluate.figures import (
     Figure,
     about,
+    counted,
     difference,
     estimate,
     plain,
@@ -30,6 +31,12 @@ def test_what_cannot_be_estimated_is_none():
     assert share("seen", {}) == nothing
     assert share("seen", {1: (0, 0)}) == nothing
     assert share("seen", {1: (2, 4), 2: (0, 0)}) == Figure("seen", 0.5, None, None, 4)
+
+
+def test_a_count_of_nothing_leaves_what_may_still_be():
+    none = counted("a", 0, 80)
+    assert (none.value, none.low) == (0, 0)
+    assert none.high == pytest.approx(0.045, abs=1e-3)
 
 
 def test_a_difference_of_means_and_its_interval_over_the_eyes_of_both():

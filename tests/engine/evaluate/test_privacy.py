@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from engine.data.transforms import to_tensor
-from engine.evaluate.figures import above, counted
 from engine.evaluate.membership import membership
 from engine.evaluate.near import NearestPicture
 from engine.evaluate.privacy import measure, plant
@@ -78,6 +77,8 @@ def test_copies_are_found_and_strangers_are_not(written, real, eyes):
         assert figure.control >= 0.9
         assert figure.floor < 0.35
         assert figure.low < figure.value < figure.high
+    anew = found["copies_saved_anew"]
+    assert (anew.value, anew.floor, anew.control) == (0.5, 0, 1)
     assert found["same_eye_score"].value > 0.5
     assert found["doubles"].value == 0
     assert found["doubles"].control >= 0.75
@@ -91,9 +92,17 @@ def test_what_cannot_be_told_says_why(written, eyes):
     found = {each.name: each for each in measure(sets)}
     assert found["copies_pixels"].not_estimable == "no photograph of a train split is told"
     assert (found["distinct"].value, found["distinct"].n) == (1, 1)
+    assert "names a photograph" in found["copies_saved_anew"].not_estimable
+
+
+def test_one_copy_is_one_however_few_eyes_are_held_out(written, eyes):
     few = written("split", eyes[1:5], ["train", "train", "test", "test"])
-    found = {each.name: each for each in measure(read(written("a", eyes[:1], [""]), few)[0])}
+    set_ = written("a", [eyes[1], eyes[0]], [""] * 2)
+    found = {each.name: each for each in measure(read(set_, few)[0])}
     assert found["copies_vessels"].not_estimable == "2 held-out eyes, 20 set a limit"
+    for name in ("copies_saved_anew", "copies_pixels"):
+        assert (found[name].value, found[name].floor, found[name].control) == (0.5, 0, 1), name
+        assert found[name].low < 0.5 < found[name].high
 
 
 def learned_by_heart(folder, images):
@@ -155,15 +164,3 @@ def test_the_closest_pairs_are_kept_in_private_of_our_folders_alone(real, tmp_pa
     assert rows[0]["vessels"] == ""
     assert Image.open(tmp_path / "set" / SHEET).size == (512, 512)
     assert "closest.png" in said[-1]
-
-
-def test_the_chance_to_be_above_is_told_within_strata():
-    assert above("a", {0: ([3, 4], [1, 2])}).value == 1
-    assert above("a", {0: ([1, 1], [1, 1])}).value == 0.5
-    # Between strata there is a difference that says nothing.
-    assert above("a", {0: ([1, 2], [1, 2]), 1: ([11, 12, 13], [11, 12, 13])}).value == 0.5
-    assert above("a", {0: ([], [1])}).value is None
-    assert above("a", {0: ([2], [1])}).low is None
-    none = counted("a", 0, 80)
-    assert (none.value, none.low) == (0, 0)
-    assert none.high == pytest.approx(0.045, abs=1e-3)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
-from engine.evaluate.scored import answer, area, gained, kappa, lacking, over_seeds, parted
+from engine.evaluate.area import area
+from engine.evaluate.scored import answer, gained, kappa, lacking, over_seeds, parted
 
 RNG = np.random.default_rng(3)
 TRUTH = RNG.integers(0, 2, 60)
