@@ -36,6 +36,13 @@ def kappa(
     return 1 - _ratio(apart, expected)
 
 
+def agreement(
+    truth: np.ndarray, said: np.ndarray, weights: np.ndarray, strata: np.ndarray
+) -> np.ndarray:
+    """A `Metric`: the share of eyes of which the truth is said; strata make no difference to it."""
+    return _ratio(weights @ (truth == said).astype(float), weights.sum(1))
+
+
 def answer(chance: np.ndarray) -> np.ndarray:
     """Chances (..., K) of classes to what a metric takes: of two that of the second, else the mean
     class, rounded."""

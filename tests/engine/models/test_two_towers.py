@@ -8,13 +8,16 @@ import math
 import pytest
 import torch
 
-from engine.models.two_towers import WIDTH, TwoTowers, soft_loss
+from engine.models.two_towers import TwoTowers, build, soft_loss, tower
+from engine.schema import UserError
+
+WIDTH = 64
 
 
 @pytest.fixture
 def towers():
     torch.manual_seed(0)
-    return TwoTowers(32, 50).eval()
+    return build("tiny", 32, 50).eval()
 
 
 def test_both_say_directions_and_padding_says_nothing(towers):
@@ -33,14 +36,31 @@ def test_both_say_directions_and_padding_says_nothing(towers):
 def test_the_scale_is_learned_and_at_most_100(towers):
     assert towers.scale.item() == pytest.approx(1 / 0.07, rel=1e-4)
     with torch.no_grad():
-        towers._log_scale.fill_(9.0)
+        towers.log_scale.fill_(9.0)
     assert towers.scale.item() == pytest.approx(100, rel=1e-4)
 
 
 def test_words_that_are_true_of_two_pictures_are_not_held_against_either():
     same = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
-    shared = 20.0 * same
-    own = 20.0 * torch.eye(3)
-    assert soft_loss(own, torch.eye(3, dtype=torch.bool)) < 0.01
-    assert soft_loss(shared, same).item() == pytest.approx(2 / 3 * math.log(2), abs=0.01)
-    assert soft_loss(shared, same) < soft_loss(own, same)
+    nothing = torch.zeros(3, 3, dtype=torch.bool)
+    shared, own = 20.0 * same, 20.0 * torch.eye(3)
+    assert soft_loss(own, torch.eye(3, dtype=torch.bool), nothing).max() < 0.01
+    expected = [math.log(2), math.log(2), 0]
+    assert soft_loss(shared, same, nothing).tolist() == pytest.approx(expected, abs=0.01)
+    assert soft_loss(shared, same, nothing).mean() < soft_loss(own, same, nothing).mean()
+
+
+def test_what_is_open_is_held_neither_for_nor_against():
+    own, open_ = torch.eye(2, dtype=torch.bool), ~torch.eye(2, dtype=torch.bool)
+    alike = torch.full((2, 2), 20.0)
+    assert soft_loss(alike, own, ~own & ~open_).min() > 0.5
+    assert soft_loss(alike, own, open_).max() < 1e-3
+
+
+def test_a_saved_folder_says_the_same(towers, tmp_path):
+    towers.save_pretrained(tmp_path)
+    again = TwoTowers.from_pretrained(tmp_path).eval()
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(again.pictures(images), towers.pictures(images))
+    with pytest.raises(UserError, match="no tower of the kind 'Evil'"):
+        tower({"kind": "Evil"})

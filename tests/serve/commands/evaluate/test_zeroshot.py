@@ -22,5 +22,5 @@ def test_figures_or_the_reason_why_there_are_none(retinaforge, tmp_path, monkeyp
     code, out, said = retinaforge(*words, "--json")
     figures = {each["name"]: each for each in json.loads(out)["figures"]}
     assert code == 0
-    assert "by their captions" in figures["zeroshot.dr_auc"]["not_estimable"]
-    assert "zeroshot.gc_auc" in said
+    assert "by their captions" in figures["zeroshot.dr"]["not_estimable"]
+    assert "zeroshot.gc" in said
