@@ -19,10 +19,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from engine.evaluate.questions import UNSAID, Known, ranges, told, worded
+from engine.data.example import Example
+from engine.evaluate.questions import UNSAID, Known, known_of, ranges, told, worded
 from engine.models.text_encoder import tokenize
 from engine.models.two_towers import TwoTowers, soft_loss
 from engine.prose.statements import Statement
+from engine.prose.template import caption
 from engine.seeds import row_random
 from train.chance import generator_at
 from train.practice import changed
@@ -43,6 +45,13 @@ class SaidOf:
     def by(cls, caption: str, known: Known) -> SaidOf:
         """By a caption, whoever wrote it."""
         return cls(known, tuple(each for each in _SENTENCE.split(caption) if told(each)))
+
+    @classmethod
+    def of(cls, example: Example, number: int) -> SaidOf:
+        """By the labels of an example and its caption; where it has none, one that is made of its
+        labels for its `number`."""
+        made = caption(example.annotation, row_random(0, number, "pairs"))
+        return cls.by(example.caption or made, known_of(example))
 
     def draw(self, name: str, rng: Random) -> str:
         """How what is known of a name is said."""

@@ -271,6 +271,47 @@ PRESETS: dict[str, Preset] = {
         ),
         "train.captioner",
     ),
+    "visionclip-tiny": Preset(
+        Settings(
+            name="visionclip-tiny",
+            steps=800,
+            batch=32,
+            lr=1e-3,
+            warmup=60,
+            weight_decay=0.05,
+            ema=0.99,
+            checkpoint_every=200,
+            model={"preset": "tiny", "image": "", "text": ""},
+            data={"size": 128},
+        ),
+        "train.visionclip",
+    ),
+    "visionclip-debug": Preset(
+        Settings(
+            name="visionclip-debug",
+            steps=10,
+            batch=4,
+            lr=1e-3,
+            checkpoint_every=5,
+            model={"preset": "debug", "image": "", "text": ""},
+            data={"size": 32},
+        ),
+        "train.visionclip",
+    ),
+    "visionclip-base": Preset(
+        Settings(
+            name="visionclip-base",
+            steps=30000,
+            batch=128,
+            lr=1e-4,
+            warmup=2000,
+            weight_decay=1e-5,
+            ema=0.999,
+            model={"preset": "base", "image": "", "text": ""},
+            data={"size": 512},
+        ),
+        "train.visionclip",
+    ),
     "photo-gan-tiny": Preset(
         Settings(
             name="photo-gan-tiny",

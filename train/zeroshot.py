@@ -23,12 +23,10 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from engine import shipped
 from engine.data.splits import spread
 from engine.evaluate.figures import Figure, without
-from engine.evaluate.questions import QUESTIONS, UNSAID, Question, answered, known_of, told
+from engine.evaluate.questions import QUESTIONS, Question, answered, by_source, told
 from engine.evaluate.scored import LEAST, gained, lacking, over_seeds
 from engine.evaluate.sets import Looked, Sets
 from engine.models.two_towers import FrozenTowers, TwoTowers, build
-from engine.prose.template import caption
-from engine.seeds import row_random
 from train.frozen import loaded
 from train.pairs import Lessons, Pairing, SaidOf
 from train.practice import learn, seen
@@ -59,7 +57,7 @@ def zeroshot(sets: Sets, effort: Schooling) -> list[Figure]:
     drawn = [(each, SaidOf.by(text, told(text))) for each, text in _captioned(sets.lessons())]
     shown = {"set": _lessons(drawn, effort)}
     # As many photographs as the set has pictures, spread over all.
-    taught = [(each, _of_labels(each, n)) for n, each in enumerate(sets.pictures("taught"))]
+    taught = [(each, SaidOf.of(each.example, n)) for n, each in enumerate(sets.pictures("taught"))]
     shown["real"] = _lessons(taught, effort, most=len(shown["set"].said))
     tested = [*sets.pictures("tested")]
     if sets.external:
@@ -80,17 +78,11 @@ Answers = dict[str, list[np.ndarray]]
 
 def _told(tested: Sequence[Looked], lessons: Lessons, answers: Answers) -> list[Figure]:
     """The figures of each question by the source of the eyes."""
-    known = [known_of(each.example) for each in tested]
-    sources = [each.example.annotation.source or "" for each in tested]
     figures = []
     for number, question in enumerate(QUESTIONS):
-        truths = question.truths(known)
-        having = {source for source, truth in zip(sources, truths) if truth != UNSAID}
-        for source in sorted(having) or [""]:
-            keep = (truths != UNSAID) & (np.array(sources) == source)
-            name = f"{source}_{question.name}" if source else question.name
+        for name, keep, truth in by_source(question, [each.example for each in tested]):
             held = {who: each[number][:, keep] for who, each in answers.items()}
-            figures += _figures(name, question, truths[keep], held, lessons)
+            figures += _figures(name, question, truth, held, lessons)
     return figures
 
 
@@ -125,12 +117,6 @@ def _untaught(question: Question, lessons: Lessons) -> str | None:
 
 def _captioned(pictures: Sequence[Looked]) -> list[tuple[Looked, str]]:
     return [(each, each.example.caption or "") for each in pictures]
-
-
-def _of_labels(looked: Looked, number: int) -> SaidOf:
-    """What is known of a photograph, with a caption made of its labels."""
-    made = caption(looked.example.annotation, row_random(0, number, "zeroshot"))
-    return SaidOf.by(made, known_of(looked.example))
 
 
 def _lessons(

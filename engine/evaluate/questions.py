@@ -6,7 +6,7 @@ among it. They are true, false or open of each other, and what is open decides n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -149,3 +149,16 @@ def answered(towers: FrozenTowers, pictures: torch.Tensor, question: Question) -
     scale = towers.network.scale.detach()
     chance = (scale * pictures @ torch.stack(directions).T).double().softmax(1)
     return question.read(chance.numpy())
+
+
+def by_source(
+    question: Question, examples: Sequence[Example]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """The name of a question asked of the eyes of each source, which of the eyes (N,) have an
+    answer, and these answers' numbers; once without a source where none has."""
+    truths = question.truths([known_of(each) for each in examples])
+    sources = np.array([each.annotation.source or "" for each in examples], dtype=str)
+    having = sorted({*sources[truths != UNSAID]})
+    for source in having or [""]:
+        keep = (truths != UNSAID) & (sources == source)
+        yield f"{source}_{question.name}" if source else question.name, keep, truths[keep]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,26 @@ from diffusers.configuration_utils import register_to_config
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoConfig, BertModel, PreTrainedTokenizerBase
 
 from engine.data.transforms import crop_to_field
 from engine.models.text_encoder import tokenize
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 
-KINDS: tuple[str, ...] = ("ResNetModel", "BertModel", "CLIPTextModel", "T5EncoderModel")
-"""Of transformers, what a tower may be."""
+KINDS: Mapping[str, str] = {
+    "resnet": "ResNetModel",
+    "bert": "BertModel",
+    "clip_text_model": "CLIPTextModel",
+    "t5": "T5EncoderModel",
+}
+"""What a tower may be: by the `model_type` of its configuration, its class in transformers."""
 _SCALE, _MOST = 1 / 0.07, 100.0
 """Of similarities, to begin with and at most."""
+_DARK, _DIM, _RIM, _EVEN, _MOST_SPREADS, _CELLS = 0.04, 0.16, 3, 0.02, 6.0, 16
+"""Of what is `evened`: light that is not told from none, least light of the field, pixels of its
+rim, least spread of logarithms, most spreads, and cells of a side in which light changes slowly."""
 _TEXT = {
-    "kind": "BertModel",
+    "model_type": "bert",
     "num_hidden_layers": 1,
     "type_vocab_size": 1,
     "max_position_embeddings": MAX_CAPTION_TOKENS,
@@ -34,7 +43,7 @@ _TEXT = {
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
 }
-_IMAGE = {"kind": "ResNetModel", "layer_type": "basic", "depths": [1, 1, 1, 1]}
+_IMAGE = {"model_type": "resnet", "layer_type": "basic", "depths": [1, 1, 1, 1]}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -52,7 +61,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "text": {**_TEXT, "hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8},
         "width": 8,
     },
-    "base": {"image": {"kind": "ResNetModel"}, "text": {"kind": "BertModel"}, "width": 512},
+    "base": {"image": {"model_type": "resnet"}, "text": {"model_type": "bert"}, "width": 512},
 }
 """`base` is a ResNet-50 and a BERT of their library's own sizes, as FLAIR has them."""
 
@@ -76,7 +85,7 @@ class TwoTowers(ModelMixin, ConfigMixin):
 
     def pictures(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures (B, 3, S, S) in [-1, 1] to directions (B, width)."""
-        places = self.image_tower(images).last_hidden_state.flatten(2)
+        places = self.image_tower(evened(images)).last_hidden_state.flatten(2)
         held = torch.cat([places.mean(2), places.amax(2)], 1)
         return F.normalize(self.from_image(held), dim=1)
 
@@ -102,18 +111,33 @@ def build(preset: str, side: int, tokens: int) -> TwoTowers:
     """Untrained towers of `PRESETS` for so many tokens, drawn from torch's generator."""
     made_of = PRESETS[preset]
     text = {**made_of["text"], "vocab_size": tokens}
-    return TwoTowers(side, made_of["image"], text, made_of["width"])
+    return TwoTowers(side=side, image=made_of["image"], text=text, width=made_of["width"])
 
 
 def tower(made_of: Mapping[str, Any]) -> nn.Module:
     """An untrained network of `KINDS` from its configuration. UserError for another."""
-    kind = made_of.get("kind")
-    if kind not in KINDS:
-        raise UserError(f"no tower of the kind {kind!r}", expected=" or ".join(KINDS))
-    network = getattr(transformers, kind)
-    settings = {name: value for name, value in made_of.items() if name != "kind"}
-    how = {"add_pooling_layer": False} if kind == "BertModel" else {}
-    return network(network.config_class.from_dict(settings), **how)
+    network = _kind(str(made_of.get("model_type")))
+    how = {"add_pooling_layer": False} if network is BertModel else {}
+    return network(network.config_class.from_dict(dict(made_of)), **how)
+
+
+def pretrained(folder: Path, field: str) -> nn.Module:
+    """A network of `KINDS` in a folder as its library saves it. UserError, which names the field of
+    the settings, where there is none."""
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        network = _kind(config.model_type)
+        how = {"add_pooling_layer": False} if network is BertModel else {}
+        return network.from_pretrained(folder, use_safetensors=True, local_files_only=True, **how)
+    except (OSError, ValueError) as error:
+        problem = f"cannot be loaded: {str(error)[:200]}"
+        raise UserError(problem, file=folder, field=field, expected="a folder of one") from error
+
+
+def _kind(model_type: str) -> Any:
+    if model_type not in KINDS:
+        raise UserError(f"no tower of the type {model_type!r}", expected=" or ".join(KINDS))
+    return getattr(transformers, KINDS[model_type])
 
 
 def soft_loss(similar: torch.Tensor, true: torch.Tensor, open_: torch.Tensor) -> torch.Tensor:
@@ -129,17 +153,39 @@ def soft_loss(similar: torch.Tensor, true: torch.Tensor, open_: torch.Tensor) ->
     return torch.stack(losses).mean(0)
 
 
+def evened(images: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, 3, S, S) in [-1, 1] freed of what cameras and eyes differ in: of each channel
+    the logarithm of its light over that around it, by the spread of green's; 0 outside the field.
+    """
+    light = ((images + 1) / 2).clamp(0, 1) + _DARK
+    dark = (light.amax(1, keepdim=True) < _DIM).to(light)
+    field = 1 - F.max_pool2d(F.pad(dark, (_RIM,) * 4, value=1.0), 2 * _RIM + 1, 1)
+    around = (_slow(light * field) + 1e-3) / (_slow(field) + 1e-3)
+    fine = (light / around).log() * field
+    share = field.mean((2, 3), keepdim=True) + 1e-3
+    spread = (fine[:, 1:2].square().mean((2, 3), keepdim=True) / share).sqrt()
+    return (fine / (spread + _EVEN)).clamp(-_MOST_SPREADS, _MOST_SPREADS) / 2
+
+
+def _slow(images: torch.Tensor) -> torch.Tensor:
+    """What changes over more than a sixth of the side."""
+    coarse = F.interpolate(images, size=(_CELLS, _CELLS), mode="area")
+    for _ in range(2):
+        coarse = F.avg_pool2d(coarse, 3, 1, 1)
+    return F.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+
 class FrozenTowers:
     """Trained towers with their tokenizer: a scorer like a CLIP's."""
 
     def __init__(self, towers: TwoTowers, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.network, self._tokenizer = towers.eval(), tokenizer
+        self.network, self.tokenizer = towers.eval(), tokenizer
 
     @torch.inference_mode()
     def words(self, captions: Sequence[str]) -> torch.Tensor:
         """Captions as points (N, D) of length 1."""
         most = self.network.most_tokens
-        return self.network.words(*tokenize(self._tokenizer, captions, most=most))
+        return self.network.words(*tokenize(self.tokenizer, captions, most=most))
 
     @torch.inference_mode()
     def pictures(self, images: torch.Tensor, at_once: int = 64) -> torch.Tensor:

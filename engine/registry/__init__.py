@@ -22,6 +22,7 @@ from engine.registry.phantom import PhantomRef
 from engine.registry.sampler import SamplerRef
 from engine.registry.scorer import ScorerRef
 from engine.registry.segmenter import SegmenterRef
+from engine.registry.towers import TowersRef
 from engine.schema import UserError
 
 __all__ = ["FAMILIES", "ModelRef", "SamplerRef", "examine", "find", "names", "shipped_names"]
@@ -35,6 +36,7 @@ FAMILIES: list[type[ModelRef]] = [
     GateRef,
     SegmenterRef,
     ScorerRef,
+    TowersRef,
     BaseRef,
 ]
 

@@ -62,5 +62,5 @@ def test_a_saved_folder_says_the_same(towers, tmp_path):
     again = TwoTowers.from_pretrained(tmp_path).eval()
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(again.pictures(images), towers.pictures(images))
-    with pytest.raises(UserError, match="no tower of the kind 'Evil'"):
-        tower({"kind": "Evil"})
+    with pytest.raises(UserError, match="no tower of the type 'evil'"):
+        tower({"model_type": "evil"})
