@@ -17,7 +17,8 @@ from train.best import best, run_out
 from train.checkpoint import Checkpoint
 from train.folder import RunFolder, finished_model, parent
 from train.optimiser import by_muon
-from train.presets import Preset, find
+from train.preset import Preset
+from train.presets import find
 from train.recipe import Judgeable, Measurable, OnLatents, Recipe
 from train.settings import Settings, override
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 _QUALITY = 90
-_RATE, _DECAY = 1e-3, 0.05
+RATE, _DECAY = 1e-3, 0.05
 _TURN, _GROW, _LIGHT = 0.2, 0.1, 0.15
 """Radians, share of the size and share of the brightness by which a picture is changed at most."""
 _STRONG = 2.5
@@ -58,17 +58,20 @@ def order(count: int, rows: int, chance: torch.Generator) -> torch.Tensor:
     return torch.cat([torch.randperm(count, generator=chance) for _ in range(epochs)])[:rows]
 
 
-def learn(network: nn.Module, steps: int, loss_at: Callable[[int], torch.Tensor]) -> None:
-    """Steps of AdamW under one cycle of its rate (Smith & Topin 2018) down the loss at each."""
+def learn(
+    network: nn.Module, steps: int, loss_at: Callable[[int], torch.Tensor], rate: float = RATE
+) -> None:
+    """Steps of AdamW under one cycle of its rate (Smith & Topin 2018) down the loss at each; `rate`
+    is its highest."""
     network.train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=_DECAY)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     for step in range(steps):
         optimiser.zero_grad(set_to_none=True)
         loss_at(step).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        rate.step()
+        cycle.step()
 
 
 @torch.inference_mode()

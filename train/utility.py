@@ -21,52 +21,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from engine.data.phantoms import NAME, PhantomExample, phantom_examples
-from engine.evaluate.area import area
 from engine.evaluate.figures import Figure, without
-from engine.evaluate.scored import (
-    LEAST,
-    Metric,
-    answer,
-    gained,
-    kappa,
-    lacking,
-    over_seeds,
-    parted,
-)
+from engine.evaluate.scored import LEAST, answer, gained, over_seeds, parted
 from engine.evaluate.sets import SIZE, Looked, Sets
+from engine.evaluate.tasks import Task, said_of
 from engine.evaluate.trivial import chances
-from engine.models.classifier import NETWORKS, build
-from engine.schema import Annotation
-from train.practice import changed, learn, order, said, seen
+from engine.models.classifier import SMALL, build
+from train.lessons import READ, TaskPictures, mean_loss, tabled
+from train.practice import changed, learn, order, said
 
-UNKNOWN = -1
 STRATUM = 6
 """Eyes of a stratum, about: among four strata of 112 eyes the shortcut told as much as of all."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is read: so many classes, whose number an annotation has or None, and how reading is
-    scored."""
-
-    name: str
-    classes: int
-    known: Callable[[Annotation], int | None]
-    metric: Metric
-
-
-def _ill(annotation: Annotation) -> int | None:
-    return None if annotation.dr_grade is None else int(annotation.dr_grade > 0)
-
-
-TASKS = (
-    Task("dr", 2, _ill, area),
-    Task("dme", 2, lambda a: a.is_dme, area),
-    Task("grade", 5, lambda a: a.dr_grade, kappa),
-)
 
 
 @dataclass(frozen=True)
@@ -81,22 +48,8 @@ class Effort:
     batch: int = 16
 
 
-QUICK = Effort(96, 80, 2, TASKS[:1], 80)
-WHOLE = Effort(128, 200, 5, TASKS, 300)
-
-
-@dataclass(frozen=True)
-class TaskPictures:
-    """Pictures of which a task is known: as networks see them (N, 3, S, S) uint8, their labels
-    (N, tasks) with `UNKNOWN`, and the squares that they came from."""
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    squares: Sequence[np.ndarray]
-
-    def known(self, task: int) -> np.ndarray:
-        """Where the label of a task is known (N,)."""
-        return (self.labels[:, task] != UNKNOWN).numpy()
+QUICK = Effort(96, 80, 2, READ[:1], 80)
+WHOLE = Effort(128, 200, 5, READ, 300)
 
 
 @dataclass(frozen=True)
@@ -132,13 +85,13 @@ def utility(sets: Sets, effort: Effort) -> list[Figure]:
     phantoms = phantom_examples(f"{NAME}:{min(len(looked['set']) or 1, effort.phantoms)}")
     sets.tell(f"utility: drawing {len(phantoms)} phantoms")
     looked["phantoms"] = [_drawn(each) for each in phantoms]
-    pools = {name: _table(rows, effort) for name, rows in looked.items()}
-    sites = {"": _table(sets.pictures("tested"), effort)}
+    pools = {name: tabled(rows, effort.tasks, effort.side) for name, rows in looked.items()}
+    sites = {"": tabled(sets.pictures("tested"), effort.tasks, effort.side)}
     if sets.external:
-        sites["_external"] = _table(sets.pictures("external"), effort)
+        sites["_external"] = tabled(sets.pictures("external"), effort.tasks, effort.side)
     figures = []
     testable = any(len(each.squares) >= LEAST for each in sites.values())
-    for network in NETWORKS:
+    for network in SMALL:
         answers = _answers(network, pools, sites, effort, sets.tell) if testable else {}
         for number, task in enumerate(effort.tasks):
             for site, tested in sites.items():
@@ -150,17 +103,6 @@ def utility(sets: Sets, effort: Effort) -> list[Figure]:
 
 def _drawn(phantom: PhantomExample) -> Looked:
     return Looked(phantom, phantom.draw(SIZE).image)
-
-
-def _table(looked: Sequence[Looked], effort: Effort) -> TaskPictures:
-    rows = [[task.known(each.example.annotation) for task in effort.tasks] for each in looked]
-    labels = torch.tensor([[UNKNOWN if v is None else v for v in row] for row in rows])
-    having = [n for n, row in enumerate(rows) if any(value is not None for value in row)]
-    squares = [looked[n].image for n in having]
-    if not squares:
-        nothing = torch.zeros(0, 3, effort.side, effort.side, dtype=torch.uint8)
-        return TaskPictures(nothing, torch.zeros(0, len(effort.tasks), dtype=torch.long), [])
-    return TaskPictures(seen(squares, effort.side), labels[having], squares)
 
 
 def _answers(
@@ -213,21 +155,10 @@ def _trained(
                 rows = positions.view(steps, -1)[step]
                 images.append(changed(pools[pool.name].images[rows], chance, pool.strong))
                 labels.append(pools[pool.name].labels[rows])
-            return _loss(made(torch.cat(images)), torch.cat(labels), effort.tasks)
+            return mean_loss(made(torch.cat(images)), torch.cat(labels), effort.tasks)
 
         learn(made, steps, loss_at)
     return made
-
-
-def _loss(logits: torch.Tensor, labels: torch.Tensor, tasks: Sequence[Task]) -> torch.Tensor:
-    """The mean over tasks of the cross-entropy of rows whose label is known."""
-    each = logits.split([task.classes for task in tasks], 1)
-    losses = [
-        F.cross_entropy(said, known, ignore_index=UNKNOWN, reduction="sum")
-        / (known != UNKNOWN).sum().clamp_min(1)
-        for said, known in zip(each, labels.unbind(1))
-    ]
-    return torch.stack(losses).mean()
 
 
 @dataclass(frozen=True)
@@ -245,7 +176,7 @@ class _Reading:
     def figures(self, answers: Mapping[str, torch.Tensor]) -> list[Figure]:
         """Of each arm's logits (seeds, N, outputs): its score, and that within strata; then what
         each pre-training gains over duplicates."""
-        why_not = self._lacking(self.tested, "of the test")
+        why_not = self.tested.lacking(self.number, "of the test")
         if why_not:
             return [without(self._name(arm), why_not) for arm in ARMS]
         keep = self.tested.known(self.number)
@@ -272,26 +203,20 @@ class _Reading:
         return f"{self.task.name}.{self.network}.{arm}{self.site}{suffix}"
 
     def _answer(self, logits: torch.Tensor, keep: np.ndarray) -> np.ndarray:
-        own = logits.split([each.classes for each in self.effort.tasks], 2)[self.number][
-            :, torch.from_numpy(keep)
-        ]
+        own = said_of(logits, self.effort.tasks, self.number)[:, torch.from_numpy(keep)]
         return answer(own.double().softmax(2).numpy())
-
-    def _lacking(self, table: TaskPictures, whose: str) -> str | None:
-        """Why a table says nothing of the task; None where it does."""
-        return lacking(table.labels[table.known(self.number), self.number].numpy(), whose)
 
     def _untaught(self, arm: str) -> str | None:
         words = {"real": "of the train split", "set": "of the set", "phantoms": "of phantoms"}
         pools = {pool.name for phase in ARMS[arm] for pool in phase}
-        reasons = (self._lacking(self.pools[name], words[name]) for name in sorted(pools))
+        reasons = (self.pools[name].lacking(self.number, words[name]) for name in sorted(pools))
         return next((reason for reason in reasons if reason), None)
 
     def _trivial(self, keep: np.ndarray) -> np.ndarray | None:
         """The mean class (n,) of tested eyes by the trivial features; None where no photograph
         teaches what they tell."""
         real = self.pools["real"]
-        if self._lacking(real, ""):
+        if real.lacking(self.number, ""):
             return None
         known = real.known(self.number)
         taught = [square for square, has in zip(real.squares, known) if has]

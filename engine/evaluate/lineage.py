@@ -89,6 +89,14 @@ def tree_of(sets: Sets) -> list[Ancestor]:
     return ancestors(sets.set_source, sorted({each.maker for each in sets.judged if each.maker}))
 
 
+def taught_by_eyes(sets: Sets) -> list[str]:
+    """The models from which the set came that somebody's eyes taught, or of which nobody knows; so
+    is a set of which nobody says what drew it."""
+    tree = tree_of(sets)
+    told = [each.path[-1] for each in tree if each.photographs != 0]
+    return told if tree else ["a model"]
+
+
 def checked(sets: Sets) -> tuple[Sets, list[dict[str, Any]]]:
     """The sets, and the tree as JSON has it. Test photographs that a card itself confesses to are
     left out; UserError for another one that an ancestor was taught."""

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,8 +25,8 @@ from torch import nn
 
 from engine import registry
 from engine.features import Observer
-from engine.files import read_regular
-from engine.models.card import MOST_TEXT, hash_folder
+from engine.models.brought import PREPROCESSING, colours
+from engine.models.card import hash_folder
 from engine.phantom.measures import MEASURES
 from engine.registry.gate import GateRef
 from engine.registry.segmenter import SegmenterRef
@@ -38,8 +36,6 @@ from engine.shipped import GATE, SEGMENTER
 FORMS = "own, structure, random, inception:PATH or hf:DIR"
 _INCEPTION = 299
 """Pixels of a side that Inception takes."""
-_IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-"""How a folder's network was shown colours, where its `preprocessor_config.json` does not tell."""
 _RANDOM_WIDTHS = (3, 16, 32, 64, 64)
 
 Look = Callable[[np.ndarray], np.ndarray]
@@ -147,8 +143,7 @@ def _folder(asked: str, folder: Path) -> Looker:
     network = getattr(network, "vision_model", network).float().eval()
     if "pixel_values" not in inspect.signature(network.forward).parameters:
         raise UserError("looks at no pictures", file=folder, asked="features")
-    shown = _IMAGENET | _preprocessing(folder)
-    mean, std = (torch.tensor(shown[name])[:, None, None] for name in _IMAGENET)
+    mean, std = colours(folder / PREPROCESSING)
     side = np.max(getattr(network.config, "image_size", None) or 224)
 
     def see(images: torch.Tensor) -> torch.Tensor:
@@ -156,16 +151,6 @@ def _folder(asked: str, folder: Path) -> Looker:
         return state.mean((2, 3)) if state.ndim == 4 else state[:, 0]
 
     return _tried(Looker(asked, hash_folder(folder), _alone(see, int(side))), folder)
-
-
-def _preprocessing(folder: Path) -> dict[str, Any]:
-    file = folder / "preprocessor_config.json"
-    if not file.is_file():
-        return {}
-    try:
-        return {k: v for k, v in json.loads(read_regular(file, MOST_TEXT)).items() if v is not None}
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError("cannot be read", file=file, expected="JSON") from error
 
 
 def _alone(see: Callable[[torch.Tensor], torch.Tensor], side: int) -> Look:

@@ -44,7 +44,8 @@ class Sets:
     trainings. `tell` is given a line now and then. `external`: one of each eye of another site that
     is in none of these. `held_out`: all of the test split, and `external`. `features`: with what
     pictures are looked at (`engine.evaluate.lookers`); by measure, `looked_with` tells its hash,
-    which the measure notes. `photographs`: all of the table, of every split."""
+    which the measure notes. `photographs`: all of the table, of every split. `shares` of the
+    labels in %, and a folder of transformers to `start` from (`train.efficiency`)."""
 
     set_source: str
     real_source: str
@@ -58,6 +59,8 @@ class Sets:
     features: str = "own"
     looked_with: dict[str, dict[str, str]] = field(default_factory=dict)
     photographs: Sequence[Example] = ()
+    shares: tuple[int, ...] = ()
+    start: str | None = None
     _opened: dict[tuple[str, int], list[Looked]] = field(default_factory=dict)
 
     @classmethod
@@ -70,6 +73,8 @@ class Sets:
         most: int = 2000,
         external: str | None = None,
         features: str = "own",
+        shares: tuple[int, ...] = (),
+        start: str | None = None,
     ) -> Sets:
         """UserError where any cannot be read, or holds no picture of its kind. Of more than `most`
         those are taken that stand evenly over all."""
@@ -84,7 +89,7 @@ class Sets:
         return cls(
             set_, real, spread(judged, count), spread(taught, count), spread(tested, count),
             quick, tell, [*sides[1], *elsewhere], spread(elsewhere, count),
-            features, photographs=photographs,
+            features, photographs=photographs, shares=shares, start=start,
         )  # fmt: skip
 
     def pictures(self, side: str, size: int = SIZE) -> list[Looked]:

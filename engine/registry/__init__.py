@@ -13,6 +13,7 @@ from typing import TypeVar
 from engine import shipped
 from engine.registry.base import BaseRef
 from engine.registry.captioner import CaptionerRef
+from engine.registry.classifier import ClassifierRef
 from engine.registry.diffusion import PipelineRef
 from engine.registry.family import ModelRef, Whereabouts, whereabouts
 from engine.registry.gan import GanRef
@@ -35,6 +36,7 @@ FAMILIES: list[type[ModelRef]] = [
     CaptionerRef,
     GateRef,
     SegmenterRef,
+    ClassifierRef,
     ScorerRef,
     TowersRef,
     BaseRef,

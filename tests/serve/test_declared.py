@@ -47,7 +47,7 @@ def test_what_no_cluster_runs_says_why():
 
 
 def test_settings_that_are_words_are_known_to_be_folders_or_not():
-    words = {"name", "schedule", "optimizer", "model.preset", "data.source"}
+    words = {"name", "schedule", "optimizer", "model.preset", "model.network", "data.source"}
     for preset in PRESETS.values():
         tree = {"": vars(preset.settings), "model.": preset.settings.model}
         tree["data."] = preset.settings.data

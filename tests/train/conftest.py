@@ -1,11 +1,14 @@
 """Every test of the training machinery may train the toy preset."""
 
+import csv
 import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -66,3 +69,29 @@ def kept():
         return scalars, {t: [e.step for e in files.Images(t)] for t in tags["images"]}
 
     return read
+
+
+@pytest.fixture
+def spotted(tmp_path):
+    """spotted(name): 24 pictures of each split, half of them ill: spots, or another colour."""
+
+    def written(name, splits=("train", "test"), label=lambda ill: ill, spots=True, seed=0):
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[:64, :64] - 31.5
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            lines = csv.writer(file)
+            lines.writerow(["file", "split", "dr_grade"])
+            for number in range(24 * len(splits)):
+                image = np.full((64, 64, 3), (150, 80, 40)) + rng.integers(-20, 20, (64, 64, 3))
+                ill = number % 2
+                if ill and spots:
+                    for row, column in rng.integers(16, 48, (4, 2)):
+                        image[row - 3 : row + 3, column - 3 : column + 3] = 20
+                elif ill:
+                    image += 25
+                image[x**2 + y**2 > 31**2] = 0
+                Image.fromarray(image.astype(np.uint8)).save(tmp_path / f"{name}{number}.png")
+                lines.writerow([f"{name}{number}.png", splits[number // 24], label(ill)])
+        return str(tmp_path / f"{name}.csv")
+
+    return written

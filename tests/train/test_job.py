@@ -15,7 +15,7 @@ from engine.models.card import write_card
 from engine.schema import UserError
 from train.folder import RunFolder
 from train.job import make_job, nothing_left, take_up
-from train.presets import Preset
+from train.preset import Preset
 
 
 def job_of(root, workers=0, data=(), preset="toy", **changes):

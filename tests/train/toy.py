@@ -16,7 +16,7 @@ from torch import nn
 
 from engine.models.card import write_card
 from engine.schema import UserError
-from train.presets import Preset
+from train.preset import Preset
 from train.settings import Settings
 
 SETTINGS = Settings(

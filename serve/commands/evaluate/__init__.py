@@ -8,10 +8,13 @@ from serve.commands.evaluate import (
     authenticity,
     captions,
     condition,
+    efficiency,
     geometry,
     lesions,
     outlines,
     privacy,
+    readings,
+    search,
     spectrum,
     steering,
     utility,
@@ -19,9 +22,10 @@ from serve.commands.evaluate import (
 )
 
 _JUDGE = (all, authenticity, condition, lesions, privacy, utility, zeroshot)
-_MORE = (steering, spectrum, geometry, outlines, captions)
+_APART = (efficiency, search)
+_MORE = (readings, steering, spectrum, geometry, outlines, captions)
 
 app = tree(
-    (*_JUDGE, *_MORE),
+    (*_JUDGE, *_APART, *_MORE),
     "Measure what a model draws.",
 )

@@ -25,8 +25,12 @@ MEASURES: Mapping[str, str] = {
     "privacy": "engine.evaluate.privacy",
     "utility": "train.utility",
     "zeroshot": "train.zeroshot",
+    "efficiency": "train.efficiency",
+    "search": "train.search",
 }
 """Measures in the order in which they are told, and the module whose `measure` is one."""
+APART = ("efficiency", "search")
+"""Those that are no part of the report on all: they train for too long."""
 
 Set = Annotated[
     str,
@@ -67,6 +71,7 @@ def judge(
     features: str = "own",
     html: Path | None = None,
     pdf: Path | None = None,
+    **more: Any,
 ) -> None:
     """Run these measures one after the other and tell their figures; UserError where there is one
     alone and it says nothing, and for a test photograph that taught what drew the set."""
@@ -78,7 +83,9 @@ def judge(
     from engine.evaluate.sets import Sets
     from engine.publish.judgement import page
 
-    sets, lineage = checked(Sets.read(set_, real, quick, say, external=external, features=features))
+    sets, lineage = checked(
+        Sets.read(set_, real, quick, say, external=external, features=features, **more)
+    )
     figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
     # First, as a report that cannot be made must not cost the figures.
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from serve.commands._options import Json
 from serve.commands.evaluate._judging import (
+    APART,
     MEASURES,
     External,
     Features,
@@ -34,4 +35,5 @@ def all(
 
     What one cannot say of this set is told as not estimable, with the reason; the others go on.
     """
-    judge([*MEASURES], set_, real, quick, as_json, external, features, html, pdf)
+    names = [name for name in MEASURES if name not in APART]
+    judge(names, set_, real, quick, as_json, external, features, html, pdf)
