@@ -148,7 +148,8 @@ class ClassifierRecipe:
         """Of held-out eyes, by task: area under the curve, or kappa where there are more than two
         answers."""
         network = self.module.classifier.eval()
-        images, eyes = (each[: 2 if few else None] for each in (self._unseen, self._held_out))
+        most = 2 if few else None
+        images, eyes = self._unseen[:most], self._held_out[:most]
         if not len(images):
             return {}
         logits = torch.cat([network(scaled(rows)) for rows in images.split(32)])

@@ -52,18 +52,11 @@ _FAMILY = 1 << 20
 
 
 @dataclass(frozen=True)
-class Course:
-    """How much is spent: pixels of a side, steps on other pictures and on labelled photographs,
-    seeds, tasks, shares of the labels in %, and by network the highest rate."""
+class Tuned:
+    """How a network learns from labelled photographs: steps, and the highest rate."""
 
-    side: int
-    before: int
     steps: int
-    seeds: int
-    tasks: tuple[Task, ...] = READ
-    shares: tuple[int, ...] = (5, 10, 25, 50, 100)
-    rates: Mapping[str, float] = field(default_factory=dict)
-    batch: int = 16
+    rate: float = RATE
 
     @property
     def marks(self) -> tuple[int, ...]:
@@ -71,8 +64,27 @@ class Course:
         return (self.steps // 4, self.steps // 2)
 
 
-QUICK = Course(64, 40, 20, 2, READ[:1], (10, 100))
-WHOLE = Course(64, 160, 60, 5)
+@dataclass(frozen=True)
+class Course:
+    """How much is spent: pixels of a side, steps on other pictures, seeds, tasks, shares of the
+    labels in %; how networks learn, and by name how some do otherwise."""
+
+    side: int
+    before: int
+    usual: Tuned
+    seeds: int
+    tasks: tuple[Task, ...] = READ
+    shares: tuple[int, ...] = (5, 10, 25, 50, 100)
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
+    batch: int = 16
+
+    def of(self, network: str) -> Tuned:
+        """How a network learns."""
+        return self.tuned.get(network, self.usual)
+
+
+QUICK = Course(64, 40, Tuned(20), 2, READ[:1], (10, 100))
+WHOLE = Course(64, 160, Tuned(60), 5, tuned={"vit": Tuned(180, 5e-4)})
 
 Make = Callable[[], nn.Module]
 Key = tuple[int, str, int | None]
@@ -220,21 +232,21 @@ class _School:
             meanwhile(step)
             return loss(reader, _part(tasks), step, course.batch)
 
-        learn(reader, steps, loss_at, course.rates.get(network, RATE))
+        learn(reader, steps, loss_at, course.of(network).rate)
 
     def _tested(
         self, reader: nn.Module, network: str, table: TaskPictures, seed: int
     ) -> Iterator[tuple[int | None, Mapping[str, torch.Tensor]]]:
         """Teach a reader what labelled photographs tell; what it says at the marks, and then."""
         found: dict[int | None, Mapping[str, torch.Tensor]] = {}
+        tuned = self.course.of(network)
 
         def meanwhile(step: int) -> None:
-            if step in self.course.marks:
+            if step in tuned.marks:
                 found[step] = self._says(reader, [""])
                 reader.train()
 
-        course = self.course
-        self._taught(reader, network, table, course.tasks, seed, course.steps, meanwhile)
+        self._taught(reader, network, table, self.course.tasks, seed, tuned.steps, meanwhile)
         yield from {**found, None: self._says(reader, [*self.sites])}.items()
 
     def _says(self, reader: nn.Module, sites: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -273,12 +285,11 @@ class _Told:
         """The score of each start, with those at the marks, and what each gains."""
         why = {start: self._lacking(start, answers) for start in (SCRATCH, TWICE, *starts)}
         known = {start: self._score(start, answers) for start, reason in why.items() if not reason}
-        value = {start: each.value for start, each in known.items()}
-        beside = {"floor": value.get(SCRATCH), "control": value.get(TWICE)}
+        floor, control = (known[each].value if each in known else None for each in (SCRATCH, TWICE))
         found = [
-            replace(known[start], **beside)
-            if start in known
-            else without(self._name(start), reason)
+            without(self._name(start), reason)
+            if reason
+            else replace(known[start], floor=floor, control=control)
             for start, reason in why.items()
         ]
         more = self._gain(TWICE, SCRATCH, why, answers)
@@ -286,7 +297,9 @@ class _Told:
         for start in starts:
             over = self._gain(start, SCRATCH, why, answers)
             found += [replace(over, control=more.value), self._gain(start, TWICE, why, answers)]
-        marks = self.school.course.marks if self.number == 0 and not self.site else ()
+        marks = (
+            self.school.course.of(self.network).marks if self.number == 0 and not self.site else ()
+        )
         return found + [self._score(start, answers, mark) for mark in marks for start in known]
 
     def _name(self, start: str, mark: int | None = None) -> str:

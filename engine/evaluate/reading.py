@@ -13,7 +13,7 @@ from PIL import Image
 from engine.data.example import Example, UnreadableImage
 from engine.data.outlines import read_square
 from engine.data.transforms import to_tensor
-from engine.evaluate.figures import Figure, share, without
+from engine.evaluate.figures import Counts, Figure, share, without
 from engine.evaluate.scored import answer, lacking, over_seeds
 from engine.evaluate.sets import Tell
 from engine.evaluate.tasks import TASKS, UNKNOWN, Task, said_of, truths
@@ -73,7 +73,7 @@ def readings(tasks: Sequence[Task], logits: torch.Tensor, labels: torch.Tensor) 
 def _of(task: Task, chance: np.ndarray, truth: np.ndarray) -> list[Figure]:
     nothing = np.zeros(len(truth))
     scored = over_seeds(task.name, task.metric, truth, answer(chance)[None], nothing)
-    right = {n: (int(a == b), 1) for n, (a, b) in enumerate(zip(chance.argmax(1), truth))}
+    right: Counts = {n: (int(a == b), 1) for n, (a, b) in enumerate(zip(chance.argmax(1), truth))}
     commonest = float(np.bincount(truth).max() / len(truth))
     return [
         replace(scored, control=0.5 if task.classes == 2 else 0.0),

@@ -18,10 +18,10 @@ from engine.models.brought import brought
 from engine.schema import UserError
 from train import efficiency as module
 from train import search
-from train.efficiency import QUICK, SEEN, chosen, efficiency
+from train.efficiency import QUICK, SEEN, Tuned, chosen, efficiency
 
-COURSE = replace(QUICK, side=32, before=40, steps=8, seeds=1, shares=(25,))
-FLEETING = replace(COURSE, before=2, steps=4, shares=(25, 100))
+COURSE = replace(QUICK, side=32, before=40, usual=Tuned(8), seeds=1, shares=(25,))
+FLEETING = replace(COURSE, before=2, usual=Tuned(4), shares=(25, 100))
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ def eyes(tmp_path, monkeypatch):
     """Phantoms as if they were photographs: twelve that teach, twelve that test."""
     for module in (efficiency, search):
         monkeypatch.setattr(module, "SMALL", {"cnn": classifier.SMALL["cnn"]})
-    brief = replace(efficiency.QUICK, side=32, before=2, steps=4, seeds=1)
+    brief = replace(efficiency.QUICK, side=32, before=2, usual=efficiency.Tuned(4), seeds=1)
     monkeypatch.setattr(efficiency, "QUICK", brief)
     monkeypatch.setattr(search, "QUICK", search.Grid((32,), (1e-3,), (2,), 2))
     with (tmp_path / "eyes.csv").open("w", newline="") as file:
