@@ -25,6 +25,7 @@ from engine.data.phantoms import PhantomExample
 from engine.data.sources import read_examples
 from engine.evaluate.questions import QUESTIONS, answered, by_source
 from engine.evaluate.scored import LEAST
+from engine.evaluate.sets import SIZE
 from engine.models import two_towers
 from engine.models.card import write_card
 from engine.models.two_towers import PRESETS, FrozenTowers, TwoTowers, pretrained
@@ -83,12 +84,11 @@ class VisionClipRecipe:
     def prepare(self) -> Self:
         """See `Recipe`: read the photographs, draw the phantoms."""
         self.module = self.sketch()
-        self._examples, squares = self._read(self._teaching)
+        self._examples, images = self._read(self._teaching)
         said = [SaidOf.of(each, number) for number, each in enumerate(self._examples)]
         kept = [n for n, each in enumerate(said) if each.known]
         enough(kept, self.counts, self.refused)
-        size = self.settings.data["size"]
-        self._lessons = Lessons(seen((squares[n] for n in kept), size), [said[n] for n in kept])
+        self._lessons = Lessons(images[kept], [said[n] for n in kept])
         self._held_out, self._asked = self._read(self._tested)
         return self
 
@@ -103,10 +103,10 @@ class VisionClipRecipe:
 
     def score(self, few: bool = False) -> dict[str, float]:
         """What the metric of each question says of held-out eyes, source by source: `idrid_dr`."""
-        if not self._asked:
+        if not self._held_out:
             return {}
         towers = FrozenTowers(self.module.towers, self._tokenizer)
-        points = towers.pictures(seen(self._asked, self.settings.data["size"]))
+        points = towers.pictures(self._asked)
         scores = {}
         for question in QUESTIONS:
             for name, keep, truth in by_source(question, self._held_out):
@@ -129,18 +129,20 @@ class VisionClipRecipe:
         place = self.settings.model[part]
         return Path(place.removeprefix(HF)) if place else None
 
-    def _read(self, examples: Sequence[Example]) -> tuple[list[Example], list[np.ndarray]]:
-        """Those that can be read, each with its square; phantoms with a caption of theirs."""
-        found, squares = [], []
+    def _read(self, examples: Sequence[Example]) -> tuple[list[Example], torch.Tensor]:
+        """Those that can be read, and how the towers see them (N, 3, S, S) uint8; phantoms with a
+        caption of theirs."""
+        size = self.settings.data["size"]
+        found, rows = [], [torch.zeros(0, 3, size, size, dtype=torch.uint8)]
         for number, example in enumerate(counted("picture read", examples)):
             try:
-                told_, square = _shown(example, number, self.settings.data["size"])
+                captioned, square = _shown(example, number, max(size, SIZE))
             except UnreadableImage as error:
                 self.refused.append(str(error))
                 continue
-            found.append(told_)
-            squares.append(square)
-        return found, squares
+            found.append(captioned)
+            rows.append(seen([square], size))
+        return found, torch.cat(rows)
 
 
 plan = VisionClipRecipe
@@ -179,5 +181,6 @@ def _with(towers: TwoTowers, image: Path | None, text: Path | None) -> TwoTowers
         text=text_tower.config.to_dict(),
         width=towers.config.width,
     )
-    found.image_tower, found.text_tower = image_tower, text_tower
+    found.image_tower.load_state_dict(image_tower.state_dict())
+    found.text_tower.load_state_dict(text_tower.state_dict())
     return found

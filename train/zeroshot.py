@@ -72,6 +72,24 @@ def zeroshot(sets: Sets, effort: Schooling) -> list[Figure]:
     return _told(tested, shown["set"], answers)
 
 
+def asked(towers: FrozenTowers, looked: Sequence[Looked]) -> list[Figure]:
+    """What towers that have learned tell of eyes, with the control of `measure`."""
+    if not looked:
+        return [without(each.name, "no eye that can be read") for each in QUESTIONS]
+    images = seen((each.image for each in looked), towers.network.config.side)
+    points, figures = towers.pictures(images), []
+    for question in QUESTIONS:
+        said = answered(towers, points, question)[None]
+        for name, keep, truth in by_source(question, [each.example for each in looked]):
+            if why := lacking(truth, "of the test"):
+                figures.append(without(name, why, len(truth)))
+                continue
+            strata = np.zeros(len(truth))
+            found = over_seeds(name, question.metric, truth, said[:, keep], strata)
+            figures.append(replace(found, control=question.prior(truth)))
+    return figures
+
+
 Answers = dict[str, list[np.ndarray]]
 """By who was taught what, for each question what its metric takes (seeds, N)."""
 

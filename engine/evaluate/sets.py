@@ -119,20 +119,25 @@ class Sets:
 
     def opened(self, name: str, examples: Sequence[Example], size: int = SIZE) -> list[Looked]:
         """Those of other examples that can be read, likewise; kept for nobody."""
-        found = []
-        for example in examples:
-            try:
-                # Masks are another matter, and a broken one does not spoil its photograph.
-                found.append(Looked(example, read_square(replace(example, masks=()), size)[0]))
-            except UnreadableImage as error:
-                self.tell(f"{name}: left out: {error}")
-        self.tell(f"{name}: {len(found):,} pictures read at {size} px")
-        return found
+        return looked_at(examples, name, self.tell, size)
 
     @property
     def set_folder(self) -> Path:
         """Where the set lies."""
         return Path(self.set_source)
+
+
+def looked_at(examples: Sequence[Example], name: str, tell: Tell, size: int = SIZE) -> list[Looked]:
+    """Those of the examples that can be read, and why others are left out."""
+    found = []
+    for example in examples:
+        try:
+            # Masks are another matter, and a broken one does not spoil its photograph.
+            found.append(Looked(example, read_square(replace(example, masks=()), size)[0]))
+        except UnreadableImage as error:
+            tell(f"{name}: left out: {error}")
+    tell(f"{name}: {len(found):,} pictures read at {size} px")
+    return found
 
 
 def _showing(pictures: Sequence[Looked], others: Sequence[Looked]) -> list[bool]:

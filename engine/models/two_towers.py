@@ -39,9 +39,6 @@ _TEXT = {
     "num_hidden_layers": 1,
     "type_vocab_size": 1,
     "max_position_embeddings": MAX_CAPTION_TOKENS,
-    # A recipe's sample is its position's alone: nothing in a module may draw for itself.
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
 }
 _IMAGE = {"model_type": "resnet", "layer_type": "basic", "depths": [1, 1, 1, 1]}
 
@@ -78,6 +75,10 @@ class TwoTowers(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.image_tower, self.text_tower = tower(image), tower(text)
+        # A recipe's sample is its position's alone: nothing in a module may draw for itself.
+        for each in self.modules():
+            if isinstance(each, nn.Dropout):
+                each.p = 0.0
         # What a picture holds and the strongest of it: a lesion may lie in one spot.
         self.from_image = nn.Linear(2 * self.image_tower.config.hidden_sizes[-1], width, bias=False)
         self.from_text = nn.Linear(self.text_tower.config.hidden_size, width, bias=False)

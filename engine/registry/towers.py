@@ -3,11 +3,14 @@ scorer like a CLIP."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from engine import shipped
 from engine.registry.family import reading
 from engine.registry.scorer import ScorerRef
+from engine.schema import UserError
 
 if TYPE_CHECKING:
     from engine.models.two_towers import FrozenTowers
@@ -19,6 +22,13 @@ class TowersRef(ScorerRef):
     FAMILY: ClassVar[str] = "towers"
     CLASS: ClassVar[str] = "TwoTowers"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers", "diffusers")
+
+    @classmethod
+    def missing(cls, place: str | Path, names: Sequence[str]) -> UserError:
+        """See `ModelRef`."""
+        return UserError(
+            "no towers here", file=place, asked="model", expected=", ".join([*names, "a folder"])
+        )
 
     def load(self) -> FrozenTowers:  # type: ignore[override]
         """See `ModelRef`."""

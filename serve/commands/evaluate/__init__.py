@@ -17,13 +17,14 @@ from serve.commands.evaluate import (
     search,
     spectrum,
     steering,
+    towers,
     utility,
     zeroshot,
 )
 
 _JUDGE = (all, authenticity, condition, lesions, privacy, utility, zeroshot)
 _APART = (efficiency, search)
-_MORE = (readings, steering, spectrum, geometry, outlines, captions)
+_MORE = (readings, steering, spectrum, geometry, outlines, captions, towers)
 
 app = tree(
     (*_JUDGE, *_APART, *_MORE),
