@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0}
+SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0, "structures": None}
 """Fields that came later, with what they are where they change nothing."""
+
+
+class Structures(BaseModel):
+    """Whose anatomy rows are drawn on, where it is not a phantom's own: that which a generator
+    makes (`gan`), or that of photographs in a table (`real`). `location` says where generator or
+    table lie, `sha256` is the hash of all that they tell."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["gan", "real"]
+    location: str
+    sha256: str
 
 
 class CallSettings(BaseModel):
@@ -15,8 +27,8 @@ class CallSettings(BaseModel):
 
     `rows_per_call` and `context_tokens` are the fixed shape of every model call; `threads` are
     those of one worker. With `geometry` the model draws on the structures of a phantom of the row's
-    annotation; it starts from that phantom's photograph at time `t0` of the flow, 0 being noise
-    alone.
+    annotation, whose anatomy is its own or that of `structures`; it starts from that phantom's
+    photograph at time `t0` of the flow, 0 being noise alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,9 +46,13 @@ class CallSettings(BaseModel):
     threads: int
     geometry: bool = False
     t0: float = 0.0
+    structures: Structures | None = None
 
     def identity(self) -> dict[str, Any]:
         """All fields as plain JSON values, without those of `SINCE` that change nothing: so folders
         from before them keep their fingerprint."""
         unchanged = {name for name, usual in SINCE.items() if getattr(self, name) == usual}
-        return self.model_dump(mode="json", exclude=unchanged)
+        whole = self.model_dump(mode="json", exclude=unchanged)
+        if self.structures is not None:
+            del whole["structures"]["location"]
+        return whole

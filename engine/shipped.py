@@ -10,7 +10,9 @@ from pathlib import Path
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT = "tiny"
 """The model that draws unless the user names another."""
-GATE, SEGMENTER, CAPTIONER = (WEIGHTS / name for name in ("gate", "segmenter", "captioner"))
+GATE, SEGMENTER, CAPTIONER, GEOMETRY = (
+    WEIGHTS / name for name in ("gate", "segmenter", "captioner", "geometry-tiny")
+)
 PHANTOM = "phantom"
 """The model that is a program and has no weights: nobody's folder, whatever its name."""
 NULL = "null"

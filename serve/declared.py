@@ -79,6 +79,12 @@ def captioner_folder(text: str) -> str | None:
     return folder if name == "local" and folder else None
 
 
+def structures_place(text: str) -> str | None:
+    """The folder of gan:DIR, the table of real:CSV."""
+    form, _, place = text.partition(":")
+    return place if form in ("gan", "real") and place else None
+
+
 def looker_place(text: str) -> str | None:
     """The file of inception:PATH, the folder of hf:DIR."""
     form, _, place = text.partition(":")

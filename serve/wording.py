@@ -44,8 +44,6 @@ def in_flags(command: Any, text: str) -> str:
         option = isinstance(each, TyperOption)
         name = each.name.rstrip("_")
         names[name] = each.opts[0] if option else each.metavar or name.upper()
-        if each.secondary_opts:
-            names[f"no_{name}"] = each.secondary_opts[0]
     settable = SETTABLE if SETTINGS in names.values() else ()
 
     def word(name: str) -> str:

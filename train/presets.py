@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from engine.schema import UserError
 from train.preset import Preset
+from train.preset_geometry import GEOMETRY_MAKERS
 from train.preset_readers import READERS
 from train.settings import Settings
 
@@ -59,6 +60,7 @@ _REFINER = Preset(
 )
 
 PRESETS: dict[str, Preset] = {
+    **GEOMETRY_MAKERS,
     **READERS,
     "text-tiny": Preset(
         Settings(

@@ -40,7 +40,7 @@ class DrawAsk:
     dtype: str | None = None
     device: str | None = None
     image_format: str | None = None
-    geometry: bool | None = None
+    geometry: str | None = None
     t0: float | None = None
     gates: str | None = None
     reference: Path | None = None

@@ -12,7 +12,7 @@ from engine import cpu, device, gates, registry, shipped
 from engine.call import CallSettings
 from engine.jobs.asks import DrawAsk, check_count, check_licence, check_out, check_within
 from engine.jobs.gating import gates_of, reference_of
-from engine.registry import SamplerRef
+from engine.registry import SamplerRef, structures
 from engine.schema import UserError
 from engine.specs import Recipe, recipe_from
 from engine.specs.read import Tell, line_of_source
@@ -76,6 +76,7 @@ def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None =
     settings = _settings(ask, existing, ref)
     reference = reference_of(ask, existing, file)
     names = gates_of(ask, existing, ref, reference)
+    _check_privacy(settings, names)
     libraries = (*ref.pixel_libraries(settings), *(GATE_LIBRARIES if names else ()))
     plan = Plan(
         recipe=recipe,
@@ -120,7 +121,7 @@ def usual_settings(ask: DrawAsk, ref: SamplerRef) -> CallSettings:
     where = _device(ask, ref)
     usual = ref.usual_call(where, device.choose_dtype(ask.dtype, where))
     # Without geometry only words and labels are to speak, and not the phantom's photograph.
-    return usual.model_copy(update={"t0": 0.0}) if ask.geometry is False else usual
+    return usual.model_copy(update={"t0": 0.0}) if ask.geometry == structures.NONE else usual
 
 
 def _model(ask: DrawAsk, existing: Plan | None) -> SamplerRef:
@@ -173,16 +174,29 @@ def _settings(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> CallSetti
         "device": ask.device,
         "rows_per_call": ask.rows_per_call,
         "threads": ask.threads,
-        "geometry": ask.geometry,
         "t0": ask.t0,
     }
-    settings = base.model_copy(update={k: v for k, v in given.items() if v is not None})
+    changed = {k: v for k, v in given.items() if v is not None}
+    if ask.geometry is not None:
+        changed.update(vars(structures.wanted(ask.geometry)))
+    settings = base.model_copy(update=changed)
     ref.check_solver(settings.solver, settings.steps, settings.guidance)
     ref.check_start(settings.geometry, settings.t0)
     if ref.learned:
         check_within("steps", settings.steps, 1)
         device.choose_dtype(settings.dtype, settings.device)
     return settings
+
+
+def _check_privacy(settings: CallSettings, gates_: tuple[str, ...]) -> None:
+    """What is drawn on a photograph's own vessels is held against photographs."""
+    asked = settings.structures
+    if asked is not None and asked.kind == structures.REAL and "privacy" not in gates_:
+        raise UserError(
+            "structures of photographs are drawn under the privacy gate alone",
+            asked="gates",
+            expected="privacy among them, and a model or a ⟨reference⟩ that has one",
+        )
 
 
 def _device(ask: DrawAsk, ref: SamplerRef) -> str:

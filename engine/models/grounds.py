@@ -1,8 +1,9 @@
 """What a row is drawn on: an eye's structures, where they come from, and what an image that was
 drawn on them shows for certain.
 
-Phantoms give them, or nothing does. Another source (marks on a photograph, a network's) is one more
-class here; nothing imports torch, as whoever only asks for models must not wait for it.
+Phantoms give them, or nothing does. A phantom's anatomy is its own or comes from elsewhere (a
+network, marks on a photograph); what labels ask for it adds in any case. Nothing imports torch, as
+whoever only asks for models must not wait for it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from engine.prose.template import caption
 from engine.schema import MASKS, READABILITY, Annotation
 
 if TYPE_CHECKING:
-    from engine.phantom.render import Phantom
+    from engine.phantom.render import Grow, Phantom
 
 GEOMETRY: tuple[str, ...] = (
     "artery",
@@ -137,17 +138,27 @@ class PhantomGround:
         return impair(image, self.phantom.eye, stream(self.phantom.seed, "camera"))
 
 
+class AnatomySource(Protocol):
+    """Where disc, fovea and vessels come from that are no phantom's own."""
+
+    def grown(self, annotation: Annotation, seed: int) -> Grow:
+        """How the eye of a row grows: a pure function. Raises ValueError where none does."""
+
+
 @dataclass(frozen=True)
 class PhantomGeometry:
-    """The phantom of a row's own annotation and seed, by the camera of its source."""
+    """The phantom of a row's own annotation and seed, by the camera of its source; with another
+    `anatomy` than its own, where there is one."""
 
     cameras: Cameras = field(default_factory=lambda: CAMERAS)
+    anatomy: AnatomySource | None = None
 
     def ground(self, annotation: Annotation, seed: int, size: int, light: bool) -> PhantomGround:
         """See `GeometrySource`."""
-        from engine.phantom.render import draw
+        from engine.phantom.render import draw, grow
 
-        return PhantomGround(draw(annotation, seed, size, light, self.cameras))
+        grown = grow if self.anatomy is None else self.anatomy.grown(annotation, seed)
+        return PhantomGround(draw(annotation, seed, size, light, self.cameras, grown))
 
 
 def _seen(phantom: Phantom, image: np.ndarray) -> Phantom:

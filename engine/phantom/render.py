@@ -7,6 +7,7 @@ part draws never changes another part.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -16,11 +17,14 @@ from engine.phantom import lesions
 from engine.phantom.anatomy import grow
 from engine.phantom.camera import aperture, photograph
 from engine.phantom.cameras import CAMERAS, Cameras
-from engine.phantom.eye import Eye
+from engine.phantom.eye import Eye, Traits
 from engine.phantom.fundus import mark, paint_retina, paint_vessels
 from engine.phantom.tones import by_tone
 from engine.phantom.traits import draw_traits
 from engine.schema import DISEASES, READABILITY, Annotation
+
+Grow = Callable[[Traits, np.random.Generator], Eye]
+"""How an eye of some traits comes to its anatomy."""
 
 _ANATOMY = ("vessel", "artery", "vein", "disc", "cup", "fovea")
 MASKS: tuple[str, ...] = (*_ANATOMY, "lesion", "dark_lesion", "bright_lesion", "field")
@@ -48,18 +52,20 @@ def draw(
     size: int,
     light: bool = True,
     cameras: Cameras = CAMERAS,
+    grown: Grow = grow,
 ) -> Phantom:
     """Draw the eye of a seed with this annotation: a pure function of its arguments.
 
     Unknown diseases are absent, unknown readability is good, and an unknown side falls at random.
     A source that is none of the `cameras` is photographed by any that is known. `light` False
-    leaves the image black and gives the masks alone. ValueError for a size below 32.
+    leaves the image black and gives the masks alone. `grown` makes the anatomy. ValueError for a
+    size below 32.
     """
     if size < 32:
         raise ValueError(f"a phantom of {size} pixels: at least 32 are needed")
     cv2.setNumThreads(1)
     known = complete(annotation, stream(seed, "side"))
-    eye = grow(draw_traits(known, stream(seed, "traits"), cameras), stream(seed, "anatomy"))
+    eye = grown(draw_traits(known, stream(seed, "traits"), cameras), stream(seed, "anatomy"))
     canvas, bundles = mark(eye, size)
     found = lesions.scatter(eye, known, stream(seed, "lesions"))
     if light:

@@ -18,6 +18,7 @@ from engine.registry.diffusion import PipelineRef
 from engine.registry.family import ModelRef, Whereabouts, whereabouts
 from engine.registry.gan import GanRef
 from engine.registry.gate import GateRef
+from engine.registry.geometry_generator import GeometryGeneratorRef
 from engine.registry.null import NullRef
 from engine.registry.phantom import PhantomRef
 from engine.registry.sampler import SamplerRef
@@ -37,6 +38,7 @@ FAMILIES: list[type[ModelRef]] = [
     GateRef,
     SegmenterRef,
     ClassifierRef,
+    GeometryGeneratorRef,
     ScorerRef,
     TowersRef,
     BaseRef,

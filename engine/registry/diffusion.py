@@ -13,9 +13,10 @@ from engine.models.cameras import cameras_of
 from engine.models.card import CARD
 from engine.models.classes import INDEX
 from engine.models.folder import examine
-from engine.models.grounds import GeometrySource, Ground, NoGeometry, PhantomGeometry, stacked
+from engine.models.grounds import Ground, NoGeometry, stacked
 from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
+from engine.registry.structures import geometry_of
 from engine.schema import UserError
 from engine.specs import Spec
 
@@ -66,7 +67,7 @@ class PipelineRef(SamplerRef):
     def check_start(self, geometry: bool, t0: float) -> None:
         """See `SamplerRef`."""
         if geometry and not self.takes_geometry:
-            raise self._start("takes no", "⟨no_geometry⟩")
+            raise self._start("takes no", "⟨geometry⟩ none")
         if not 0 <= t0 < 1:
             raise UserError(f"{t0:g}", asked="t0", expected="0 (noise) to less than 1 (phantom)")
 
@@ -91,7 +92,8 @@ class PipelineSampler:
         _quieten()
         self.rows_per_call = settings.rows_per_call
         self._settings = settings
-        self._cameras = cameras_of(folder)
+        on_phantoms = settings.geometry or settings.t0 > 0
+        self._source = geometry_of(settings, cameras_of(folder)) if on_phantoms else NoGeometry()
         dtype = getattr(torch, settings.dtype)
         self._pipeline = RetinaForgePipeline.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True
@@ -151,8 +153,7 @@ class PipelineSampler:
 
     def _grounds(self, specs: Sequence[Spec]) -> list[Ground]:
         """What each row is drawn on."""
-        on_phantoms, light = self._settings.geometry or self._is_lit, self._is_lit
-        source: GeometrySource = PhantomGeometry(self._cameras) if on_phantoms else NoGeometry()
+        source, light = self._source, self._is_lit
         return [source.ground(each.annotation, each.seed, each.size, light) for each in specs]
 
 

@@ -11,9 +11,10 @@ from engine import device, shipped
 from engine.call import CallSettings
 from engine.models.cameras import cameras_of
 from engine.models.folder import GAN_CLASSES, class_of, examine_gan, is_network
-from engine.models.grounds import PhantomGeometry, stacked
+from engine.models.grounds import stacked
 from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
+from engine.registry.structures import geometry_of
 from engine.specs import Spec
 
 
@@ -71,7 +72,7 @@ class GanSampler:
         device.use_threads(settings.threads)
         self.rows_per_call = settings.rows_per_call
         self._gan = generator.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        self._source = PhantomGeometry(cameras_of(folder))
+        self._source = geometry_of(settings, cameras_of(folder))
         self._gan.to(settings.device, getattr(torch, settings.dtype)).eval()
 
     def draw(self, specs: Sequence[Spec]) -> list[Drawn]:

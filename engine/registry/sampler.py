@@ -22,6 +22,8 @@ from engine.specs.read import line_of_source
 CUDA_ROWS_PER_CALL = 16
 
 PHANTOM_LIBRARIES = ("phantom", "opencv-python-headless")
+ANATOMY_LIBRARIES = ("scipy", "scikit-image")
+"""What turns layers and masks into an anatomy."""
 ATTENTION_LIBRARIES = ("triton", "xformers")
 """Attention backends that are a library of their own; the others come with torch."""
 
@@ -106,12 +108,14 @@ class SamplerRef(ModelRef):
         on_phantoms = settings.geometry or settings.t0 > 0
         own = (settings.attention,) if settings.attention in ATTENTION_LIBRARIES else ()
         computed = (cpu.NAME,) if self.libraries else ()
-        return (*computed, *self.libraries, *own, *(PHANTOM_LIBRARIES if on_phantoms else ()))
+        anatomy = ANATOMY_LIBRARIES if settings.structures is not None else ()
+        phantoms = PHANTOM_LIBRARIES if on_phantoms else ()
+        return (*computed, *self.libraries, *own, *phantoms, *anatomy)
 
     def check_start(self, geometry: bool, t0: float) -> None:
         """Raise UserError where the model cannot draw on a phantom, or cannot do without."""
         if geometry:
-            raise self._start("takes no", "⟨no_geometry⟩")
+            raise self._start("takes no", "⟨geometry⟩ none")
         if t0:
             raise UserError(f"{self.name} starts from no image", asked="t0", expected="0")
 

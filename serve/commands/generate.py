@@ -25,7 +25,7 @@ from serve.commands._options import (
     Spec,
     Workers,
 )
-from serve.declared import AsJob, Reads, model_folder
+from serve.declared import AsJob, Reads, model_folder, structures_place
 
 EXAMPLE = (
     "retinaforge generate --count 64 --out eyes --spec mix.yaml   "
@@ -37,11 +37,13 @@ Model = Annotated[
     str | None, typer.Option(help="Name or folder; null:MS needs none."), Reads(of=model_folder)
 ]
 Geometry = Annotated[
-    bool | None,
+    str | None,
     typer.Option(
-        "--geometry/--no-geometry",
-        help="Draw on the structures of a phantom; so by default where the model can.",
+        metavar="phantom|gan|gan:DIR|real:CSV|none",
+        help="Whose structures to draw on: a phantom's (by default where the model can), a "
+        "generator's, those of a table's photographs, or none.",
     ),
+    Reads(of=structures_place),
 ]
 T0 = Annotated[
     float | None,

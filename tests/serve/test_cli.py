@@ -35,7 +35,7 @@ BAD_FLAGS = [
     (("--count", 2, "--model", "debug", "--gates", "quality,beauty"), "quality, privacy"),
     (("--count", 2, "--model", "null", "--gates", "quality"), "--gates"),
     (("--count", 2, "--model", "phantom", "--size", 24), "--size"),
-    (("--count", 2, "--model", "null", "--geometry"), "--geometry"),
+    (("--count", 2, "--model", "null", "--geometry", "phantom"), "--geometry"),
     (("--count", 2, "--model", "null", "--t0", 0.5), "--t0"),
     (("--count", 2, "--model", "debug", "--t0", 1), "--t0"),
     (("--count", 2, "--model", "null", "--prompts", "none.txt"), "none.txt"),

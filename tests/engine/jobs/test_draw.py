@@ -79,8 +79,8 @@ def test_without_geometry_a_model_starts_from_noise_unless_a_start_is_asked():
         return settings.geometry, settings.t0
 
     assert planned() == (True, 0.6)
-    assert planned(geometry=False) == (False, 0.0)
-    assert planned(geometry=False, t0=0.5) == (False, 0.5)
+    assert planned(geometry="none") == (False, 0.0)
+    assert planned(geometry="none", t0=0.5) == (False, 0.5)
 
 
 def test_the_shape_of_a_model_call_is_planned_and_sealed():
