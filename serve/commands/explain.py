@@ -41,7 +41,7 @@ def explain(
     count: Annotated[int, typer.Option(min=1, help="At most so many photographs.")] = 40,
     as_json: Json = False,
 ) -> None:
-    """Heat maps of what a classifier looks at, and what they are worth.
+    """Heat maps of where a classifier finds its answer.
 
     Grad-CAM, integrated gradients and occlusion over each photograph; where masks mark lesions, how
     well they point there, beside the middle of the eye and beside random weights.

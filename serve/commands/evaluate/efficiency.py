@@ -33,7 +33,7 @@ def efficiency(
     quick: Quick = False,
     as_json: Json = False,
 ) -> None:
-    """How few labelled photographs do for a reader that saw the set first.
+    """How few labels do for a reader that saw the set first.
 
     By share of the labels, what is read after no other pictures, after the set, after phantoms of
     its labels, and after both: on the test split, elsewhere, and in the midst of training.
