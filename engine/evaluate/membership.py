@@ -2,8 +2,10 @@
 
 An attack by loss (Yeom et al. 2018, arXiv 1709.01604; of diffusion models Carlini et al. 2023,
 arXiv 2301.13188): a denoiser's at fixed noise and times, given labels and geometry; a painter's
-distance from the photograph whose geometry and colour it was given. 0.5 is a model that remembers
-nothing that can be told so. Members are the photographs that its folder names
+distance from the photograph whose geometry and colour it was given. Training mirrors every other
+row, so the least of a photograph and its mirror image counts: what was learned by heart the other
+way round is else as strange as any other. 0.5 is a model that remembers nothing that can be told
+so. Members are the photographs that its folder names
 (`engine.models.naming`).
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ import torch
 from PIL import Image
 
 from engine import registry, seeds
-from engine.data.example import Example, UnreadableImage
+from engine.data.example import UnreadableImage
 from engine.data.likeness import bits_of, likeness
 from engine.data.splits import spread
 from engine.data.transforms import to_tensor
@@ -44,8 +46,8 @@ from engine.schema import Annotation, UserError
 from engine.shipped import SEGMENTER
 
 NAME = "membership_auc"
-TIMES, NOISES = (0.3, 0.5, 0.7), 2
-"""From noise 0 to photograph 1, and how often noise is drawn at each."""
+TIMES = (0.7, 0.8, 0.9)
+"""From noise 0 to photograph 1: what is remembered shows where little is left to guess."""
 _QUICK, _MOST = 24, 100
 """Photographs of each kind."""
 _LEAST = 4
@@ -54,21 +56,36 @@ Loss = Callable[[Annotation, np.ndarray], float]
 """Of a photograph's square (S, S, 3) uint8, S the model's own size."""
 
 
-def membership(sets: Sets, taught: Sequence[Looked]) -> Figure:
-    """The chance that a photograph that taught has a lower loss than one of its camera that did
-    not. Floor: of one half of the held-out eyes against the other."""
+@dataclass(frozen=True)
+class Suspects:
+    """The `folder` of the model that drew a set, photographs that it says it was taught, and
+    held-out ones of the same cameras."""
+
+    folder: Path
+    members: Sequence[Looked]
+    strangers: Sequence[Looked]
+
+
+def suspects_of(sets: Sets, taught: Sequence[Looked]) -> Suspects:
+    """Of photographs of the train split and of the test split. UserError where the model is not at
+    hand."""
     tree = ancestors(sets.set_source)
     if not tree or tree[0].folder is None:
-        return without(NAME, "the model that drew the set is not at hand")
+        raise UserError("the model that drew the set is not at hand")
+    return Suspects(tree[0].folder, *_sides(tree[0].named, taught, sets.pictures("tested")))
+
+
+def membership(sets: Sets, suspects: Suspects) -> Figure:
+    """The chance that a photograph that taught has a lower loss than one of its camera that did
+    not. Floor: of one half of the held-out eyes against the other."""
     try:
-        loss, size = loss_of(tree[0].folder)
+        loss, size = loss_of(suspects.folder)
     except UserError as error:
         return without(NAME, error.problem)
-    members, others = _sides(tree[0].named, taught, sets.pictures("tested"))
     most = _QUICK if sets.quick else _MOST
     sides = [
-        _lost(loss, sets.opened(name, spread(examples, most), size))
-        for name, examples in (("members", members), ("strangers", others))
+        _lost(loss, sets.opened(name, [each.example for each in spread(side, most)], size))
+        for name, side in (("members", suspects.members), ("strangers", suspects.strangers))
     ]
     if min(map(len, sides)) < _LEAST:
         few = f"{len(sides[0])} photographs that taught and {len(sides[1])} of their cameras that"
@@ -109,14 +126,11 @@ def _of_denoiser(folder: Path, segmenter: Segmenter) -> Loss:
                 told.latent_spread, told.time_scale, told.native_side,
             )  # fmt: skip
 
+        # The same for all photographs, so that none has the easier noise.
+        noise = seeds.noise([0], latents.shape[1:])
+        times = (torch.tensor([time]) for time in TIMES)
         return float(
-            np.mean(
-                [
-                    float(rectified_flow_loss(velocity, latents, noise, torch.tensor([time])))
-                    for noise in (seeds.noise([k], latents.shape[1:]) for k in range(NOISES))
-                    for time in TIMES
-                ]
-            )
+            np.mean([float(rectified_flow_loss(velocity, latents, noise, each)) for each in times])
         )
 
     return loss
@@ -145,17 +159,17 @@ def _map(segmenter: Segmenter, square: np.ndarray) -> torch.Tensor:
 
 def _sides(
     named: NamedPhotographs, taught: Sequence[Looked], tested: Sequence[Looked]
-) -> tuple[list[Example], list[Example]]:
+) -> tuple[list[Looked], list[Looked]]:
     """Photographs that are named, and of the same cameras held-out ones that are not."""
-    members = [each.example for each in taught if _is_named(named, each)]
-    cameras = {each.annotation.source for each in members}
-    others = [
-        each.example
-        for each in tested
-        if each.example.annotation.source in cameras and not _is_named(named, each)
-    ]
-    met = {each.annotation.source for each in others}
-    return [each for each in members if each.annotation.source in met], others
+    members = [each for each in taught if _is_named(named, each)]
+    cameras = {_camera(each) for each in members}
+    others = [each for each in tested if _camera(each) in cameras and not _is_named(named, each)]
+    met = {_camera(each) for each in others}
+    return [each for each in members if _camera(each) in met], others
+
+
+def _camera(looked: Looked) -> str | None:
+    return looked.example.annotation.source
 
 
 def _is_named(named: NamedPhotographs, looked: Looked) -> bool:
@@ -167,11 +181,17 @@ def _is_named(named: NamedPhotographs, looked: Looked) -> bool:
 
 
 def _lost(loss: Loss, opened: Sequence[Looked]) -> list[tuple[str | None, float]]:
-    """The camera of each, and how little it loses."""
+    """The camera of each, and how little it loses as it is or mirrored."""
     return [
-        (each.example.annotation.source, -loss(each.example.annotation, each.image))
+        (_camera(each), -min(loss(*way) for way in _ways(each.example.annotation, each.image)))
         for each in opened
     ]
+
+
+def _ways(annotation: Annotation, image: np.ndarray) -> list[tuple[Annotation, np.ndarray]]:
+    side = annotation.eye_side
+    other = annotation.model_copy(update={"eye_side": None if side is None else 1 - side})
+    return [(annotation, image), (other, np.ascontiguousarray(image[:, ::-1]))]
 
 
 def _by_camera(

@@ -13,6 +13,7 @@
   name candidates.
 - Doubles: pictures of the set that show one eye (`engine.evaluate.doubles`).
 - Membership: `engine.evaluate.membership`.
+- Asked again: `engine.evaluate.asked_again`.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ from engine.data.likeness import SAME, bits_of, differing, likeness
 from engine.data.planted import Shown, disguise, move
 from engine.data.splits import spread, teaching
 from engine.evaluate.area import above
+from engine.evaluate.asked_again import NAMES as ASKED
+from engine.evaluate.asked_again import asked_again
 from engine.evaluate.doubles import DOUBLE, Doubles
 from engine.evaluate.figures import Figure, counted, without
 from engine.evaluate.lineage import tree_of
 from engine.evaluate.membership import NAME as MEMBERSHIP
-from engine.evaluate.membership import membership
+from engine.evaluate.membership import membership, suspects_of
 from engine.evaluate.near import KINDS, Comparable, Crowd, Eyesight, Near
 from engine.evaluate.sets import Looked, Sets
 from engine.evaluate.sheet import keep_closest
+from engine.schema import UserError
 
 FALSE_ALARM = 0.01
 ENOUGH = 20
@@ -62,7 +66,8 @@ def measure(sets: Sets) -> list[Figure]:
         held = _look(eyesight, sets, sets.pictures("tested"), "held-out eyes")
         names = [*(f"copies_{kind}" for kind in KINDS), "same_eye_score"]
         told = [_saved_anew(sets, [], []), *(without(each, why) for each in names)]
-        return [*told, *_doubles(eyesight, views, held, sets), without(MEMBERSHIP, why)]
+        unknown = [without(each, why) for each in (MEMBERSHIP, *ASKED)]
+        return [*told, *_doubles(eyesight, views, held, sets), *unknown]
     crowd = Crowd(_look(eyesight, sets, taught, "training photographs"))
     held = _look(eyesight, sets, sets.pictures("tested"), "held-out eyes")
     near, strangers = ([crowd.nearest(view) for view in each] for each in (views, held))
@@ -75,7 +80,7 @@ def measure(sets: Sets) -> list[Figure]:
         *(_copies(kind, near, strangers, planted) for kind in KINDS),
         _same_eye(near, strangers, pairs),
         *_doubles(eyesight, views, held, sets),
-        membership(sets, taught),
+        *_of_the_model(sets, taught),
     ]
 
 
@@ -87,6 +92,15 @@ def plant(squares: Sequence[np.ndarray]) -> list[np.ndarray]:
         for number, square in enumerate(squares)
     ]
     return [disguise(each, rng, 0.5) for each in moved]
+
+
+def _of_the_model(sets: Sets, taught: Sequence[Looked]) -> list[Figure]:
+    """What the model that drew the set remembers."""
+    try:
+        suspects = suspects_of(sets, taught)
+    except UserError as error:
+        return [without(name, error.problem) for name in (MEMBERSHIP, *ASKED)]
+    return [membership(sets, suspects), *asked_again(sets, suspects)]
 
 
 def _taught(sets: Sets) -> list[Example]:

@@ -1,4 +1,5 @@
-"""The pictures of a set that are nearest to photographs, beside these: for its owner's eyes alone.
+"""The pictures of a set that are nearest to photographs, beside these, and how near a model came to
+photographs that it was asked for: for its owner's eyes alone.
 
 A picture of a patient and the name of the file, so it goes to the set's `private/`, which no export
 carries, and to no folder that is not ours.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,7 @@ from engine.evaluate.sets import Looked, Sets
 from engine.store.commits import PLAN, PRIVATE, Folder
 
 SHEET, TABLE = f"{PRIVATE}/closest.png", f"{PRIVATE}/closest.csv"
+ASKED = f"{PRIVATE}/asked_again.csv"
 _SHOWN = 8
 
 
@@ -26,16 +28,48 @@ def keep_closest(
 ) -> None:
     """Write the sheet of the closest pairs, and of every picture which photograph is nearest by
     each measure and how near, where the set is a data set folder; told where that fails."""
-    folder = Folder(sets.set_folder)
-    if not (sets.set_folder / PLAN).is_file() or not judged:
-        return
+    if judged and _is_ours(sets):
+        rows = _table(judged, taught, near)
+        _keep(sets, "the closest pairs", {SHEET: _sheet(judged, taught, near), TABLE: rows})
+
+
+def keep_asked(sets: Sets, asked: Sequence[tuple[Looked, bool, np.ndarray]]) -> None:
+    """Write likewise of every photograph that was asked for whether it taught, and how near each
+    seed (S,) came to it."""
+    rows = [
+        [looked.example.place, int(taught), seed, f"{score:.4f}"]
+        for looked, taught, near in asked
+        for seed, score in enumerate(near)
+    ]
+    if _is_ours(sets):
+        _keep(
+            sets,
+            "what was asked for again",
+            {ASKED: _csv(["photograph", "taught", "seed", "pixels"], rows)},
+        )
+
+
+def _is_ours(sets: Sets) -> bool:
+    return (sets.set_folder / PLAN).is_file()
+
+
+def _keep(sets: Sets, what: str, files: Mapping[str, bytes]) -> None:
+    place = Folder(sets.set_folder).place
     try:
-        folder.place.make(PRIVATE, 0o700)
-        folder.place.keep(SHEET, _sheet(judged, taught, near))
-        folder.place.keep(TABLE, _table(judged, taught, near))
-        sets.tell(f"privacy: the closest pairs lie in {sets.set_folder / SHEET}")
+        place.make(PRIVATE, 0o700)
+        for name, data in files.items():
+            place.keep(name, data)
+        sets.tell(f"privacy: {what} lies in {sets.set_folder / next(iter(files))}")
     except OSError as error:
-        sets.tell(f"privacy: the closest pairs could not be kept: {error}")
+        sets.tell(f"privacy: {what} could not be kept: {error}")
+
+
+def _csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    lines = csv.writer(text)
+    lines.writerow(names)
+    lines.writerows(rows)
+    return text.getvalue().encode()
 
 
 def _sheet(judged: Sequence[Looked], taught: Sequence[Looked], near: Sequence[Near]) -> bytes:
@@ -49,14 +83,12 @@ def _sheet(judged: Sequence[Looked], taught: Sequence[Looked], near: Sequence[Ne
 
 
 def _table(judged: Sequence[Looked], taught: Sequence[Looked], near: Sequence[Near]) -> bytes:
-    text = io.StringIO()
-    lines = csv.writer(text)
-    lines.writerow(["picture", *(name for kind in KINDS for name in (kind, f"{kind}_of"))])
+    rows = []
     for looked, nearest in zip(judged, near):
         cells = []
         for kind in KINDS:
             found = nearest.get(kind)
             place = taught[found.index].example.place if found else ""
             cells += [f"{found.score:.4f}" if found else "", place]
-        lines.writerow([looked.example.place, *cells])
-    return text.getvalue().encode()
+        rows.append([looked.example.place, *cells])
+    return _csv(["picture", *(name for kind in KINDS for name in (kind, f"{kind}_of"))], rows)

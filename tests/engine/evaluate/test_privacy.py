@@ -6,16 +6,22 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from engine.data.registered import correlation, thumbnail
 from engine.data.transforms import to_tensor
-from engine.evaluate.membership import membership
+from engine.evaluate.asked_again import asked_again
+from engine.evaluate.doubles import DOUBLE
+from engine.evaluate.membership import membership, suspects_of
 from engine.evaluate.near import NearestPicture
 from engine.evaluate.privacy import measure, plant
 from engine.evaluate.sets import Sets
-from engine.evaluate.sheet import SHEET, TABLE, keep_closest
+from engine.evaluate.sheet import ASKED, SHEET, TABLE, keep_closest
+from engine.features import Observer
+from engine.gates.privacy import Privacy, Reference
 from engine.models.card import read_card, write_card
 from engine.models.gan import CODES, GeometryGan
 from engine.models.geometry import to_layers
@@ -23,9 +29,10 @@ from engine.models.grounds import geometry_map
 from engine.models.naming import LIKENESSES
 from engine.phantom.render import draw
 from engine.registry import find
+from engine.registry.gate import GateRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import Annotation
-from engine.shipped import SEGMENTER
+from engine.shipped import GATE, SEGMENTER
 from engine.store.plan import write_plan
 from train.census import keep_likenesses
 
@@ -114,13 +121,14 @@ def learned_by_heart(folder, images):
     shown = torch.stack([to_tensor(Image.fromarray(each)) for each in images])
     field = maps[:, -1:]
     colour = (shown * field).sum((2, 3)) / field.sum((2, 3)).clamp_min(1)
-    style = torch.cat([colour, torch.zeros(len(images), CODES)], 1)
-    side = images[0].shape[0]
+    count, side = len(images), images[0].shape[0]
     torch.manual_seed(0)
-    painter = GeometryGan((16, 24), 8, side, ("idrid",), ((0.0,) * 12,))
+    usual = (*colour.mean(0).tolist(), *[0.0] * 9)
+    painter = GeometryGan((16, 24), 8, side, ("idrid",), (usual,))
     optimiser = torch.optim.Adam(painter.parameters(), 4e-3)
     for _ in range(150):
-        painted = painter(maps, style, torch.zeros(len(images), 2, side, side))
+        style = torch.cat([colour, torch.randn(count, CODES)], 1)
+        painted = painter(maps, style, torch.randn(count, 2, side, side))
         loss = (painted - shown).abs().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -128,11 +136,29 @@ def learned_by_heart(folder, images):
     painter.save_pretrained(folder)
 
 
+def refused_by(taught):
+    """The privacy gate over photographs that taught."""
+    observer, views = Observer(find(GateRef, GATE).load()), [thumbnail(e.image) for e in taught]
+    features = np.stack([observer.look(each.image).features for each in taught])
+    ids = tuple(f"{number:02x}" for number in range(len(taught)))
+    gate = Privacy(Reference(features, ids, np.stack(views), "", nearest=1 - DOUBLE))
+    return lambda square: gate.is_copy(gate.nearest(observer.look(square)))
+
+
+def drawn_again(folder, taught):
+    """What a painter paints on the geometry of photographs."""
+    segmenter, painter = find(SegmenterRef, SEGMENTER).load(), GeometryGan.from_pretrained(folder)
+    for number, each in enumerate(taught):
+        map_ = geometry_map(segmenter.masks(each.image))
+        yield painter.paint(map_[None], [each.example.annotation], [number])[0]
+
+
 def test_a_painter_that_learned_eight_eyes_by_heart_is_told(real, tmp_path, plan_of):
     folder = tmp_path / "painter"
     sets, _ = read("phantom:1", real)
     learned = sets.photographs[:8]
-    learned_by_heart(folder, [each.image for each in sets.opened("learned", learned, 64)])
+    small = sets.opened("learned", learned, 64)
+    learned_by_heart(folder, [each.image for each in small])
     keep_likenesses(learned, folder)
     write_card(folder, {"size": 64})
     weights = read_card(folder)["weights_sha256"]
@@ -140,12 +166,29 @@ def test_a_painter_that_learned_eight_eyes_by_heart_is_told(real, tmp_path, plan
     write_plan(tmp_path / "set", plan_of("null").model_copy(update=told).sealed())
     sets = replace(sets, set_source=str(tmp_path / "set"))
     taught = sets.pictures("taught")
-    figure = membership(sets, taught)
+    suspects = suspects_of(sets, taught)
+    figure = membership(sets, suspects)
     assert figure.n == 8
     assert figure.value >= 0.9
     assert figure.floor < 0.8
+    nearest, copies, told = asked_again(sets, suspects)
+    # Vessels that are given make pictures resemble photographs that did not teach too.
+    assert nearest.value > nearest.floor > nearest.control + 0.2
+    assert (copies.value, copies.n, copies.control) == (1, 16, 0)
+    assert told.value > 0.9
+    with (tmp_path / "set" / ASKED).open() as file:
+        assert len(list(csv.DictReader(file))) == 2 * 2 * 8
+    drawn = [*drawn_again(folder, small)]
+    near = [
+        correlation(thumbnail(picture), thumbnail(each.image)[None])[0] >= DOUBLE
+        for picture, each in zip(drawn, small)
+    ]
+    assert sum(near) >= 6
+    assert [*map(refused_by(small), drawn)] == near
     (folder / LIKENESSES).unlink()
-    assert "0 photographs that taught" in membership(sets, taught).not_estimable
+    suspects = suspects_of(sets, taught)
+    assert "0 photographs that taught" in membership(sets, suspects).not_estimable
+    assert "0 photographs that taught" in asked_again(sets, suspects)[0].not_estimable
 
 
 def test_the_closest_pairs_are_kept_in_private_of_our_folders_alone(real, tmp_path, plan):
