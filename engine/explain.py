@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from engine.models.classifier import Classifier
+from engine.models.segmenter import FIELD_LIGHT
 
 _STEPS = 24
 """Of the path along which gradients are summed."""
@@ -93,8 +94,13 @@ METHODS: Mapping[str, Callable[[Classifier, torch.Tensor, int], Heat]] = {
 
 
 def _blurred(images: torch.Tensor) -> torch.Tensor:
+    """The eye blurred within its own field: a blurred edge would be something there."""
     picture = images[0].permute(1, 2, 0).numpy()
-    blurred = cv2.GaussianBlur(picture, (0, 0), images.shape[-1] * _BLUR)
+    field = (picture.max(-1, keepdims=True) > 2 * FIELD_LIGHT - 1).astype(np.float32)
+    sigma = images.shape[-1] * _BLUR
+    inside = cv2.GaussianBlur(picture * field, (0, 0), sigma)
+    weight = cv2.GaussianBlur(field[..., 0], (0, 0), sigma)[..., None].clip(1e-3)
+    blurred = np.where(field > 0, inside / weight, picture)
     return torch.from_numpy(blurred).permute(2, 0, 1)[None].contiguous()
 
 
