@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.schema import UserError
-from serve.declared import model_folder
-from train.settings import CACHES, MODELS
+from serve.declared import looker_place, model_folder
+from train.settings import BROUGHT, CACHES, MODELS
 
 
 def assigned(texts: list[str] | None, asked: str = "settings") -> dict[str, str]:
@@ -15,6 +15,8 @@ def assigned(texts: list[str] | None, asked: str = "settings") -> dict[str, str]
 def model_set(assignment: str) -> str | None:
     """The folder of a model that an assignment names."""
     name, _, value = assignment.partition("=")
+    if name in BROUGHT:
+        return looker_place(value)
     return model_folder(value) if name in MODELS else None
 
 

@@ -22,6 +22,8 @@ FREE = (
 """
 MODELS = ("init", "model.base", "model.segmenter", "model.refiner")
 """Settings that are a finished model's name or folder."""
+BROUGHT = ("model.image", "model.text")
+"""Settings that are `hf:` and a folder of transformers."""
 CACHES = ("data.cache",)
 """Settings that are a folder which a run writes beside its own."""
 _KINDS = {

@@ -160,7 +160,9 @@ def evened(images: torch.Tensor) -> torch.Tensor:
     """
     light = ((images + 1) / 2).clamp(0, 1) + _DARK
     dark = (light.amax(1, keepdim=True) < _DIM).to(light)
-    field = 1 - F.max_pool2d(F.pad(dark, (_RIM,) * 4, value=1.0), 2 * _RIM + 1, 1)
+    wide = 2 * _RIM + 1
+    rim = F.max_pool2d(F.pad(dark, (_RIM,) * 4, value=1.0), (wide, 1), 1)
+    field = 1 - F.max_pool2d(rim, (1, wide), 1)
     around = (_slow(light * field) + 1e-3) / (_slow(field) + 1e-3)
     fine = (light / around).log() * field
     share = field.mean((2, 3), keepdim=True) + 1e-3
