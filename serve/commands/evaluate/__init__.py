@@ -19,11 +19,12 @@ from serve.commands.evaluate import (
     steering,
     towers,
     utility,
+    vessels,
     zeroshot,
 )
 
 _JUDGE = (all, authenticity, condition, lesions, privacy, utility, zeroshot)
-_APART = (efficiency, search)
+_APART = (efficiency, search, vessels)
 _MORE = (readings, steering, spectrum, geometry, outlines, captions, towers)
 
 app = tree(

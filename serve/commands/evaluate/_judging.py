@@ -27,9 +27,10 @@ MEASURES: Mapping[str, str] = {
     "zeroshot": "train.zeroshot",
     "efficiency": "train.efficiency",
     "search": "train.search",
+    "vessels": "train.vessels",
 }
 """Measures in the order in which they are told, and the module whose `measure` is one."""
-APART = ("efficiency", "search")
+APART = ("efficiency", "search", "vessels")
 """Those that are no part of the report on all: they train for too long."""
 
 Set = Annotated[
