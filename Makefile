@@ -41,11 +41,11 @@ triton-serve: triton
 	.venv-triton/bin/python deploy/triton/serve.py
 
 test: setup
-	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow' --durations=15
 
 test-slow: setup
 	@$(MAKE) --no-print-directory triton || echo "no Triton server can be set up here: its tests are skipped"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m slow
+	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --durations=25
 
 test-all: test test-slow
 
