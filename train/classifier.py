@@ -35,7 +35,7 @@ from train.practice import changed, scaled, seen
 from train.settings import Settings, require
 
 
-class Reading(nn.Module):
+class Answering(nn.Module):
     """The network under training."""
 
     def __init__(self, classifier: Classifier, tasks: Sequence[Task]) -> None:
@@ -80,7 +80,7 @@ class ClassifierRecipe:
         labels = truths([each.annotation for each in examples], self._tasks)
         return [e for e, row in zip(examples, labels) if (row != UNKNOWN).any()]
 
-    def sketch(self) -> Reading:
+    def sketch(self) -> Answering:
         """See `Recipe`: with `init`, the weights of a classifier; its last layer, too, where it
         answers the same tasks."""
         torch.manual_seed(self.settings.seed)
@@ -96,7 +96,7 @@ class ClassifierRecipe:
             kind = given.config.network
             require(kind == made.config.network, "model.network", made.config.network, kind)
             made.begin_as(given)
-        return Reading(made, self._tasks)
+        return Answering(made, self._tasks)
 
     def prepare(self) -> Self:
         """See `Recipe`: read the photographs."""

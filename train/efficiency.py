@@ -65,7 +65,7 @@ class Tuned:
 
 
 @dataclass(frozen=True)
-class Course:
+class Terms:
     """How much is spent: pixels of a side, steps on other pictures, seeds, tasks, shares of the
     labels in %; how networks learn, and by name how some do otherwise."""
 
@@ -83,8 +83,8 @@ class Course:
         return self.tuned.get(network, self.usual)
 
 
-QUICK = Course(64, 40, Tuned(20), 2, READ[:1], (10, 100))
-WHOLE = Course(64, 160, Tuned(60), 5, tuned={"vit": Tuned(180, 5e-4)})
+QUICK = Terms(64, 40, Tuned(20), 2, READ[:1], (10, 100))
+WHOLE = Terms(64, 160, Tuned(60), 5, tuned={"vit": Tuned(180, 5e-4)})
 
 Make = Callable[[], nn.Module]
 Key = tuple[int, str, int | None]
@@ -96,27 +96,27 @@ Answers = Mapping[Key, Mapping[str, torch.Tensor]]
 def measure(sets: Sets) -> list[Figure]:
     """See `Measure`: `dr.cnn.10.phantoms` is the area under the curve of a network that saw
     phantoms and then a tenth of the labelled photographs."""
-    course = QUICK if sets.quick else WHOLE
-    return efficiency(sets, replace(course, shares=sets.shares or course.shares))
+    terms = QUICK if sets.quick else WHOLE
+    return efficiency(sets, replace(terms, shares=sets.shares or terms.shares))
 
 
-def efficiency(sets: Sets, course: Course) -> list[Figure]:
+def efficiency(sets: Sets, terms: Terms) -> list[Figure]:
     """`measure`, with as much effort as this."""
     lessons = sets.lessons()
-    other = {"generated": tabled(lessons, ABNORMAL, course.side)}
+    other = {"generated": tabled(lessons, ABNORMAL, terms.side)}
     sets.tell(f"efficiency: drawing {len(lessons)} phantoms of the set's labels")
-    other["phantoms"] = tabled(twins(lessons), ABNORMAL, course.side)
+    other["phantoms"] = tabled(twins(lessons), ABNORMAL, terms.side)
     pools = {name: together([other[each] for each in parts]) for name, parts in SEEN.items()}
-    sites = {"": tabled(sets.pictures("tested"), course.tasks, course.side)}
+    sites = {"": tabled(sets.pictures("tested"), terms.tasks, terms.side)}
     if sets.external:
-        sites["_external"] = tabled(sets.pictures("external"), course.tasks, course.side)
-    real = tabled(sets.pictures("taught"), course.tasks, course.side)
-    school = _School(course, real, pools, sites, taught_by_eyes(sets), sets.tell)
+        sites["_external"] = tabled(sets.pictures("external"), terms.tasks, terms.side)
+    real = tabled(sets.pictures("taught"), terms.tasks, terms.side)
+    school = _School(terms, real, pools, sites, taught_by_eyes(sets), sets.tell)
     found: list[Figure] = []
     for network in SMALL:
-        found += school.figures(network, _maker(network, course), None)
+        found += school.figures(network, _maker(network, terms), None)
     if sets.start:
-        makes = (brought(sets.start, _outputs(course), trained) for trained in (False, True))
+        makes = (brought(sets.start, _outputs(terms), trained) for trained in (False, True))
         found += school.figures("hf", *makes)
     return found
 
@@ -146,12 +146,12 @@ def chosen(labels: torch.Tensor, share: int, seed: int) -> np.ndarray:
     return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
-def _outputs(course: Course) -> int:
-    return ABNORMAL[0].classes + sum(task.classes for task in course.tasks)
+def _outputs(terms: Terms) -> int:
+    return ABNORMAL[0].classes + sum(task.classes for task in terms.tasks)
 
 
-def _maker(network: str, course: Course) -> Make:
-    return lambda: build(network, course.side, _outputs(course))
+def _maker(network: str, terms: Terms) -> Make:
+    return lambda: build(network, terms.side, _outputs(terms))
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class _School:
     """All that readers of any network are taught and tested by. `eyes`: which models from which
     the set came were taught by somebody's eyes."""
 
-    course: Course
+    terms: Terms
     real: TaskPictures
     pools: Mapping[str, TaskPictures]
     sites: Mapping[str, TaskPictures]
@@ -175,17 +175,17 @@ class _School:
         starts = (GIVEN,) if given else tuple(SEEN)
         return [
             figure
-            for number, task in enumerate(self.course.tasks)
+            for number, task in enumerate(self.terms.tasks)
             for site in self.sites
             if task.classes == 2 or not site
-            for share in self.course.shares
+            for share in self.terms.shares
             for figure in _Told(self, network, number, task, site, share).figures(answers, starts)
         ]
 
     def _answers(self, network: str, make: Make, given: Make | None) -> Answers:
         found: dict[Key, dict[str, list[torch.Tensor]]] = {}
-        for seed in range(self.course.seeds):
-            self.tell(f"efficiency: {network}, {seed + 1} of {self.course.seeds} seeds")
+        for seed in range(self.terms.seeds):
+            self.tell(f"efficiency: {network}, {seed + 1} of {self.terms.seeds} seeds")
             for key, said_here in self._of_seed(network, make, given, seed):
                 for site, logits in said_here.items():
                     found.setdefault(key, {}).setdefault(site, []).append(logits)
@@ -201,11 +201,11 @@ class _School:
             for name, pool in self.pools.items():
                 if len(pool.squares):
                     begun[name] = copy.deepcopy(begun[SCRATCH])
-                    self._taught(begun[name], network, pool, ABNORMAL, seed, self.course.before)
-        for share in self.course.shares:
+                    self._taught(begun[name], network, pool, ABNORMAL, seed, self.terms.before)
+        for share in self.terms.shares:
             labelled = self.real.of(chosen(self.real.labels, share, seed))
             twice = copy.deepcopy(begun[SCRATCH])
-            self._taught(twice, network, labelled, self.course.tasks, seed, self.course.before)
+            self._taught(twice, network, labelled, self.terms.tasks, seed, self.terms.before)
             for start, each in {**begun, TWICE: twice}.items():
                 if not self.void(start, share):
                     reader = copy.deepcopy(each)
@@ -225,32 +225,32 @@ class _School:
         seed: int, steps: int, meanwhile: Callable[[int], None] = lambda step: None,
     ) -> None:  # fmt: skip
         """Teach a reader what a table knows of tasks; `meanwhile` is called before each step."""
-        course, chance = self.course, torch.Generator().manual_seed(seed)
-        loss = lesson(table, tasks, steps * course.batch, chance)
+        terms, chance = self.terms, torch.Generator().manual_seed(seed)
+        loss = lesson(table, tasks, steps * terms.batch, chance)
 
         def loss_at(step: int) -> torch.Tensor:
             meanwhile(step)
-            return loss(reader, _part(tasks), step, course.batch)
+            return loss(reader, _part(tasks), step, terms.batch)
 
-        learn(reader, steps, loss_at, course.of(network).rate)
+        learn(reader, steps, loss_at, terms.of(network).rate)
 
     def _tested(
         self, reader: nn.Module, network: str, table: TaskPictures, seed: int
     ) -> Iterator[tuple[int | None, Mapping[str, torch.Tensor]]]:
         """Teach a reader what labelled photographs tell; what it says at the marks, and then."""
         found: dict[int | None, Mapping[str, torch.Tensor]] = {}
-        tuned = self.course.of(network)
+        tuned = self.terms.of(network)
 
         def meanwhile(step: int) -> None:
             if step in tuned.marks:
                 found[step] = self._says(reader, [""])
                 reader.train()
 
-        self._taught(reader, network, table, self.course.tasks, seed, tuned.steps, meanwhile)
+        self._taught(reader, network, table, self.terms.tasks, seed, tuned.steps, meanwhile)
         yield from {**found, None: self._says(reader, [*self.sites])}.items()
 
     def _says(self, reader: nn.Module, sites: Sequence[str]) -> dict[str, torch.Tensor]:
-        part = _part(self.course.tasks)
+        part = _part(self.terms.tasks)
         return {
             site: said(reader, self.sites[site].images)[:, part]
             for site in sites
@@ -298,7 +298,7 @@ class _Told:
             over = self._gain(start, SCRATCH, why, answers)
             found += [replace(over, control=more.value), self._gain(start, TWICE, why, answers)]
         marks = (
-            self.school.course.of(self.network).marks if self.number == 0 and not self.site else ()
+            self.school.terms.of(self.network).marks if self.number == 0 and not self.site else ()
         )
         return found + [self._score(start, answers, mark) for mark in marks for start in known]
 
@@ -321,7 +321,7 @@ class _Told:
     def _said(self, start: str, answers: Answers, mark: int | None) -> np.ndarray:
         keep = torch.from_numpy(self.school.sites[self.site].known(self.number))
         logits = answers[self.share, start, mark][self.site][:, keep]
-        own = said_of(logits, self.school.course.tasks, self.number)
+        own = said_of(logits, self.school.terms.tasks, self.number)
         return answer(own.double().softmax(2).numpy())
 
     def _truth(self) -> np.ndarray:

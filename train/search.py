@@ -23,7 +23,7 @@ from train.practice import learn, said
 
 
 @dataclass(frozen=True)
-class Grid:
+class Trials:
     """What is tried: pixels of a side, rates, numbers of steps, in so many folds."""
 
     sides: tuple[int, ...]
@@ -33,8 +33,8 @@ class Grid:
     batch: int = 16
 
 
-QUICK = Grid((64,), (1e-3,), (20, 40), 2)
-WHOLE = Grid((64,), (5e-4, 1e-3, 3e-3), (60, 180))
+QUICK = Trials((64,), (1e-3,), (20, 40), 2)
+WHOLE = Trials((64,), (5e-4, 1e-3, 3e-3), (60, 180))
 
 
 def measure(sets: Sets) -> list[Figure]:
@@ -43,7 +43,7 @@ def measure(sets: Sets) -> list[Figure]:
     return searched(sets, QUICK if sets.quick else WHOLE)
 
 
-def searched(sets: Sets, grid: Grid) -> list[Figure]:
+def searched(sets: Sets, grid: Trials) -> list[Figure]:
     """`measure`, over another grid. UserError where too few photographs teach."""
     found: list[Figure] = []
     for side in grid.sides:
@@ -55,7 +55,7 @@ def searched(sets: Sets, grid: Grid) -> list[Figure]:
     return found
 
 
-def _of(network: str, table: TaskPictures, side: int, grid: Grid, tell: Tell) -> list[Figure]:
+def _of(network: str, table: TaskPictures, side: int, grid: Trials, tell: Tell) -> list[Figure]:
     fold = np.random.default_rng(0).permutation(len(table.squares)) % grid.folds
     found = []
     for rate in grid.rates:

@@ -68,7 +68,8 @@ def measure(sets: Sets) -> list[Figure]:
     labels = (*DISEASES, *READABILITY)
     # Phantoms take minutes: where no label needs them, none is drawn.
     wanted = any(
-        _has(_table(judged, each), FEWEST) and not _has(_table(taught, each), ENOUGH)
+        _has(with_and_without(judged, each), FEWEST)
+        and not _has(with_and_without(taught, each), ENOUGH)
         for each in labels
     )
     count = (_QUICK if sets.quick else _PHANTOMS) * wanted
@@ -126,14 +127,14 @@ def _labels(
     drawn: Sequence[Read],
 ) -> Iterator[Figure]:
     """A label's figure, read by the reader that there is."""
-    real = [_table(side, label) for side in (taught, tested)]
+    real = [with_and_without(side, label) for side in (taught, tested)]
     on = "real" if _has(real[0], ENOUGH) else "phantoms"
-    name, asked = f"{label.name}_read_on_{on}", _table(judged, label)
+    name, asked = f"{label.name}_read_on_{on}", with_and_without(judged, label)
     if not _has(asked, FEWEST):
         yield without(name, f"fewer than {FEWEST} rows say {label.name} and as many deny it")
         return
-    learn = real[0] if on == "real" else _table(drawn, label)
-    chance = _reader(*learn)
+    learn = real[0] if on == "real" else with_and_without(drawn, label)
+    chance = reader(*learn)
     if on == "real":
         scores, truth = (chance(real[1][0]) if real[1][0] else np.zeros(0)), real[1][1]
     else:
@@ -144,7 +145,7 @@ def _labels(
     yield replace(_area(name, read, asked[1]), floor=floor, control=control)
 
 
-def _table(reads: Sequence[Read], label: Label) -> tuple[list[Signs], np.ndarray]:
+def with_and_without(reads: Sequence[Read], label: Label) -> tuple[list[Signs], np.ndarray]:
     """Signs of those of which it is known, and whether they have it (N,) bool."""
     usual = int(label in READABILITY)
     known = [
@@ -160,7 +161,9 @@ def _has(table: tuple[list[Signs], np.ndarray], enough: int) -> bool:
     return bool(min(table[1].sum(), (~table[1]).sum()) >= enough)
 
 
-def _reader(rows: list[Signs], truth: np.ndarray) -> Callable[[list[Signs]], np.ndarray]:
+def reader(rows: list[Signs], truth: np.ndarray) -> Callable[[list[Signs]], np.ndarray]:
+    """What gives the chance (n,) of a label by the signs of others, of whom some are known to have
+    it and some to lack it."""
     names = sorted(rows[0])
     forest = _forest().fit(_values(rows, names), truth)
     return lambda others: np.asarray(forest.predict_proba(_values(others, names))[:, 1])

@@ -33,7 +33,7 @@ SICK_GRADES = (3, 4)
 """Grades of retinopathy that are told from none: severe and proliferative."""
 SIZE = 256
 
-_HEALTHY = Annotation.model_validate(
+HEALTHY = Annotation.model_validate(
     {each.name: int(each in READABILITY) for each in (*DISEASES, *READABILITY)}
 )
 
@@ -89,9 +89,9 @@ def label_evidence(
     phantom_eyes = _Drawings(draw_phantoms, source, segmenter)
     samples = _Drawings(draw_specs, source, segmenter)
     for label in labels:
-        usual = _HEALTHY.labels()[label.name] or 0
+        usual = HEALTHY.labels()[label.name] or 0
         values = SICK_GRADES if label.name == "dr_grade" else (1 - usual,)
-        asked = [_HEALTHY.model_copy(update={label.name: v}) for v in (usual, *values)]
+        asked = [HEALTHY.model_copy(update={label.name: v}) for v in (usual, *values)]
         groups = real.groups(label.name, values)
         read_on = "real eyes" if groups else "phantoms"
         taught, held_out = groups or (
@@ -136,7 +136,7 @@ class _RealEyes:
     ) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]] | None:
         """Training and held-out signs, each without and with the label; None if too few can be
         read."""
-        healthy = _HEALTHY.labels()[label]
+        healthy = HEALTHY.labels()[label]
         found = []
         for eyes, most, enough in (
             (self._teaching, 2 * self._counts.taught, ENOUGH),

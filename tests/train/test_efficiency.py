@@ -20,8 +20,8 @@ from train import efficiency as module
 from train import search
 from train.efficiency import QUICK, SEEN, Tuned, chosen, efficiency
 
-COURSE = replace(QUICK, side=32, before=40, usual=Tuned(8), seeds=1, shares=(25,))
-FLEETING = replace(COURSE, before=2, usual=Tuned(4), shares=(25, 100))
+TERMS = replace(QUICK, side=32, before=40, usual=Tuned(8), seeds=1, shares=(25,))
+FLEETING = replace(TERMS, before=2, usual=Tuned(4), shares=(25, 100))
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +32,9 @@ def one_network_and_small_phantoms(monkeypatch):
         monkeypatch.setattr(each, "SMALL", {"cnn": classifier.SMALL["cnn"]})
 
 
-def figures(set_, real, course=COURSE, **asked):
+def figures(set_, real, terms=TERMS, **asked):
     sets = Sets.read(set_, real, True, lambda line: None, **asked)
-    return {each.name: each for each in efficiency(sets, course)}
+    return {each.name: each for each in efficiency(sets, terms)}
 
 
 def test_a_start_that_saw_the_like_needs_fewer_labels(spotted, monkeypatch):
@@ -110,7 +110,7 @@ def test_what_cannot_be_estimated_says_why(spotted):
 def test_a_search_tells_each_cell_and_needs_photographs_that_teach(spotted):
     real = spotted("real")
     sets = Sets.read(real, real, True, lambda line: None)
-    found = search.searched(sets, search.Grid((32,), (1e-4, 3e-3), (30,), folds=2))
+    found = search.searched(sets, search.Trials((32,), (1e-4, 3e-3), (30,), folds=2))
     told = {each.name: each for each in found}
     assert told["dr.cnn.32.3e-03.30"].value > told["dr.cnn.32.1e-04.30"].value
     assert told["dr.cnn.32.3e-03.30"].n == 24

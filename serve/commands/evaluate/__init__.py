@@ -7,6 +7,7 @@ from serve.commands.evaluate import (
     all,
     authenticity,
     captions,
+    changes,
     condition,
     efficiency,
     geometry,
@@ -24,7 +25,7 @@ from serve.commands.evaluate import (
 )
 
 _JUDGE = (all, authenticity, condition, lesions, privacy, utility, zeroshot)
-_APART = (efficiency, search, vessels)
+_APART = (changes, efficiency, search, vessels)
 _MORE = (readings, steering, spectrum, geometry, outlines, captions, towers)
 
 app = tree(

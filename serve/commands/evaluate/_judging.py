@@ -25,13 +25,14 @@ MEASURES: Mapping[str, str] = {
     "privacy": "engine.evaluate.privacy",
     "utility": "train.utility",
     "zeroshot": "train.zeroshot",
+    "changes": "engine.evaluate.changes",
     "efficiency": "train.efficiency",
     "search": "train.search",
     "vessels": "train.vessels",
 }
 """Measures in the order in which they are told, and the module whose `measure` is one."""
-APART = ("efficiency", "search", "vessels")
-"""Those that are no part of the report on all: they train for too long."""
+APART = ("changes", "efficiency", "search", "vessels")
+"""Those that are no part of the report on all: they draw anew, or train for too long."""
 
 Set = Annotated[
     str,

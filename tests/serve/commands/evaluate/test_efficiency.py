@@ -25,7 +25,7 @@ def eyes(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "SMALL", {"cnn": classifier.SMALL["cnn"]})
     brief = replace(efficiency.QUICK, side=32, before=2, usual=efficiency.Tuned(4), seeds=1)
     monkeypatch.setattr(efficiency, "QUICK", brief)
-    monkeypatch.setattr(search, "QUICK", search.Grid((32,), (1e-3,), (2,), 2))
+    monkeypatch.setattr(search, "QUICK", search.Trials((32,), (1e-3,), (2,), 2))
     with (tmp_path / "eyes.csv").open("w", newline="") as file:
         lines = csv.writer(file)
         lines.writerow(["file", "split", "dr_grade"])
