@@ -1,7 +1,10 @@
 """Recipe: a generator learns to paint photographs over their geometry, against a critic of patches.
 
 The generator's loss is the hinge of the critic's opinion (Lim & Ye 2017, arXiv 1705.02894) and
-twenty times the distance in pixels (Isola et al. 2017, arXiv 1611.07004, eq. 4). Both networks
+twenty times the distance in pixels (Isola et al. 2017, arXiv 1611.07004, eq. 4, who take a hundred
+times; Guibas et al. take once). R1 (Mescheder et al. 2018, arXiv 1801.04406), spectral norm (Miyato
+et al. 2018, arXiv 1802.05957) and changes of what the critic sees (Zhao et al. 2020, arXiv
+2006.10738) are settings, and off: docs/gan.md tells what each does. Both networks
 learn in one step from one loss: the generator sees the critic's weights as constants, and the
 critic sees the generator's pictures so.
 """
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +23,7 @@ from PIL import Image
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from engine import seeds
 from engine.data import splits
@@ -37,20 +42,33 @@ from train.frozen import load_segmenter, loaded
 from train.journal import counted
 from train.settings import Settings, require
 
-_PIXELS = 20.0
-"""Weight of the distance in pixels."""
+_MOVED, _LIT = 0.12, 0.2
+"""By which share of the side, and how much of full light, what the critic sees is changed at
+most."""
 _FAMILY = 10**9
 """Phantoms from this position on are for sheets and scores."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How the painter is taught: the weight of the distance in pixels, R1's of the critic's slope
+    at photographs, whether the critic is bounded by spectral norm, and whether what it sees is
+    changed."""
+
+    pixels: float
+    slope: float
+    bounded: bool
+    moves: bool
 
 
 class Painting(nn.Module):
     """Generator and critic."""
 
-    def __init__(self, generator: GeometryGan, critic_width: int) -> None:
+    def __init__(self, generator: GeometryGan, critic_width: int, lesson: Lesson) -> None:
         super().__init__()
         from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 
-        self.generator = generator
+        self.generator, self.lesson = generator, lesson
         self.critic = PatchDiscriminator(
             spatial_dims=2,
             channels=critic_width,
@@ -59,19 +77,39 @@ class Painting(nn.Module):
             num_layers_d=3,
             norm="INSTANCE",
         )
+        if lesson.bounded:
+            for layer in [each for each in self.critic.modules() if isinstance(each, nn.Conv2d)]:
+                spectral_norm(layer)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Images (B, 3, S, S), maps (B, 8, S, S), style (B, 11), grain (B, 2, S, S): per row."""
-        images, maps = batch["images"], batch["maps"]
+        """Images (B, 3, S, S), maps (B, 8, S, S), style (B, 11), grain (B, 2, S, S), changes
+        (B, 2, 3): per row."""
+        images, maps, lesson = batch["images"], batch["maps"], self.lesson
+        here, there = batch["changes"].unbind(1)
         painted = self.generator(maps, batch["style"], batch["grain"])
         constant = {name: weight.detach() for name, weight in self.critic.named_parameters()}
-        opinion = functional_call(self.critic, constant, (torch.cat([painted, maps], 1),))[-1]
-        real = self.critic(torch.cat([images, maps], 1))[-1]
-        fake = self.critic(torch.cat([painted.detach(), maps], 1))[-1]
+        shown = self._shown(painted, maps, here)
+        opinion = functional_call(self.critic, constant, (shown,))[-1]
+        true = self._shown(images, maps, there).detach()
+        true.requires_grad_(lesson.slope > 0 and torch.is_grad_enabled())
+        real, fake = self.critic(true)[-1], self.critic(shown.detach())[-1]
         pixels = (painted - images).abs().mean((1, 2, 3))
         fooled = -opinion.mean((1, 2, 3))
         told = (F.relu(1 - real) + F.relu(1 + fake)).mean((1, 2, 3))
-        return {"loss": _PIXELS * pixels + fooled + told, "pixels": pixels, "told": told}
+        if true.requires_grad:
+            (steep,) = torch.autograd.grad(real.mean((1, 2, 3)).sum(), true, create_graph=True)
+            told = told + lesson.slope / 2 * steep.square().sum((1, 2, 3))
+        return {"loss": lesson.pixels * pixels + fooled + told, "pixels": pixels, "told": told}
+
+    def _shown(self, images: torch.Tensor, maps: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+        """What the critic sees (B, 11, S, S): moved and lit by (B, 3), where that is wanted."""
+        if not self.lesson.moves:
+            return torch.cat([images, maps], 1)
+        same = torch.eye(2, 3, device=by.device).expand(len(by), -1, -1)
+        places = F.affine_grid(same, list(images.shape), align_corners=False)
+        lit = torch.cat([images + _LIT * by[:, 2, None, None, None], maps], 1)
+        moved = places + 2 * _MOVED * by[:, None, None, :2]
+        return F.grid_sample(lit, moved, padding_mode="border", align_corners=False)
 
 
 class GanRecipe:
@@ -122,7 +160,8 @@ class GanRecipe:
                 sources=tuple(colours),
                 colours=tuple(colours.values()),
             )
-        return Painting(generator, options["critic"])
+        lesson = Lesson(**{each.name: options[each.name] for each in fields(Lesson)})
+        return Painting(generator, options["critic"], lesson)
 
     def _outline(self, examples: list[Example]) -> list[tuple[Example, np.ndarray, np.ndarray]]:
         """Examples with squares (S, S, 3) uint8 and maps (S, S, 8) uint8."""
@@ -151,7 +190,15 @@ class GanRecipe:
         codes = torch.randn(CODES, generator=generator)
         grain = torch.randn((2, self._size, self._size), generator=generator)
         style = torch.cat([mean_colour(images, maps[-1]), codes])
-        return {"images": images, "maps": maps, "style": style, "grain": grain}
+        # Last, so that what came before is as it was when nothing was changed.
+        changes = torch.rand((2, 3), generator=generator) * 2 - 1
+        return {
+            "images": images,
+            "maps": maps,
+            "style": style,
+            "grain": grain,
+            "changes": changes,
+        }
 
     def _phantoms(self, count: int) -> list[tuple[np.ndarray, Any]]:
         """Maps and annotations of phantoms in the colours of the sources by turns."""

@@ -39,7 +39,7 @@ from engine.models.geometry_generator import (
     moved,
 )
 from engine.models.segmenter import without_specks
-from engine.models.soft_layers import draw, from_right, soften
+from engine.models.soft_layers import draw, from_right, read, soften
 from train.census import census, enough, image_hashes, keep_likenesses, told
 from train.chance import generator_at
 from train.frozen import load_segmenter
@@ -50,6 +50,8 @@ _MOVED = 0.12
 """Share of the side by which the critic's eyes are moved at most."""
 _TURN, _ZOOM, _SHIFT = 0.15, 0.06, 0.06
 """By how much an eye that teaches is turned (radians), zoomed and shifted at most."""
+_READ = 100
+"""Eyes that teach of which the length of vessels is told."""
 _UNSEEN = 10**9
 """Rows from this position on are for sheets and scores."""
 
@@ -119,7 +121,9 @@ class GeometryRecipe:
         """See `Recipe`."""
         options = self.settings.model
         torch.manual_seed(self.settings.seed)
-        generator = GeometryGenerator(widths=tuple(options["widths"]), reach=options["reach"])
+        generator = GeometryGenerator(
+            widths=tuple(options["widths"]), reach=options["reach"], change=options["change"]
+        )
         critic = GeometryCritic(tuple(options["critic"]), options["bounded"])
         return Making(generator, critic, options["slope"], options["moves"])
 
@@ -131,6 +135,9 @@ class GeometryRecipe:
         self._kept = [example for example, _, _ in outlined]
         self._eyes = [eye for _, _, eye in outlined]
         self._marked = sum(bool(known) for _, known, _ in outlined)
+        anatomies = [read(eye.numpy()) for eye, _ in self._eyes[:: -(-len(self._eyes) // _READ)]]
+        lengths = [anatomy.length for anatomy in anatomies if anatomy is not None]
+        self._length = tuple(np.quantile(lengths, BAND).tolist()) if lengths else (0.0, 60.0)
         # Now, as the files may be gone when training ends.
         self._contents = [
             hashlib.sha256(e.identity()).hexdigest() for e in self._kept if not e.synthetic
@@ -208,7 +215,7 @@ class GeometryRecipe:
 
     def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the generator in float16, the card, and the key of its image hashes."""
-        copy = GeometryGenerator.from_config(self.module.generator.config)
+        copy = GeometryGenerator.from_config(self.module.generator.config, length=self._length)
         copy.load_state_dict(self.module.generator.state_dict())
         copy.half().save_pretrained(folder)
         hashes = image_hashes(self._contents, folder)

@@ -12,18 +12,19 @@ from train.settings import Settings
 
 _TINY = Settings(
     name="geometry-tiny",
-    steps=1800,
+    steps=700,
     batch=16,
     lr=5e-4,
     warmup=50,
     betas=(0.0, 0.99),
     clip=0.0,
-    ema=0.998,
-    sheet_every=300,
+    ema=0.99,
+    sheet_every=200,
     checkpoint_every=250,
     model={
         "widths": (32, 64),
         "reach": 0.2,
+        "change": 0.5,
         "critic": (32, 64, 96, 192),
         "slope": 4.0,
         "bounded": False,

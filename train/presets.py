@@ -17,6 +17,8 @@ _DENOISER = {
     "checkpointing": False,
     "lora": 0,
 }
+_LESSON = {"pixels": 20.0, "slope": 0.0, "bounded": False, "moves": False}
+"""Of the painter."""
 _LARGE = Preset(
     Settings(
         name="diffusion-base",
@@ -176,7 +178,13 @@ PRESETS: dict[str, Preset] = {
             betas=(0.5, 0.99),
             ema=0.995,
             sheet_every=500,
-            model={"widths": (32, 48, 80, 80), "fine": 16, "critic": 24, "segmenter": "segmenter"},
+            model={
+                **_LESSON,
+                "widths": (32, 48, 80, 80),
+                "fine": 16,
+                "critic": 24,
+                "segmenter": "segmenter",
+            },
             data={"size": 256},
         ),
         "train.gan",
@@ -189,7 +197,7 @@ PRESETS: dict[str, Preset] = {
             lr=3e-4,
             betas=(0.5, 0.99),
             checkpoint_every=5,
-            model={"widths": (8, 8), "fine": 4, "critic": 8, "segmenter": ""},
+            model={**_LESSON, "widths": (8, 8), "fine": 4, "critic": 8, "segmenter": ""},
             data={"size": 64},
         ),
         "train.gan",

@@ -36,6 +36,11 @@ class Anatomy:
     fovea: np.ndarray
     vessels: tuple[Vessel, ...]
 
+    @property
+    def length(self) -> float:
+        """Of all vessels together."""
+        return float(sum(np.hypot(*np.diff(v.points, axis=0).T).sum() for v in self.vessels))
+
     def grow(self, traits: Traits, rng: np.random.Generator) -> Eye:
         """The eye of these traits, as `engine.phantom.anatomy.grow` grows one."""
         usual = grow(traits, rng)

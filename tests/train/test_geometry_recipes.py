@@ -56,6 +56,22 @@ def test_the_critic_learns_from_being_told_apart_alone(painter):
     assert all(gradient is None for gradient in taught), "the critic's lesson is not the painter's"
 
 
+@pytest.mark.parametrize("change", ["pixels=100", "slope=1", "bounded=true", "moves=true"])
+def test_every_way_to_teach_the_painter_is_another_lesson(painter, change):
+    name, _, value = change.partition("=")
+    other = gan.GanRecipe(settings("photo-gan-debug", **{f"model__{name}": value}), DATA).sketch()
+    batch, same = painter.batch(range(2)), gan.GanRecipe(settings("photo-gan-debug"), DATA).sketch()
+    for module in (other, same):
+        module.generator.load_state_dict(painter.module.generator.state_dict())
+    told, usual = other(batch), same(batch)
+    assert not torch.allclose(told["loss"], usual["loss"], atol=1e-4)
+    assert torch.allclose(told["pixels"], usual["pixels"])
+    learned = torch.autograd.grad(told["loss"].sum(), [*other.parameters()], allow_unused=True)
+    assert all(torch.isfinite(each).all() for each in learned if each is not None)
+    with torch.no_grad():
+        assert torch.isfinite(other(batch)["loss"]).all()
+
+
 def test_structures_that_nobody_drew_cost_nothing(outliner):
     batch = outliner.batch(range(2))
     batch["known"][:, SEGMENTS.index("vessel")] = 0

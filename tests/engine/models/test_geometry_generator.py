@@ -84,5 +84,5 @@ def test_a_row_is_grown_on_the_eye_that_was_made(eye):
 
 def test_an_eye_that_is_not_whole_is_not_taken():
     nothing = np.full((8, GRID, GRID), -1, np.float32)
-    with pytest.raises(ValueError, match="no whole eye in 16 tries"):
+    with pytest.raises(ValueError, match="no whole eye in 32 tries"):
         made(nothing).grown(ASKED, 1)
