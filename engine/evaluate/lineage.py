@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from engine import shipped
+from engine.call import Structures
 from engine.data.example import Example, UnreadableImage
 from engine.data.identity import content_sha256
 from engine.data.known_eyes import file_key, name_of
 from engine.data.likeness import bits_of, likeness
 from engine.data.outlines import read_square
+from engine.data.sources import read_examples
 from engine.evaluate.sets import Sets
 from engine.models.card import CARD, card_naming, read_card
 from engine.models.naming import NamedPhotographs
@@ -163,11 +165,36 @@ def _roots(set_source: str, makers: Sequence[str]) -> Iterator[Ancestor]:
         folder = None if program else shipped.folder_of(plan.model_location)
         card = card_naming(folder, plan.weights_sha256) if folder else {}
         yield Ancestor((plan.model,), plan.weights_sha256, folder if card else None, card)
+        if plan.settings.structures is not None:
+            yield _anatomist(plan.settings.structures)
         return
     for maker in makers:
         folder = shipped.folder_of(maker) if maker in shipped.names() else None
         card = read_card(folder) if folder else {}
         yield Ancestor((maker,), card.get("weights_sha256"), folder, card)
+
+
+def _anatomist(asked: Structures) -> Ancestor:
+    """Whoever gave rows their anatomy: a generator, or the photographs of a table, which are as
+    good as taught."""
+    place = shipped.folder_of(asked.location)
+    if asked.kind == "gan":
+        card = card_naming(place, asked.sha256)
+        return Ancestor((place.name,), asked.sha256, place if card else None, card)
+    looks = [found for each in _table(place) if (found := _look(each))]
+    card = {"photographs": len(looks), "likenesses": looks} if looks else {}
+    return Ancestor((f"real:{place.name}",), asked.sha256, None, card)
+
+
+def _table(file: Path) -> list[Example]:
+    return read_examples([str(file)]) if file.exists() else []
+
+
+def _look(example: Example) -> str | None:
+    try:
+        return likeness(read_square(replace(example, masks=()), _SIDE)[0])
+    except UnreadableImage:
+        return None
 
 
 def _parent(path: tuple[str, ...], told: dict[str, Any], beside: dict[str, Path]) -> Ancestor:

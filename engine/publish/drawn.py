@@ -40,6 +40,11 @@ ON_PHANTOMS = (
     "own labels, so a label may show by the phantom's structure alone, whatever taught the "
     "model."
 )
+ANATOMY = {
+    "gan": "Disc, fovea and vessels are a generator's, {name}; lesions and cup follow the labels.",
+    "real": "DISC, FOVEA AND VESSELS ARE THOSE OF PHOTOGRAPHS, named in {name}: whoever has one "
+    "may know its eye again. Lesions and cup follow the labels.",
+}
 COLUMNS = {
     "image": "the synthetic photograph",
     "caption": "the words that go with the image",
@@ -84,8 +89,14 @@ def _facts(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("seed of the run", str(plan.recipe.seed)),
         ("size and format", f"{plan.recipe.size} px, {plan.image_format}"),
         ("gates", ", ".join(plan.gates) or "none"),
+        *([("geometry", anatomy)] if (anatomy := _anatomy(plan)) else []),
         *shared_facts(plan),
     )
+
+
+def _anatomy(plan: Plan) -> str | None:
+    asked = plan.settings.structures
+    return ANATOMY[asked.kind].format(name=Path(asked.location).name) if asked else None
 
 
 def _hashed(plan: Plan) -> str:

@@ -10,15 +10,19 @@ import torch
 from PIL import Image
 
 from engine.call import CallSettings
+from engine.data.likeness import bits_of, likeness
 from engine.evaluate.geometry import dice
+from engine.evaluate.lineage import ancestors
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import plan_drawing
 from engine.models.card import write_card
 from engine.models.geometry_generator import GeometryGenerator
 from engine.phantom.cameras import CAMERAS
 from engine.phantom.render import draw
+from engine.publish.drawn import describe
 from engine.registry.structures import geometry_of, wanted
 from engine.schema import Annotation, UserError
+from engine.store.plan import write_plan
 
 ASKED = Annotation(dr_grade=0, eye_side=0, source="idrid")
 EYE = draw(ASKED, 3, 256)
@@ -93,6 +97,23 @@ def test_where_a_generator_lies_decides_nothing_and_what_it_is_does(generator, t
     assert "scikit-image" in first.versions
     assert "scikit-image" not in plain.versions
     assert CallSettings.model_validate_json(first.settings.model_dump_json()) == first.settings
+
+
+def test_a_set_comes_from_what_gave_its_anatomy_too(table, generator, tmp_path):
+    """A test photograph whose vessels were drawn on was seen."""
+    for number, (words, name, count) in enumerate(
+        [(f"real:{table}", "real:eyes.csv", 1), (f"gan:{generator}", "maker", None)]
+    ):
+        ask = DrawAsk(model="dualgan-tiny", geometry=words)
+        write_plan(tmp_path / f"set{number}", plan_drawing(ask).plan)
+        model, anatomist = ancestors(str(tmp_path / f"set{number}"))[:2]
+        assert model.path == ("dualgan-tiny",)
+        assert (anatomist.path, anatomist.photographs) == ((name,), count)
+        told = dict(describe(plan_drawing(ask).plan).facts)["geometry"]
+        assert name.removeprefix("real:") in told
+        assert ("whoever has one may know its eye again" in told) == (count == 1)
+    seen = ancestors(str(tmp_path / "set0"))[1].named
+    assert seen.has("", bits_of([likeness(EYE.image)])[0])
 
 
 @pytest.mark.parametrize("text", ["gan:", "real:", "real", "photo", "phantom:3", ""])
