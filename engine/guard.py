@@ -29,28 +29,31 @@ PLACE = "/tmp"
 NEW, HELD = "rfnew-", "rfrun-"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
-_leisure: mmap.mmap | None = None
-"""In the command's process: one byte that its guard reads, see `at_leisure`."""
+_told: mmap.mmap | None = None
+"""In the command's process: what it tells its guard, a byte for each of these."""
+_LEISURE, _ANEW = 0, 1
+_GOES_ON = "the same command goes on from there"
+_BEGINS = "nothing is kept, and the same command begins anew"
 
 
 def enter() -> None:
     """Go on as a child of this process, which watches over it and never returns from here."""
-    global _leisure
+    global _told
     # What is ignored, as under nohup, stays so.
     ending = [each for each in ENDING if signal.getsignal(each) != signal.SIG_IGN]
     watched = [*ending, signal.SIGCHLD, signal.SIGTSTP, signal.SIGALRM]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-    leisure, folder, guard = mmap.mmap(-1, 1), _folder(), os.getpid()
+    told, folder, guard = mmap.mmap(-1, 2), _folder(), os.getpid()
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child == 0:
         _become_command(guard, folder)
-        _leisure = leisure
+        _told = told
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     with suppress(OSError):
         os.setpgid(child, child)
-    code = _watched(child, watched, leisure)
+    code = _watched(child, watched, told)
     _sweep(child)
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
@@ -63,18 +66,25 @@ def at_leisure() -> Iterator[None]:
     if it has one), takes the time that it needs (for a checkpoint, for answers under way), and says
     itself how it ended. A second signal does not wait.
     """
-    if _leisure is None:
+    if _told is None:
         yield
         return
     before = signal.getsignal(signal.SIGINT)
     if before == _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    _leisure[0] = 1
+    _told[_LEISURE] = 1
     try:
         yield
     finally:
-        _leisure[0] = 0
+        _told[_LEISURE] = 0
         signal.signal(signal.SIGINT, before)
+
+
+def begins_anew() -> None:
+    """This command keeps nothing that the same command could go on from: whoever ends it is told
+    so."""
+    if _told is not None:
+        _told[_ANEW] = 1
 
 
 def _become_command(guard: int, folder: Path | None) -> None:
@@ -100,7 +110,7 @@ def _end(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _watched(child: int, watched: list[signal.Signals], leisure: mmap.mmap) -> int:
+def _watched(child: int, watched: list[signal.Signals], told: mmap.mmap) -> int:
     """Hand signals on until the command has ended; the exit code."""
     asked, itself = 0, False
     while True:
@@ -113,17 +123,19 @@ def _watched(child: int, watched: list[signal.Signals], leisure: mmap.mmap) -> i
         elif asked:
             os.kill(child, signal.SIGKILL)
         else:
-            asked, itself = number, bool(leisure[0])
+            asked, itself = number, bool(told[_LEISURE])
             os.kill(child, signal.SIGINT)
             if not itself:
                 signal.alarm(GRACE)
+    anew = bool(told[_ANEW])
     if asked and (not itself or status < 0):
-        _say("interrupted: what is finished is safe, and the same command goes on from there")
+        kept = f"what is finished is safe, and {_GOES_ON}"
+        _say(f"interrupted: {_BEGINS if anew else kept}")
         return 1
     if status < 0:
         name = signal.Signals(-status).name
         want = " (for want of memory, perhaps)" if name == "SIGKILL" else ""
-        _say(f"error: {name} ended this command{want}; the same command goes on from there")
+        _say(f"error: {name} ended this command{want}" + ("" if anew else f"; {_GOES_ON}"))
     return status if status in CODES else 1
 
 

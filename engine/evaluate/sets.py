@@ -82,7 +82,7 @@ class Sets:
         if not judged:
             raise UserError("no picture in the set", file=set_)
         count = min(most, QUICK) if quick else most
-        photographs = _photographs(real)
+        photographs = _apart(real, "real")
         sides = _by_split(photographs)
         elsewhere = _another_site(external, [*judged, *sides[0], *sides[1]])
         taught, tested = ([eye[0] for eye in one_per_eye(side)] for side in sides)
@@ -151,10 +151,11 @@ def _showing(pictures: Sequence[Looked], others: Sequence[Looked]) -> list[bool]
     ]
 
 
-def _photographs(real: str) -> list[Example]:
-    _, photographs = drawn_apart(read_asked(real, "real"))
+def _apart(source: str, asked: str) -> list[Example]:
+    """Its photographs; UserError where all of it was drawn."""
+    _, photographs = drawn_apart(read_asked(source, asked))
     if not photographs:
-        raise UserError("no photograph, but for what was drawn", file=real)
+        raise UserError("no photograph: all of it was drawn", file=source, asked=asked)
     return photographs
 
 
@@ -170,7 +171,8 @@ def _another_site(source: str | None, others: Sequence[Example]) -> list[Example
     is left."""
     if source is None:
         return []
-    found = recognised([*others, *drawn_apart(read_asked(source, "external"))[1]])
+    photographs = _apart(source, "external")
+    found = recognised([*others, *photographs])
     seen = [*zip(eyes(found), found)]
     inside = {eye for eye, _ in seen[: len(others)]}
     apart = {eye: example for eye, example in reversed(seen) if eye not in inside}

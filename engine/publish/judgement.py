@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from engine.evaluate.figures import Figure
@@ -83,16 +85,20 @@ def page(
 
 
 def write_pdf(html: str, file: Path) -> None:
-    """Write a page as PDF. UserError where the library, or the Pango that it needs, is missing."""
+    """Write a page as PDF. UserError as `pdf_library`."""
+    pdf_library().HTML(string=html).write_pdf(file)
+
+
+def pdf_library() -> ModuleType:
+    """What makes a PDF. UserError where it, or the Pango that it needs, is missing."""
     try:
-        from weasyprint import HTML
+        return import_module("weasyprint")
     except (ImportError, OSError) as error:
         raise UserError(
             f"no PDF can be made here: {error}",
             asked="pdf",
             expected="pip install weasyprint, and the system's Pango (libpangoft2-1.0-0)",
         ) from error
-    HTML(string=html).write_pdf(file)
 
 
 def line(figure: Figure) -> FigureLine:

@@ -70,6 +70,20 @@ def test_a_signal_ends_by_way_of_every_finally_and_in_one_sentence(command, temp
     assert list(temporary.iterdir()) == [kept]
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGINT, "interrupted: nothing is kept, and the same command begins anew\n"),
+        (signal.SIGABRT, "error: SIGABRT ended this command\n"),
+    ],
+)
+def test_what_keeps_nothing_promises_nothing(command, number, said):
+    process = command("guard.begins_anew()\n" + READY + "time.sleep(60)")
+    to = process.pid if number == signal.SIGINT else psutil.Process(process.pid).children()[0].pid
+    os.kill(to, number)
+    assert process.communicate(timeout=30) == ("", said)
+
+
 def test_whoever_does_not_listen_is_ended_by_a_second_signal(command):
     process = command("signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + READY + "time.sleep(60)")
     process.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine import guard
 from serve.commands._tree import tree
 from serve.commands.evaluate import (
     all,
@@ -32,3 +33,8 @@ app = tree(
     (*_JUDGE, *_APART, *_MORE),
     "Measure what a model draws.",
 )
+
+
+@app.callback()
+def _measuring() -> None:
+    guard.begins_anew()

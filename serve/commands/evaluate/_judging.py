@@ -82,8 +82,14 @@ def judge(
             _prove(file)
     say(f"{', '.join(names)}: {set_} beside {real}{', quickly' if quick else ''}")
     from engine.evaluate.lineage import checked
+    from engine.evaluate.lookers import looker
     from engine.evaluate.sets import Sets
-    from engine.publish.judgement import page
+    from engine.publish.judgement import page, pdf_library
+
+    # What would end hours of measuring is told before them.
+    if pdf:
+        pdf_library()
+    looker(features)
 
     sets, lineage = checked(
         Sets.read(set_, real, quick, say, external=external, features=features, **more)
