@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from engine.data.planted import compress
-from engine.evaluate.doubles import Doubles
-from engine.evaluate.near import Eyesight
+from engine.evaluate.doubles import DOUBLE, Doubles
+from engine.evaluate.near import Crowd, Eyesight
+from engine.evaluate.privacy import plant
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
@@ -25,3 +27,24 @@ def test_doubles_among_many_are_counted_and_told_apart_from_the_first():
 
 def test_nothing_shows_no_eye():
     assert (Doubles().distinct, Doubles().firsts()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("side", "strangers"), [(256, 50), pytest.param(512, 40, marks=pytest.mark.slow)]
+)
+def test_planted_copies_are_found_and_one_stranger_in_a_hundred_at_most_is_called_one(
+    side, strangers
+):
+    known, others = (
+        [draw(Annotation(source="idrid"), first + k, side).image for k in range(count)]
+        for first, count in ((100, 20), (500, strangers))
+    )
+    sight = Eyesight()
+    crowd = Crowd([sight.look(each, vessels=False) for each in known])
+
+    def called(squares):
+        views = (sight.look(each, vessels=False) for each in squares)
+        return np.mean([max(crowd.compared(view, "pixels"))[0] >= DOUBLE for view in views])
+
+    assert called(plant(known)) >= 0.95
+    assert called(others) <= 0.01

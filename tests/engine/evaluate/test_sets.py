@@ -80,6 +80,8 @@ def test_another_site_shows_other_eyes_alone(table):
     assert [each.path.name for each in found.external] == ["4.png", "5.png"]
     with pytest.raises(UserError, match="that the others do not show"):
         Sets.read("phantom:1", real, False, [].append, external=real)
+    with pytest.raises(UserError, match="⟨external⟩: no photograph: all of it was drawn"):
+        Sets.read("phantom:1", real, False, [].append, external="phantom:2")
     with pytest.raises(UserError, match="⟨external⟩"):
         Sets.read("phantom:1", real, False, [].append, external="nowhere.csv")
 

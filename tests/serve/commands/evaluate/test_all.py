@@ -85,3 +85,12 @@ def test_a_report_that_cannot_be_written_is_refused_at_once_and_leaves_nothing(r
     page = eyes.parent / "page.html"
     assert retinaforge("evaluate", "all", "nowhere", "--real", eyes, "--html", page)[0] == 2
     assert not page.exists()
+
+
+def test_what_would_end_it_later_is_told_before_it_measures(retinaforge, eyes, monkeypatch):
+    words = ("evaluate", "all", eyes, "--real", eyes, "--quick")
+    code, _, said = retinaforge(*words, "--features", f"hf:{eyes.parent}")
+    assert (code, "no config.json here" in said, "lesions." in said) == (2, True, False)
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    code, _, said = retinaforge(*words, "--pdf", eyes.parent / "page.pdf")
+    assert (code, "no PDF can be made here" in said, "lesions." in said) == (2, True, False)
