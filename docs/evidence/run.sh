@@ -23,6 +23,5 @@ measured judgement-dualgan-tiny retinaforge evaluate all "$work/dualgan-80" --re
 python "$here/sites.py" "$real" "$work"
 drawn refined-480 --count 480 --model refiner-tiny --size 256 --spec "$here/retinopathy.yaml" --gates none
 measured search retinaforge evaluate search --real "$work/idrid.csv"
-measured efficiency retinaforge evaluate efficiency "$work/refined-480" --real "$work/idrid.csv" --external "$work/hrf.csv"
 
 python "$here/tables.py"
