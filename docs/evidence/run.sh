@@ -24,4 +24,8 @@ python "$here/sites.py" "$real" "$work"
 drawn refined-480 --count 480 --model refiner-tiny --size 256 --spec "$here/retinopathy.yaml" --gates none
 measured search retinaforge evaluate search --real "$work/idrid.csv"
 
+# What the shipped towers tell of real eyes by words alone.
+[ -e "$work/captioned.csv" ] || python "$here/captioned.py" "$real" >"$work/captioned.csv"
+measured towers_visionclip-tiny retinaforge evaluate towers visionclip-tiny --images "$work/captioned.csv"
+
 python "$here/tables.py"

@@ -3,6 +3,7 @@ folder is a scorer, and towers of others may stand in."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -10,10 +11,14 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, ResNetC
 
 from engine import registry, shipped
 from engine.data.phantoms import phantom_examples
+from engine.evaluate.area import plain_area
+from engine.evaluate.questions import QUESTIONS, answered
+from engine.phantom.render import draw
 from engine.registry.scorer import ScorerRef
 from engine.registry.towers import TowersRef
-from engine.schema import UserError
+from engine.schema import Annotation, UserError
 from train.launch import run_training
+from train.practice import seen
 from train.presets import PRESETS
 from train.settings import override
 from train.visionclip import build, plan
@@ -63,6 +68,8 @@ def test_a_finished_folder_is_a_scorer_whose_card_tells_what_taught_it(finished)
     words = scorer.words(["There is no glaucoma.", "Severe NPDR."])
     assert words.shape == (2, 8)
     assert torch.allclose(words.norm(dim=1), torch.ones(2), atol=1e-5)
+    point = scorer.picture(Image.fromarray(phantom_examples("phantom:1")[0].draw(48).image))
+    assert (words @ point).shape == (2,)
     (finished / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="model card names"):
         registry.find(ScorerRef, finished)
@@ -95,6 +102,14 @@ def test_held_out_eyes_are_asked_in_words(tmp_path):
     assert {"idrid_dr", "idrid_grade"} <= set(scores)
     assert 0 <= scores["idrid_dr"] <= 1
     assert "idrid_gc" not in scores
+
+
+def test_the_shipped_towers_tell_ill_phantoms_from_well_ones():
+    towers = registry.find(ScorerRef, "visionclip-tiny").load()
+    eyes = [draw(Annotation(dr_grade=4 * (n % 2)), 900 + n, 256).image for n in range(16)]
+    points = towers.pictures(seen(eyes, towers.network.config.side))
+    said = answered(towers, points, QUESTIONS[0])
+    assert plain_area(np.arange(16) % 2, said) > 0.7
 
 
 @pytest.mark.parametrize(

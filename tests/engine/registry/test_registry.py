@@ -15,6 +15,7 @@ from engine.registry import FAMILIES, ModelRef, SamplerRef
 from engine.registry.base import BaseRef
 from engine.registry.captioner import CaptionerRef
 from engine.registry.gate import GateRef
+from engine.registry.scorer import ScorerRef
 from engine.registry.segmenter import SegmenterRef
 from engine.schema import UserError
 
@@ -99,6 +100,7 @@ def test_every_model_of_this_checkout_is_of_a_family():
     for wanted in (CaptionerRef, GateRef):
         assert registry.names(wanted) == [wanted.FAMILY]
     assert registry.names(SegmenterRef) == ["segmenter", "segmenter-512"]
+    assert registry.names(ScorerRef) == ["visionclip-tiny"]
     assert len({family.FAMILY for family in FAMILIES}) == len(FAMILIES)
     known = {name for family in FAMILIES for name in registry.names(family)}
     assert {*shipped.names()} <= known
