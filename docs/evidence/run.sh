@@ -28,4 +28,8 @@ measured search retinaforge evaluate search --real "$work/idrid.csv"
 [ -e "$work/captioned.csv" ] || python "$here/captioned.py" "$real" >"$work/captioned.csv"
 measured towers_visionclip-tiny retinaforge evaluate towers visionclip-tiny --images "$work/captioned.csv"
 
+# What captions alone teach towers, beside photographs.
+drawn phantoms-2000 --count 2000 --model phantom --size 256 --seed 1 --gates none --spec "$here/phantoms.yaml"
+measured zeroshot_phantoms retinaforge evaluate zeroshot "$work/phantoms-2000" --real "$work/captioned.csv"
+
 python "$here/tables.py"
