@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -223,3 +224,14 @@ def test_doctor_speaks_json_and_knows_the_clashing_package(retinaforge):
     found = {each["what"]: each["state"] for each in json.loads(out)}
     assert found["torch"] == found["ray"] == "ok"
     assert (found["package kernels"] == "clash") == (code == 1)
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, "passive"), ("active", "active")])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(
+    retinaforge, monkeypatch, said, kept
+):
+    monkeypatch.setenv("OMP_WAIT_POLICY", said or "")
+    if said is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert retinaforge("--version")[0] == 0
+    assert os.environ["OMP_WAIT_POLICY"] == kept
