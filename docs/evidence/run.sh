@@ -23,6 +23,8 @@ measured judgement-dualgan-tiny retinaforge evaluate all "$work/dualgan-80" --re
 python "$here/sites.py" "$real" "$work"
 drawn refined-480 --count 480 --model refiner-tiny --size 256 --spec "$here/retinopathy.yaml" --gates none
 measured search retinaforge evaluate search --real "$work/idrid.csv"
+measured efficiency retinaforge evaluate efficiency "$work/refined-480" --real "$work/idrid.csv" --external "$work/hrf.csv"
+measured explain retinaforge explain classifier-tiny --images "${real%/*}/large/labels.csv" --out "$work/maps"
 
 # What the shipped towers tell of real eyes by words alone.
 [ -e "$work/captioned.csv" ] || python "$here/captioned.py" "$real" >"$work/captioned.csv"

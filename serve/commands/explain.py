@@ -31,7 +31,7 @@ def explain(
     ],
     images: Annotated[
         str,
-        typer.Option(help="Photographs: a CSV, whose test split counts, or a folder."),
+        typer.Option(help="Photographs, whose test split counts, or a drawn set."),
         Reads(of=photographs, sent=False),
     ],
     out: Annotated[Path, typer.Option(help="A folder for the maps and their page."), Writes()],
@@ -80,15 +80,19 @@ def explain(
 
 
 def _squares(images: str, side: int, count: int) -> Iterator[MaskedSquare]:
-    """Those with a mask of lesions where there are any, else all."""
+    """Photographs whose lesions are marked where there are any, else drawn pictures, else all
+    photographs."""
     from itertools import islice
 
-    from engine.data.masked import LESIONS, masked_photographs
+    from engine.data.masked import LESIONS, masked_photographs, masked_set
 
     try:
         found = masked_photographs(images, LESIONS)
     except UserError:
-        found = masked_photographs(images, LESIONS, bare=True)
+        try:
+            found = masked_set(images, LESIONS)
+        except UserError:
+            found = masked_photographs(images, LESIONS, bare=True)
     return islice(found.squares(side, lambda line: say(f"left out: {line}")), count)
 
 
