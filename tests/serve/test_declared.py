@@ -13,7 +13,7 @@ import typer
 from serve.commands import app
 from serve.declared import as_job, captioner_folder, model_folder, parameters, photographs
 from train.presets import PRESETS
-from train.settings import CACHES, MODELS
+from train.settings import BROUGHT, CACHES, MODELS
 
 NAMES_A_PLACE = re.compile(r"\b(folder|file|CSV|DIR|Parquet|photographs with)\b", re.IGNORECASE)
 """How the help of a parameter speaks of what lies on a disk."""
@@ -57,7 +57,7 @@ def test_settings_that_are_words_are_known_to_be_folders_or_not():
             for name, value in values.items()
             if isinstance(value, str)
         }
-        assert texts <= words | {*MODELS, *CACHES}
+        assert texts <= words | {*MODELS, *BROUGHT, *CACHES}
 
 
 def test_values_that_name_nothing_on_a_disk(tmp_path, monkeypatch):

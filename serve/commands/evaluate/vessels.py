@@ -11,7 +11,7 @@ EXAMPLE = "retinaforge evaluate vessels eyes --real labels.csv"
 
 
 def vessels(set_: Set, real: Real, quick: Quick = False, as_json: Json = False) -> None:
-    """What a U-Net learns of vessels from the set, beside photographs.
+    """What a U-Net learns of vessels from the set.
 
     F1 at 256 pixels on the test split, with its interval over eyes: from photographs whose vessels
     people marked, from the set and its masks, and from both.
