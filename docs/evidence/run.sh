@@ -32,6 +32,8 @@ measured towers_visionclip-tiny retinaforge evaluate towers visionclip-tiny --im
 
 # What captions alone teach towers, beside photographs.
 drawn phantoms-2000 --count 2000 --model phantom --size 256 --seed 1 --gates none --spec "$here/phantoms.yaml"
+drawn refiner-2000 --count 2000 --model refiner-tiny --size 256 --seed 12
 measured zeroshot_phantoms retinaforge evaluate zeroshot "$work/phantoms-2000" --real "$work/captioned.csv"
+measured zeroshot_generated retinaforge evaluate zeroshot "$work/refiner-2000" --real "$work/captioned.csv"
 
 python "$here/tables.py"
