@@ -33,7 +33,7 @@ from engine.models.segmenter import Segmenter
 from engine.prose.template import caption
 from engine.registry.sampler import SamplerRef
 from engine.registry.segmenter import SegmenterRef
-from engine.schema import DISEASES, UserError
+from engine.schema import DISEASES, Annotation, UserError
 from engine.seeds import row_random, row_seed
 from engine.shipped import SEGMENTER
 from engine.specs import Spec
@@ -43,6 +43,7 @@ from engine.store.plan import read_any_plan
 DOSES = {"dr_grade": (0, 1, 2, 3, 4), "is_dme": (0, 1), "is_gc": (0, 1)}
 """Of each label that is changed what is asked for, from none upwards."""
 _EYES, _QUICK = 8, 3
+_TELL = 50
 _FAMILY = 1 << 21
 """From this number on eyes are seeded, so that none is of the set."""
 
@@ -71,11 +72,7 @@ def measure(sets: Sets) -> list[Figure]:
         ref.name: lambda specs: [each.image for each in sampler.draw(specs)],
         "phantoms": draw_phantoms,
     }
-    sets.tell("changes: reading the photographs that teach readers")
-    taught = [
-        (each.example.annotation, None, signs(each.image, segmenter))
-        for each in sets.pictures("taught")
-    ]
+    taught = _taught(sets, segmenter)
     found: list[Figure] = []
     for label in (each for each in DISEASES if each.name in DOSES):
         rows, has = with_and_without(taught, label)
@@ -91,6 +88,16 @@ def measure(sets: Sets) -> list[Figure]:
             specs = _specs(label.name, _source(sets), _QUICK if sets.quick else _EYES)
             sides.append([_series(eye, draw, read, segmenter) for eye in specs])
         found += figures(label.name, *sides)
+    return found
+
+
+def _taught(sets: Sets, segmenter: Segmenter) -> list[tuple[Annotation, None, dict[str, float]]]:
+    """What readers learn from: signs of the photographs that teach."""
+    found, pictures = [], sets.pictures("taught")
+    for number, each in enumerate(pictures, 1):
+        found.append((each.example.annotation, None, signs(each.image, segmenter)))
+        if number % _TELL == 0:
+            sets.tell(f"changes: {number:,} of {len(pictures):,} photographs read for readers")
     return found
 
 
