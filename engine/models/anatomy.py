@@ -17,10 +17,12 @@ from engine.models.tracing import Branch, parted, trace
 from engine.phantom.anatomy import FOVEA_DISTANCE, FOVEA_DROP, diseased, grow
 from engine.phantom.eye import RIGHT, Disc, Eye, Traits, Vessel
 
-_THIN, _WIDE = 0.0051, 0.020
+_THIN, _WIDE = 0.0056, 0.020
 """Radii in half sides of the square: of what feeds one end, and the largest."""
-_CALIBRE = {"artery": 0.88, "vein": 1.12}
+_CALIBRE = {"artery": 0.95, "vein": 1.08}
 _SMOOTH = 7
+_OVAL = (0.86, 1.06)
+"""Width over height of a disc."""
 _STRAYS = 1.3
 """Disc diameters from its usual place beyond which a fovea is none."""
 
@@ -88,7 +90,7 @@ def anatomy_of(soft: Mapping[str, np.ndarray]) -> Anatomy | None:
     told = parted(branches, float(spread.mean()))
     return Anatomy(
         _placed(disc.mean(0), size),
-        (float(spread[1] * 2 / size), float(spread[0] * 2 / size)),
+        _axes(spread * 2 / size),
         off[::-1],
         _fovea(regions["fovea"], _placed(disc.mean(0), size), float(spread[0] * 4 / size)),
         tuple(_vessel(told, number, fed, size) for number, fed in enumerate(_fed(told))),
@@ -101,6 +103,14 @@ def largest(mask: np.ndarray) -> np.ndarray:
     if count < 2:
         return mask
     return np.asarray(numbered == 1 + np.bincount(numbered.ravel())[1:].argmax())
+
+
+def _axes(spread: np.ndarray) -> tuple[float, float]:
+    """Half axes across and down of a disc of that spread (down, across): hardly oval, whatever a
+    coarse grid says."""
+    oval = np.clip(spread[1] / spread[0], *_OVAL) ** 0.5
+    middle = float(np.sqrt(spread.prod()))
+    return float(middle * oval), float(middle / oval)
 
 
 def _fovea(mask: np.ndarray, disc: np.ndarray, diameter: float) -> np.ndarray:

@@ -19,7 +19,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from engine.models.anatomy import Anatomy
 from engine.models.soft_layers import LAYERS, from_right, read, soften
 from engine.phantom.eye import RIGHT
 from engine.phantom.render import Grow, draw, stream
@@ -34,8 +33,6 @@ _SIZE = 256
 _FOLD = 2
 _TRIES = 32
 """Draws of which the first whole eye is taken."""
-_AXES = (0.6, 1.6)
-"""Width over height of a disc."""
 
 
 class GeometryGenerator(ModelMixin, ConfigMixin):
@@ -152,7 +149,7 @@ class MadeAnatomies:
         least, most = self._generator.config.length
         for _ in range(_TRIES):
             anatomy = read(self.layers(annotation.source, rng))
-            if anatomy is not None and _is_disc(anatomy) and least <= anatomy.length <= most:
+            if anatomy is not None and least <= anatomy.length <= most:
                 return anatomy.grow
         raise ValueError(f"the generator made no whole eye in {_TRIES} tries")
 
@@ -162,8 +159,3 @@ class MadeAnatomies:
         numbers = torch.from_numpy(rng.uniform(-1, 1, (1, NUMBERS)).astype(np.float32))
         eye = torch.from_numpy(drawn_layers(source, int(rng.integers(2**62))))[None]
         return self._generator(numbers, eye)[0].numpy()
-
-
-def _is_disc(anatomy: Anatomy) -> bool:
-    wide, high = anatomy.radii
-    return _AXES[0] < wide / high < _AXES[1]
