@@ -52,6 +52,9 @@ _TURN, _ZOOM, _SHIFT = 0.15, 0.06, 0.06
 """By how much an eye that teaches is turned (radians), zoomed and shifted at most."""
 _READ = 100
 """Eyes that teach of which the length of vessels is told."""
+_LENGTHS = (0.05, 0.65)
+"""Quantiles between which made eyes' vessels are as long as those of eyes that teach. Longer ones
+would be too many: companions of trunks are drawn that a photograph's outlines count once."""
 _UNSEEN = 10**9
 """Rows from this position on are for sheets and scores."""
 
@@ -137,7 +140,7 @@ class GeometryRecipe:
         self._marked = sum(bool(known) for _, known, _ in outlined)
         anatomies = [read(eye.numpy()) for eye, _ in self._eyes[:: -(-len(self._eyes) // _READ)]]
         lengths = [anatomy.length for anatomy in anatomies if anatomy is not None]
-        self._length = tuple(np.quantile(lengths, BAND).tolist()) if lengths else (0.0, 60.0)
+        self._length = tuple(np.quantile(lengths, _LENGTHS).tolist()) if lengths else (0.0, 60.0)
         # Now, as the files may be gone when training ends.
         self._contents = [
             hashlib.sha256(e.identity()).hexdigest() for e in self._kept if not e.synthetic
