@@ -35,9 +35,5 @@ drawn phantoms-2000 --count 2000 --model phantom --size 256 --seed 1 --gates non
 drawn refiner-2000 --count 2000 --model refiner-tiny --size 256 --seed 12
 measured zeroshot_phantoms retinaforge evaluate zeroshot "$work/phantoms-2000" --real "$work/captioned.csv"
 measured zeroshot_generated retinaforge evaluate zeroshot "$work/refiner-2000" --real "$work/captioned.csv"
-drawn gan-120 --count 120 --model dualgan-tiny --geometry gan
-drawn gan-idrid-40 --count 40 --model dualgan-tiny --geometry gan --source idrid
-measured vessels retinaforge evaluate vessels "$work/gan-120" --real "$real"
-measured geometry-gan retinaforge evaluate geometry "$work/gan-idrid-40" --real "$real" --source idrid --size 256 --segmenter segmenter
 
 python "$here/tables.py"
