@@ -1,6 +1,7 @@
 """Presets of the generator of structures.
 
-`geometry-tiny` learns in about 35 minutes of a third of a core, `geometry-debug` in seconds.
+`geometry-tiny` as it is shipped learned for 700 steps: 12 minutes of a busy core, after nine in which
+photographs were outlined. `geometry-debug` takes seconds.
 """
 
 from __future__ import annotations
