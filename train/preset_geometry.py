@@ -1,7 +1,7 @@
 """Presets of the generator of structures.
 
-`geometry-tiny` as it is shipped learned for 700 steps: 12 minutes of a busy core, after nine in which
-photographs were outlined. `geometry-debug` takes seconds.
+`geometry-tiny` as it is shipped learned for 700 steps: 12 minutes of a busy core, after nine in
+which photographs were outlined. `geometry-debug` takes seconds.
 """
 
 from __future__ import annotations
