@@ -6,9 +6,10 @@ set -euo pipefail
 [ $# = 2 ] || { sed -n '2,4s/^# *//p' "$0" >&2; exit 2; }
 real=$1 work=$2 here=$(dirname "$0")
 
-drawn() { # drawn NAME FLAGS…: a set, where it is not whole yet
-    [ -e "$work/$1" ] || retinaforge generate --out "$work/$1.part" "${@:2}"
-    [ -e "$work/$1" ] || mv "$work/$1.part" "$work/$1"
+drawn() { # drawn NAME FLAGS…: a set, where it is not whole yet; rows that failed (3) stay out
+    [ -e "$work/$1" ] && return
+    retinaforge generate --out "$work/$1.part" "${@:2}" || [ $? = 3 ]
+    mv "$work/$1.part" "$work/$1"
 }
 measured() { # measured NAME COMMAND…: what the command prints, as NAME.json
     [ -e "$here/$1.json" ] && return
@@ -34,6 +35,7 @@ measured towers_visionclip-tiny retinaforge evaluate towers visionclip-tiny --im
 drawn phantoms-2000 --count 2000 --model phantom --size 256 --seed 1 --gates none --spec "$here/phantoms.yaml"
 drawn refiner-2000 --count 2000 --model refiner-tiny --size 256 --seed 12
 measured zeroshot_phantoms retinaforge evaluate zeroshot "$work/phantoms-2000" --real "$work/captioned.csv"
+measured judgement-refiner-tiny retinaforge evaluate all "$work/refiner-2000" --real "$real"
 measured zeroshot_generated retinaforge evaluate zeroshot "$work/refiner-2000" --real "$work/captioned.csv"
 
 python "$here/tables.py"
