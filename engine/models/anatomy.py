@@ -28,7 +28,7 @@ _STRAYS = 1.3
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class EyeAnatomy:
     """Of a right eye, in eye coordinates. The disc's half axes, its angle, and where the middle of
     the cup lies in them."""
 
@@ -72,7 +72,7 @@ class Anatomy:
         return Eye(traits, disc, self.fovea * side, vessels)
 
 
-def anatomy_of(soft: Mapping[str, np.ndarray]) -> Anatomy | None:
+def anatomy_of(soft: Mapping[str, np.ndarray]) -> EyeAnatomy | None:
     """The anatomy of a right eye's layers (T, T), all in 0..1 but the opinion `artery`, which is in
     -1..1; None where there is no disc or no vessel. A fovea that cannot be one is put where foveas
     usually are."""
@@ -88,7 +88,7 @@ def anatomy_of(soft: Mapping[str, np.ndarray]) -> Anatomy | None:
     cup = np.argwhere(regions["cup"])
     off = (cup.mean(0) - disc.mean(0)) / spread if len(cup) else np.zeros(2)
     told = parted(branches, float(spread.mean()))
-    return Anatomy(
+    return EyeAnatomy(
         _placed(disc.mean(0), size),
         _axes(spread * 2 / size),
         off[::-1],

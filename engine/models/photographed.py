@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from engine.data.example import Example, UnreadableImage
 from engine.data.outlines import read_square
-from engine.models.anatomy import Anatomy, anatomy_of
+from engine.models.anatomy import EyeAnatomy, anatomy_of
 from engine.models.segmenter import Segmenter
 from engine.models.soft_layers import from_right, ridges
 from engine.phantom.render import Grow, stream
@@ -38,7 +38,7 @@ class PhotographedAnatomies:
                 return anatomy.grow
         raise ValueError("no photograph of the table shows disc, fovea and vessels")
 
-    def _outlined(self, index: int) -> Anatomy | None:
+    def _outlined(self, index: int) -> EyeAnatomy | None:
         try:
             image, known = read_square(self._examples[index], _SIZE)
         except UnreadableImage:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from engine.models.anatomy import Anatomy, anatomy_of, largest
+from engine.models.anatomy import EyeAnatomy, anatomy_of, largest
 from engine.models.tracing import crests
 from engine.phantom.eye import RIGHT, Traits, Vessel
 from engine.phantom.strokes import Tubes, ellipse_distance
@@ -94,7 +94,7 @@ def _across(mask: np.ndarray) -> float | None:
     return float(np.argwhere(largest(mask))[:, 1].mean()) if mask.any() else None
 
 
-def read(layers: np.ndarray) -> Anatomy | None:
+def read(layers: np.ndarray) -> EyeAnatomy | None:
     """The anatomy that layers (8, grid, grid) in -1..1 mean; None where it is not whole."""
     soft = {name: _enlarged(layer, _TRACED) for name, layer in zip(LAYERS, layers)}
     told = {name: each if name == "artery" else (each + 1) / 2 for name, each in soft.items()}
@@ -112,7 +112,7 @@ def draw(layers: np.ndarray, size: int) -> dict[str, np.ndarray]:
     return {"field": field, **{name: mask & field for name, mask in masks.items()}}
 
 
-def _marked(anatomy: Anatomy | None, size: int) -> dict[str, np.ndarray]:
+def _marked(anatomy: EyeAnatomy | None, size: int) -> dict[str, np.ndarray]:
     names = ("vessel", "artery", "vein", "disc", "cup", "fovea")
     if anatomy is None:
         return {name: np.zeros((size, size), bool) for name in names}
