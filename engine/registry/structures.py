@@ -25,27 +25,29 @@ _FORMS = "phantom, gan, gan:FOLDER, real:CSV or none"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GeometryAsked:
     """What was asked for in words: geometry at all, and whose."""
 
     geometry: bool
     structures: Structures | None
 
 
-def wanted(text: str) -> Wanted:
+def wanted(text: str) -> GeometryAsked:
     """What `text` means: phantom, gan, gan:FOLDER, real:CSV or none. Raises UserError for another
     word, a folder without such a generator, and a table that cannot be read."""
     name, _, place = text.partition(":")
     if text in (PHANTOM, NONE):
-        return Wanted(text == PHANTOM, None)
+        return GeometryAsked(text == PHANTOM, None)
     if name == GAN and (place or text == GAN):
         ref = _generator(place or shipped.GEOMETRY.name)
-        return Wanted(
+        return GeometryAsked(
             True, Structures(kind="gan", location=ref.location, sha256=ref.weights_sha256)
         )
     if name == REAL and place:
         table = str(Path(place).expanduser().absolute())
-        return Wanted(True, Structures(kind="real", location=table, sha256=_told_by(_read(table))))
+        return GeometryAsked(
+            True, Structures(kind="real", location=table, sha256=_told_by(_read(table)))
+        )
     raise UserError(f"{text!r}", asked="geometry", expected=_FORMS)
 
 
