@@ -20,6 +20,8 @@ from engine.schema import MAX_CAPTION_TOKENS, UserError
 PIPELINE_CLASS = "RetinaForgePipeline"
 COMPONENTS = ("transformer", "vae", "text_encoder", "label_encoder")
 GAN_CLASSES = ("GeometryGan", "Refiner")
+_LAYERS = ("layers", "depths")
+"""In the names of fields that count layers, each of which has a tensor at least."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -242,23 +244,28 @@ def _check_sizes(path: Path, tensors: int, weights: int) -> None:
     a side longer than all weights: what it describes would be built before anybody compares.
     """
     for field, value in (read_config(path, _Config).model_extra or {}).items():
-        numbers = [each for each in _flat(value) if isinstance(each, int)]
-        most = tensors if "layers" in field else weights
-        if len(numbers) > tensors or any(abs(each) > most for each in numbers):
-            raise UserError(
-                "more than the weights beside it hold",
-                file=path,
-                field=field,
-                expected=f"at most {most:,}",
-            )
+        numbers = [*_numbers(field, value)]
+        for name, number in numbers:
+            most = tensors if any(word in name for word in _LAYERS) else weights
+            if len(numbers) > tensors or abs(number) > most:
+                raise UserError(
+                    "more than the weights beside it hold",
+                    file=path,
+                    field=name,
+                    expected=f"at most {most:,}",
+                )
 
 
-def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | dict):
-        for inner in value if isinstance(value, list) else value.values():
-            yield from _flat(inner)
-    else:
-        yield value
+def _numbers(field: str, value: Any) -> Iterator[tuple[str, int]]:
+    """Whole numbers in a value of a configuration, by the whole name of their field."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _numbers(f"{field}.{name}", inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers(field, inner)
+    elif isinstance(value, int):
+        yield field, value
 
 
 def _flops(folder: Path, tokens: float) -> float:

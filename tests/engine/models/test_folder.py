@@ -253,7 +253,10 @@ def test_a_network_is_known_by_the_whole_name_of_its_class(folder, gan_folder):
         ({"sources": "hrf"}, r"config\.json: sources"),
         ({"critic": 10**9}, r"config\.json: critic: more than the weights beside it hold"),
         ({"widths": [8] * 10**4}, r"config\.json: widths: more than the weights"),
-        ({"deep": {"er": [-(10**9)]}}, r"config\.json: deep: more than the weights"),
+        ({"deep": {"er": [-(10**9)]}}, r"config\.json: deep\.er: more than the weights"),
+        ({"deep": {"num_layers": 1000}}, r"deep\.num_layers: .*at most \d\d\)"),
+        ({"deep": {"depths": [1, 1000]}}, r"deep\.depths: .*at most \d\d\)"),
+        ({"deep": {"er": [8] * 10**4}}, r"config\.json: deep\.er: more than the weights"),
     ],
 )
 def test_a_configuration_that_is_no_painters_is_told_by_field(gan_folder, fields, told):

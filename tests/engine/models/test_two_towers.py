@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from engine.models.two_towers import TwoTowers, build, soft_loss, tower
+from engine.models.two_towers import TwoTowers, build, evened, pretrained, soft_loss, tower
 from engine.schema import UserError
 
 WIDTH = 64
@@ -64,3 +64,38 @@ def test_a_saved_folder_says_the_same(towers, tmp_path):
     assert torch.equal(again.pictures(images), towers.pictures(images))
     with pytest.raises(UserError, match="no tower of the type 'evil'"):
         tower({"model_type": "evil"})
+
+
+def test_light_and_tint_of_a_camera_are_taken_off_and_a_lesion_stays():
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    inside = ((x - 31.5) ** 2 + (y - 31.5) ** 2 < 28**2).float()
+    grain = 0.05 * torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    eye = torch.stack([0.6 + grain, 0.4 + grain, 0.3 + grain]) * inside
+    spotted = eye.clone()
+    spotted[:, 30:34, 30:34] *= 0.5
+    dimmed = eye * torch.tensor([0.9, 0.75, 0.8]).view(3, 1, 1)
+    plain, spot, dim = evened(torch.stack([eye, spotted, dimmed]) * 2 - 1)
+    assert plain[:, inside == 0].abs().max() == 0
+    assert plain.abs().max() <= 3
+    middle = (slice(None), slice(30, 34), slice(30, 34))
+    assert (spot - plain)[middle].mean() < -0.5
+    assert (dim - plain).abs().mean() < 0.1 * plain[:, inside > 0].abs().mean()
+
+
+def test_a_dark_picture_says_a_direction_too(towers):
+    found = towers.pictures(torch.full((1, 3, 32, 32), -1.0))
+    assert torch.isfinite(found).all()
+    assert evened(torch.full((1, 3, 32, 32), -1.0)).abs().max() == 0
+
+
+def test_a_pretrained_tower_is_one_of_the_kinds_or_is_refused_by_field(tmp_path):
+    made_of = {"model_type": "bert", "num_hidden_layers": 1, "hidden_size": 8}
+    text = tower({**made_of, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 20})
+    text.save_pretrained(tmp_path / "bert")
+    again = pretrained(tmp_path / "bert", "model.text")
+    assert all(torch.equal(again.state_dict()[n], w) for n, w in text.state_dict().items())
+    (tmp_path / "gpt2").mkdir()
+    (tmp_path / "gpt2/config.json").write_text('{"model_type": "gpt2"}')
+    for name, reason in (("gpt2", "no tower of the type 'gpt2'"), ("nosuch", "cannot be loaded")):
+        with pytest.raises(UserError, match=f"{tmp_path / name}: model.text: .*{reason}"):
+            pretrained(tmp_path / name, "model.text")
