@@ -18,12 +18,16 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from engine.models.evened import evened
+
 _PATCH = 16
 """Pixels of a side of the patches that the transformer looks at."""
 _HEAD = 512
 """Width of the published head of ResNet-50."""
 _LAST = ".classifier.4."
 """In the names of a head's last layer, which alone knows the tasks."""
+_FADE = 38
+"""Parts of a side over one of which contrasts fade at the edge of the field."""
 
 
 class Logits(nn.Module):
@@ -37,10 +41,20 @@ class Logits(nn.Module):
         """See the class."""
         return self._network(images).logits
 
-    def stage(self, back: int) -> nn.Module:
-        """Of a residual network the stage that lies so many before the last: its maps (B, C, h, w)
-        are halved by each stage that follows."""
-        return self._network.resnet.encoder.stages[-1 - back]
+    @property
+    def last_stage(self) -> nn.Module:
+        """Of a residual network what gives the maps (B, C, h, w) that are pooled."""
+        return self._network.resnet.encoder.stages[-1]
+
+
+class MeanAndMost(nn.Module):
+    """Maps (B, C, h, w) to what they hold and the strongest of it (B, 2 C): a lesion may lie in one
+    spot."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        places = maps.flatten(2)
+        return torch.cat([places.mean(2), places.amax(2)], 1)
 
 
 def _cnn(side: int, outputs: int) -> nn.Module:
@@ -49,8 +63,15 @@ def _cnn(side: int, outputs: int) -> nn.Module:
 
 
 def _narrow(side: int, outputs: int) -> nn.Module:
-    """The same with a head of the published shape, as wide as the last stage: 0.3 M."""
-    return _with_head(_cnn(side, outputs), 128, 64, outputs)
+    """He et al. 2016, three stages of one basic block, with a head of the published shape: 0.1 M.
+    The last keeps the resolution of the one before, a cell for each 8 pixels, as lesions are
+    small."""
+    network = _residual([16, 32, 64], [1, 1, 1], "basic", outputs)
+    for module in network.resnet.encoder.stages[-1].modules():
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+    network.resnet.pooler = MeanAndMost()
+    return _with_head(network, 2 * 64, 64, outputs)
 
 
 def _resnet50(side: int, outputs: int) -> nn.Module:
@@ -114,7 +135,8 @@ def build(name: str, side: int, outputs: int) -> Logits:
 
 class Classifier(ModelMixin, ConfigMixin):
     """A network of `KEPT` with the names of the tasks that it answers and how many answers each
-    has. Pictures (B, 3, S, S) in [-1, 1] to the logits of all, one after the other."""
+    has. Pictures (B, 3, S, S) in [-1, 1] to the logits of all, one after the other: its `reader`
+    sees their `contrasts`."""
 
     config_name = "config.json"
 
@@ -127,7 +149,11 @@ class Classifier(ModelMixin, ConfigMixin):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        return self.reader(images)
+        return self.reader(self.contrasts(images))
+
+    def contrasts(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, 3, S, S) in [-1, 1] `evened`, which its reader sees."""
+        return evened(images, max(1, images.shape[-1] // _FADE))
 
     def begin_as(self, other: Classifier) -> None:
         """Take another one's weights, but for its last layer where that answers other tasks."""

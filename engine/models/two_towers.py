@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, BertModel, PreTrainedTokenizerBase
 
 from engine.data.transforms import crop_to_field
+from engine.models.evened import evened
 from engine.models.text_encoder import tokenize
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 
@@ -31,9 +32,6 @@ KINDS: Mapping[str, str] = {
 """What a tower may be: by the `model_type` of its configuration, its class in transformers."""
 _SCALE, _MOST = 1 / 0.07, 100.0
 """Of similarities, to begin with and at most."""
-_DARK, _DIM, _RIM, _EVEN, _MOST_SPREADS, _CELLS = 0.04, 0.16, 3, 0.02, 6.0, 16
-"""Of what is `evened`: light that is not told from none, least light of the field, pixels of its
-rim, least spread of logarithms, most spreads, and cells of a side in which light changes slowly."""
 _TEXT = {
     "model_type": "bert",
     "num_hidden_layers": 1,
@@ -152,30 +150,6 @@ def soft_loss(similar: torch.Tensor, true: torch.Tensor, open_: torch.Tensor) ->
         for said, target in ways
     ]
     return torch.stack(losses).mean(0)
-
-
-def evened(images: torch.Tensor) -> torch.Tensor:
-    """Pictures (B, 3, S, S) in [-1, 1] freed of what cameras and eyes differ in: of each channel
-    the logarithm of its light over that around it, by the spread of green's; 0 outside the field.
-    """
-    light = ((images + 1) / 2).clamp(0, 1) + _DARK
-    dark = (light.amax(1, keepdim=True) < _DIM).to(light)
-    wide = 2 * _RIM + 1
-    rim = F.max_pool2d(F.pad(dark, (_RIM,) * 4, value=1.0), (wide, 1), 1)
-    field = 1 - F.max_pool2d(rim, (1, wide), 1)
-    around = (_slow(light * field) + 1e-3) / (_slow(field) + 1e-3)
-    fine = (light / around).log() * field
-    share = field.mean((2, 3), keepdim=True) + 1e-3
-    spread = (fine[:, 1:2].square().mean((2, 3), keepdim=True) / share).sqrt()
-    return (fine / (spread + _EVEN)).clamp(-_MOST_SPREADS, _MOST_SPREADS) / 2
-
-
-def _slow(images: torch.Tensor) -> torch.Tensor:
-    """What changes over more than a sixth of the side."""
-    coarse = F.interpolate(images, size=(_CELLS, _CELLS), mode="area")
-    for _ in range(2):
-        coarse = F.avg_pool2d(coarse, 3, 1, 1)
-    return F.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class FrozenTowers:

@@ -77,7 +77,7 @@ def test_maps_are_the_same_again_and_nowhere_negative(spots):
     before = [each.clone() for each in network.state_dict().values()]
     random = [with_random_weights(network, seed) for seed in (0, 0, 1)]
     assert all(torch.equal(a, b) for a, b in zip(before, network.state_dict().values()))
-    weights = [each.reader.stage(0).layers[0].layer[0].convolution.weight for each in random]
+    weights = [each.reader.last_stage.layers[0].layer[0].convolution.weight for each in random]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
