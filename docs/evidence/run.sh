@@ -26,7 +26,7 @@ drawn refined-480 --count 480 --model refiner-tiny --size 256 --spec "$here/reti
 measured search retinaforge evaluate search --real "$work/idrid.csv"
 measured efficiency retinaforge evaluate efficiency "$work/refined-480" --real "$work/idrid.csv" --external "$work/hrf.csv"
 measured explain retinaforge explain classifier-tiny --images "${real%/*}/large/labels.csv" --out "$work/maps"
-measured explain_drawn retinaforge explain classifier-tiny --images "$work/refined-480" --out "$work/maps-drawn"
+measured explain_drawn retinaforge explain classifier-tiny --images "$work/refined-480" --count 20 --out "$work/maps-drawn"
 
 # What the shipped towers tell of real eyes by words alone.
 [ -e "$work/captioned.csv" ] || python "$here/captioned.py" "$real" >"$work/captioned.csv"
