@@ -12,7 +12,7 @@ SIDE = 96
 
 @pytest.fixture
 def eye():
-    """A grey field with two spots, one dark and one bright (1, 3, S, S) in [0, 1]; and the field."""
+    """A grey field with a dark and a bright spot (1, 3, S, S) in [0, 1]; and the field."""
     torch.manual_seed(0)
     y, x = torch.meshgrid(*(torch.arange(SIDE) - SIDE / 2,) * 2, indexing="ij")
     light = 0.5 + 0.02 * torch.randn(3, SIDE, SIDE)
