@@ -74,16 +74,16 @@ class EyeAnatomy:
 
 def anatomy_of(soft: Mapping[str, np.ndarray]) -> EyeAnatomy | None:
     """The anatomy of a right eye's layers (T, T), all in 0..1 but the opinion `artery`, which is in
-    -1..1; None where there is no disc or no vessel. A fovea that cannot be one is put where foveas
-    usually are."""
+    -1..1; None where there is no vessel, or no disc that is more than a line. A fovea that cannot
+    be one is put where foveas usually are."""
     size = len(soft["vessel"])
     regions = {name: largest(soft[name] > 0.5) for name in ("disc", "cup", "fovea")}
-    if not regions["disc"].any():
+    disc = np.argwhere(regions["disc"])
+    if not len(disc) or not np.ptp(disc, 0).all():
         return None
     branches = trace(soft["vessel"], soft["artery"], regions["disc"])
     if not branches:
         return None
-    disc = np.argwhere(regions["disc"])
     spread = 2 * disc.std(0)
     cup = np.argwhere(regions["cup"])
     off = (cup.mean(0) - disc.mean(0)) / spread if len(cup) else np.zeros(2)

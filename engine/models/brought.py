@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional as F
 
@@ -61,7 +62,7 @@ def brought(asked: str, outputs: int, trained: bool) -> Callable[[], Brought]:
     try:
         with torch.random.fork_rng(devices=[]):
             make()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0]
         problem = f"holds no network that reads pictures: {first}"
         raise UserError(problem, file=place, asked="start") from error
@@ -86,18 +87,33 @@ def _told(place: str) -> Path:
     except (OSError, ValueError) as error:
         problem = "no such folder, and none of that name is kept here"
         raise UserError(problem, file=place, asked="start") from error
-    return Path(file or PREPROCESSING)
+    return Path(file or Path(place) / PREPROCESSING)
 
 
 def colours(file: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and spread (3, 1, 1) of the colours 0..1 that a network was shown, as a file tells that
-    lies beside it; ImageNet's where there is none. UserError for one that cannot be read."""
+    lies beside it; ImageNet's where there is none. UserError for one that cannot be read, or that
+    tells no colours."""
     told = {}
     if file.is_file():
         try:
-            told = {k: v for k, v in json.loads(read_regular(file, MOST_TEXT)).items() if v}
+            told = {
+                k: v for k, v in json.loads(read_regular(file, MOST_TEXT)).items() if v is not None
+            }
         except (OSError, ValueError, AttributeError) as error:
             raise UserError("cannot be read", file=file, expected="JSON") from error
     shown = _IMAGENET | told
-    mean, std = (torch.tensor(shown[name])[:, None, None] for name in _IMAGENET)
+    mean, std = (_three(shown[name], name, file) for name in _IMAGENET)
+    if not (std > 0).all():
+        raise UserError(f"{shown['image_std']}", file=file, field="image_std", expected="above 0")
     return mean, std
+
+
+def _three(told: Any, name: str, file: Path) -> torch.Tensor:
+    try:
+        found = torch.tensor(told, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.empty(0)
+    if found.shape != (3,) or not found.isfinite().all():
+        raise UserError(f"{told!r}", file=file, field=name, expected="three numbers")
+    return found[:, None, None]

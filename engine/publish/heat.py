@@ -48,7 +48,8 @@ def _row(squares: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _over(image: np.ndarray, heat: Heat) -> np.ndarray:
-    most = float(np.percentile(heat, _STRONG)) or 1.0
+    # A map of a few places only has nothing at that percentile.
+    most = float(np.percentile(heat, _STRONG)) or float(heat.max()) or 1.0
     share = (heat / most).clip(0, 1)
     hot = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     grey = np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
