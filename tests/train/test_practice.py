@@ -53,3 +53,42 @@ def test_a_network_learns_and_says_the_same_in_any_batch():
     found = said(network, images)
     assert (found - target).abs().max() < 0.2
     assert torch.allclose(found, said(network, images, at_once=1))
+
+
+def test_a_change_turns_no_picture_over_and_mirrors_half():
+    images = torch.full((64, 3, 32, 32), 10, dtype=torch.uint8)
+    images[:, 0, :12, :12] = 200
+    corners = changed(images, chance())[:, 0, [3, 3, -4, -4], [3, -4, 3, -4]] > 0
+    assert not corners[:, 2:].any(), "what was above is above"
+    assert (corners[:, 0] ^ corners[:, 1]).all(), "and on one side"
+    assert 16 < corners[:, 0].sum() < 48
+
+
+def test_black_and_white_stay_within_what_networks_take():
+    images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 16, 16)
+    assert scaled(images)[:, 0, 0, 0].tolist() == [-1, 1]
+    found = changed(images, chance(), strong=True)
+    assert torch.all(found[0] == -1)
+    assert found[1].max() <= 1
+
+
+def test_learning_is_the_same_again_and_leaves_what_is_frozen():
+    images = seen(IMAGES, 16)
+
+    def learned():
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 1))
+        network[1].bias.requires_grad_(False)
+        bias = network[1].bias.clone()
+        seen_steps = []
+
+        def loss(step):
+            seen_steps.append(step)
+            return network(scaled(images)).square().mean()
+
+        learn(network, 5, loss, 1e-2)
+        assert torch.equal(network[1].bias, bias)
+        assert seen_steps == [0, 1, 2, 3, 4]
+        return said(network, images)
+
+    assert torch.equal(learned(), learned())
