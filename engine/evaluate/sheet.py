@@ -16,6 +16,7 @@ from PIL import Image
 
 from engine.evaluate.near import KINDS, Near
 from engine.evaluate.sets import Looked, Sets
+from engine.schema import UserError
 from engine.store.commits import PLAN, PRIVATE, Folder
 
 SHEET, TABLE = f"{PRIVATE}/closest.png", f"{PRIVATE}/closest.csv"
@@ -60,7 +61,7 @@ def _keep(sets: Sets, what: str, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             place.keep(name, data)
         sets.tell(f"privacy: {what} lies in {sets.set_folder / next(iter(files))}")
-    except OSError as error:
+    except (OSError, UserError) as error:
         sets.tell(f"privacy: {what} could not be kept: {error}")
 
 
@@ -69,7 +70,8 @@ def _csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     lines = csv.writer(text)
     lines.writerow(names)
     lines.writerows(rows)
-    return text.getvalue().encode()
+    # The name of a file may be no text: then it stands there byte for byte.
+    return text.getvalue().encode(errors="surrogateescape")
 
 
 def _sheet(judged: Sequence[Looked], taught: Sequence[Looked], near: Sequence[Near]) -> bytes:
