@@ -163,7 +163,7 @@ class ClassifierRecipe:
         copy.half().save_pretrained(folder)
         counted = census(self._read, self._size)
         hashes = image_hashes(self._contents, folder)
-        keep_likenesses(self._read[: 1 if few else None], folder)
+        keep_likenesses(self._read, folder)
         write_card(folder, {**facts, **counted, "image_hashes": hashes})
 
 

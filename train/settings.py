@@ -150,7 +150,7 @@ def _parse(path: str, text: str, old: Any, optional: bool) -> Any:
         if isinstance(old, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(old, list | tuple):
-            items = [item.strip() for item in text.strip("()[] ").split(",")]
+            items = [item.strip(" '\"") for item in text.strip("()[] ").split(",")]
             return tuple(_parse(path, item, old[0], optional=False) for item in items if item)
         return type(old)(text)
     except (ValueError, KeyError):
