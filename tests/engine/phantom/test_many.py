@@ -13,7 +13,7 @@ from engine.phantom.render import draw
 from engine.seeds import row_random, row_seed
 from engine.specs.mix import default_mix
 
-COUNT = int(os.environ.get("RETINAFORGE_SPECS", "2000"))
+COUNT = int(os.environ.get("RETINAFORGE_SPECS", "1000"))
 SIZE, SHARE = 64, 250
 
 
