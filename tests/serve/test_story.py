@@ -60,9 +60,9 @@ def test_from_photographs_to_a_judged_data_set(did, retinaforge, photographs, tm
     prompts.write_text("\n".join(PROMPTS))
     drawn = (
         "generate", "--count", 4, "--prompts", prompts, "--model", painter, "--workers", 1,
-        "--geometry", f"gan:{structures}", "--gates", "none", "--out", eyes,
+        "--geometry", "gan", "--gates", "none", "--out", eyes,
     )  # fmt: skip
-    # Structures that were learned in four steps are refused by the quality gate to the end.
+    # Structures of an untrained outliner hold no whole eye: rows stand on the shipped generator's.
     code, _, said = retinaforge(*drawn)
     assert code in (0, 3), said[-3000:]
     verified = json.loads(retinaforge("verify", eyes, "--json")[1])
