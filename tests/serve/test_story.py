@@ -1,4 +1,4 @@
-"""The whole story on a CPU, in a minute: photographs in; structures, photographs, commit,
+"""The whole story on a CPU, in a minute: photographs in; structures, photographs, gate, commit,
 judgement and report out."""
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ def test_from_photographs_to_a_judged_data_set(did, retinaforge, photographs, tm
     prompts.write_text("\n".join(PROMPTS))
     drawn = (
         "generate", "--count", 4, "--prompts", prompts, "--model", painter, "--workers", 1,
-        "--geometry", "gan", "--gates", "none", "--out", eyes,
+        "--geometry", "gan", "--gates", "quality", "--out", eyes,
     )  # fmt: skip
-    # Structures of an untrained outliner hold no whole eye: rows stand on the shipped generator's.
+    # Structures of an untrained outliner hold no whole eye: rows stand on the shipped
+    # generator's. A painter of four steps may be refused to the end, some rows at least are not.
     code, _, said = retinaforge(*drawn)
     assert code in (0, 3), said[-3000:]
     verified = json.loads(retinaforge("verify", eyes, "--json")[1])
@@ -74,7 +75,7 @@ def test_from_photographs_to_a_judged_data_set(did, retinaforge, photographs, tm
     assert set(row_schema().names) <= set(rows[0])
     by_index = {row["index"]: row for row in rows}
     assert all(row["dr_grade"] == (0, 4)[n % 2] for n, row in by_index.items())
-    assert by_index[1]["eye_side"] == 1
+    assert all(row["eye_side"] == 1 for n, row in by_index.items() if n % 2)
     assert len({row["seed"] for row in rows}) == len(rows) == verified["committed"]
     row = rows[0]
     first = row["image"]["bytes"]
