@@ -52,6 +52,10 @@ _TURN, _ZOOM, _SHIFT = 0.15, 0.06, 0.06
 """By how much an eye that teaches is turned (radians), zoomed and shifted at most."""
 _READ = 100
 """Eyes that teach of which the length of vessels is told."""
+_ENOUGH = 8
+"""Of them whose vessels are worth measuring, below which no length is asked of made eyes."""
+_ANY = (0.0, 1000.0)
+"""Lengths of vessels between which any whole eye lies."""
 _LENGTHS = (0.05, 0.65)
 """Quantiles between which made eyes' vessels are as long as those of eyes that teach. Longer ones
 would be too many: companions of trunks are drawn that a photograph's outlines count once."""
@@ -138,9 +142,9 @@ class GeometryRecipe:
         self._kept = [example for example, _, _ in outlined]
         self._eyes = [eye for _, _, eye in outlined]
         self._marked = sum(bool(known) for _, known, _ in outlined)
-        anatomies = [read(eye.numpy()) for eye, _ in self._eyes[:: -(-len(self._eyes) // _READ)]]
-        lengths = [anatomy.length for anatomy in anatomies if anatomy is not None]
-        self._length = tuple(np.quantile(lengths, _LENGTHS).tolist()) if lengths else (0.0, 60.0)
+        # What an untrained network takes for vessels is as long as chance makes it.
+        trained = bool(self.settings.model["segmenter"])
+        self._length = _between([e for _, known, e in outlined if trained or "vessel" in known])
         # Now, as the files may be gone when training ends.
         self._contents = [
             hashlib.sha256(e.identity()).hexdigest() for e in self._kept if not e.synthetic
@@ -154,15 +158,15 @@ class GeometryRecipe:
         source = rng.choice(self._kept).annotation.source
         return torch.from_numpy(drawn_layers(source, rng.getrandbits(62), self._size))
 
-    def _outlined(self) -> Iterator[tuple[Example, bool, dict[str, np.ndarray]]]:
-        """Readable examples, whether people marked anything in them, and all their masks."""
+    def _outlined(self) -> Iterator[tuple[Example, frozenset[str], dict[str, np.ndarray]]]:
+        """Readable examples, what people marked in them, and all their masks."""
         for example in counted("outlined photograph", self._teaching):
             try:
                 image, known = read_square(example, self._size)
             except UnreadableImage as error:
                 self.refused.append(str(error))
                 continue
-            yield example, bool(known), self._segmenter.masks(image, known)
+            yield example, frozenset(known), self._segmenter.masks(image, known)
 
     def _eye(self, masks: dict[str, np.ndarray]) -> Eye:
         return torch.from_numpy(soften(from_right(masks), GRID)), _course(masks)
@@ -230,6 +234,13 @@ class GeometryRecipe:
         }
         counted_ = census(self._kept, self._size)
         write_card(folder, {**facts, **counted_, "outlines": outlines, "image_hashes": hashes})
+
+
+def _between(eyes: Sequence[Eye]) -> tuple[float, ...]:
+    """Between which lengths of vessels, in radii of the field, made eyes are to lie."""
+    anatomies = [read(eye.numpy()) for eye, _ in eyes[:: -(-len(eyes) // _READ) or 1]]
+    lengths = [anatomy.length for anatomy in anatomies if anatomy is not None]
+    return tuple(np.quantile(lengths, _LENGTHS).tolist()) if len(lengths) >= _ENOUGH else _ANY
 
 
 plan = GeometryRecipe

@@ -180,7 +180,9 @@ def _anatomist(asked: Structures) -> Ancestor:
     place = shipped.folder_of(asked.location)
     if asked.kind == "gan":
         card = card_naming(place, asked.sha256)
-        return Ancestor((place.name,), asked.sha256, place if card else None, card)
+        # A run keeps its finished model one folder down.
+        called = place.parent.name if place.name == "model" else place.name
+        return Ancestor((called,), asked.sha256, place if card else None, card)
     looks = [found for each in _table(place) if (found := _look(each))]
     card = {"photographs": len(looks), "likenesses": looks} if looks else {}
     return Ancestor((f"real:{place.name}",), asked.sha256, None, card)

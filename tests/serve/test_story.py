@@ -60,10 +60,9 @@ def test_from_photographs_to_a_judged_data_set(did, retinaforge, photographs, tm
     prompts.write_text("\n".join(PROMPTS))
     drawn = (
         "generate", "--count", 4, "--prompts", prompts, "--model", painter, "--workers", 1,
-        "--geometry", "gan", "--gates", "quality", "--out", eyes,
+        "--geometry", f"gan:{structures}", "--gates", "quality", "--out", eyes,
     )  # fmt: skip
-    # Structures of an untrained outliner hold no whole eye: rows stand on the shipped
-    # generator's. A painter of four steps may be refused to the end, some rows at least are not.
+    # A painter of four steps may be refused to the end, some rows at least are not.
     code, _, said = retinaforge(*drawn)
     assert code in (0, 3), said[-3000:]
     verified = json.loads(retinaforge("verify", eyes, "--json")[1])
@@ -84,7 +83,7 @@ def test_from_photographs_to_a_judged_data_set(did, retinaforge, photographs, tm
     assert Image.open(io.BytesIO(row["mask_vessel"]["bytes"])).size == size
 
     told = json.loads(did("evaluate", "authenticity", eyes, "--real", photographs, "--json")[0])
-    assert [each["name"] for each in told["lineage"]][:2] == ["painter", "geometry-tiny"]
+    assert [each["name"] for each in told["lineage"]][:2] == ["painter", "structures"]
     assert told["figures"][0]["name"] == "authenticity.matched"
     did("report", eyes)
     assert (eyes / "report" / "index.html").exists()

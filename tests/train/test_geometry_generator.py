@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from PIL import Image
 
 from engine import registry
 from engine.models.card import read_card
-from engine.models.geometry_generator import NUMBERS
+from engine.models.geometry_generator import NUMBERS, MadeAnatomies
+from engine.phantom.render import draw
 from engine.registry.geometry_generator import GeometryGeneratorRef
-from engine.schema import UserError
+from engine.schema import Annotation, UserError
 from train.geometry_generator import Making, build, turned
 from train.presets import PRESETS
 from train.settings import override
 
 DATA = ["phantom:3"]
+ANY_LENGTH = [0.0, 1000.0]
 
 
 def settings(**changes):
@@ -78,7 +81,47 @@ def test_the_finished_folder_is_a_generator_with_its_card(recipe, tmp_path):
     assert {*recipe.score(few=True)} == {
         "fractal_in_band", "calibre_in_band", "tortuosity_in_band",
     }  # fmt: skip
-    assert recipe.sheet(few=True).size == (64, 192)
+    assert recipe.sheet(few=True).size == (256, 768)
+
+
+def taught_length(folder, *data, **changes):
+    """Between which lengths a generator that learned from `data` takes its eyes."""
+    folder.mkdir()
+    build(settings(**changes), [*map(str, data)]).export(folder, {"name": "made"})
+    return registry.find(GeometryGeneratorRef, folder).load().config.length
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Nine phantoms as if they were photographs of which nobody marked anything."""
+    rows = ["file,split,patient_id"]
+    for number in range(9):
+        Image.fromarray(draw(Annotation(), number, 64).image).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,train,{number}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    return tmp_path / "labels.csv"
+
+
+def test_made_eyes_have_vessels_as_long_as_those_that_were_marked(tmp_path):
+    low, high = taught_length(tmp_path / "nine", "phantom:9", data__phantoms=1)
+    assert 3 < low < high < 60
+    made = MadeAnatomies(registry.find(GeometryGeneratorRef, tmp_path / "nine").load())
+    assert made.grown(Annotation(), 0).__self__.length <= high
+    few = taught_length(tmp_path / "seven", "phantom:7", data__phantoms=1)
+    assert few == ANY_LENGTH, "of seven eyes nobody can say what is usual"
+
+
+def test_an_untrained_outliner_says_nothing_of_lengths_and_eyes_can_be_drawn_on(
+    photographs, tmp_path
+):
+    assert taught_length(tmp_path / "noise", photographs, data__phantoms=1) == ANY_LENGTH
+    trained = taught_length(
+        tmp_path / "found", photographs, data__phantoms=1, model__segmenter="segmenter"
+    )
+    assert trained[1] < ANY_LENGTH[1]
+    made = MadeAnatomies(registry.find(GeometryGeneratorRef, tmp_path / "noise").load())
+    eyes = [made.grown(Annotation(), seed) for seed in range(3)]
+    assert len({*eyes}) == 3
 
 
 @pytest.mark.parametrize(("name", "value"), [("data.size", "48"), ("data.phantoms", "0")])
