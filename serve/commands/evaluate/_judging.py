@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine import device
 from engine.schema import UserError
 from serve.declared import Reads, Writes, looker_place, photographs
 from serve.progress import say
@@ -75,8 +78,9 @@ def judge(
     pdf: Path | None = None,
     **more: Any,
 ) -> None:
-    """Run these measures one after the other and tell their figures; UserError where there is one
-    alone and it says nothing, and for a test photograph that taught what drew the set."""
+    """Run these measures, as many at once as there are processors, and tell their figures;
+    UserError where there is one alone and it says nothing, and for a test photograph that taught
+    what drew the set."""
     for file in (html, pdf):
         if file:
             _prove(file)
@@ -94,7 +98,11 @@ def judge(
     sets, lineage = checked(
         Sets.read(set_, real, quick, say, external=external, features=features, **more)
     )
-    figures = [each for name in names for each in measured(name, sets, alone=len(names) == 1)]
+    at_once = min(len(names), device.cpu_count())
+    if at_once == 1:
+        figures = [each for name in names for each in measured(name, sets, len(names) == 1)]
+    else:
+        figures = _side_by_side(names, sets, at_once)
     # First, as a report that cannot be made must not cost the figures.
     if as_json:
         print(json.dumps(as_document(figures, lineage, sets.looked_with)), flush=True)
@@ -126,20 +134,47 @@ def _write(text: str, html: Path | None, pdf: Path | None) -> None:
         say(f"written: {pdf}")
 
 
+def _side_by_side(names: Sequence[str], sets: Sets, at_once: int) -> list[Figure]:
+    """What the measures say, in the order of their names; each process opens the pictures anew."""
+    threads = max(1, device.cpu_count() // at_once)
+    figures: list[Figure] = []
+    spawned = get_context("spawn")
+    with ProcessPoolExecutor(at_once, spawned, device.use_threads, (threads,)) as pool:
+        # The longest, trainings, come last in the report and have to begin first.
+        begun = {name: pool.submit(_apart, name, MEASURES[name], sets) for name in reversed(names)}
+        for name in names:
+            found, looked_with = begun[name].result()
+            sets.looked_with.update(looked_with)
+            figures += _told(found)
+    return figures
+
+
+def _apart(name: str, module: str, sets: Sets) -> tuple[list[Figure], dict[str, dict[str, str]]]:
+    """In a process of its own: figures, and with what pictures were looked at."""
+    return _found(name, module, sets, alone=False), sets.looked_with
+
+
 def measured(name: str, sets: Sets, alone: bool) -> list[Figure]:
     """What one measure says, told line by line."""
+    return _told(_found(name, MEASURES[name], sets, alone))
+
+
+def _found(name: str, module: str, sets: Sets, alone: bool) -> list[Figure]:
     from engine.evaluate.figures import under, without
 
-    measure: Measure = import_module(MEASURES[name]).measure
+    measure: Measure = import_module(module).measure
     try:
-        found = under(name, measure(sets))
+        return under(name, measure(sets))
     except UserError as error:
         if alone:
             raise
-        found = [without(name, error.problem)]
-    for each in found:
+        return [without(name, error.problem)]
+
+
+def _told(figures: list[Figure]) -> list[Figure]:
+    for each in figures:
         say(f"{each.name:34} {each}{_beside(each)}")
-    return found
+    return figures
 
 
 def as_document(

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
-from types import ModuleType
 
 import pytest
 from PIL import Image
 
-from engine.evaluate.figures import share
 from engine.phantom.render import draw
 from engine.pixels.encode import encode_mask
-from engine.schema import Annotation, UserError
+from engine.schema import Annotation
 from serve.commands.evaluate import _judging
 
 
@@ -35,17 +34,31 @@ def eyes(tmp_path):
     return tmp_path / "eyes.csv"
 
 
+MUTE = """
+from engine.schema import UserError
+
+def measure(sets):
+    raise UserError("no caption", file=sets.set_source)
+"""
+EMPTY = """
+import os
+from engine.evaluate.figures import share
+
+def measure(sets):
+    sets.looked_with["empty"] = {"process": str(os.getpid())}
+    return [share("none", {})]
+"""
+
+
 @pytest.fixture(autouse=True)
-def measures(monkeypatch):
-    """Lesions, a measure of nothing, and one that can say nothing of any set."""
-
-    def mute(sets):
-        raise UserError("no caption", file=sets.set_source)
-
-    for name, measure in (("mute", mute), ("empty", lambda _: [share("none", {})])):
-        module = ModuleType(name)
-        module.measure = measure
-        monkeypatch.setitem(sys.modules, name, module)
+def measures(monkeypatch, tmp_path_factory):
+    """Lesions, a measure of nothing, and one that can say nothing of any set; in files, since
+    another process must find them."""
+    place = tmp_path_factory.mktemp("measures")
+    for name, text in (("mute", MUTE), ("empty", EMPTY)):
+        (place / f"{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(place)
     chosen = {"mute": "mute", "lesions": "engine.evaluate.lesions", "empty": "empty"}
     monkeypatch.setattr(_judging, "MEASURES", chosen)
     monkeypatch.setattr("serve.commands.evaluate.all.MEASURES", chosen)
@@ -94,3 +107,19 @@ def test_what_would_end_it_later_is_told_before_it_measures(retinaforge, eyes, m
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     code, _, said = retinaforge(*words, "--pdf", eyes.parent / "page.pdf")
     assert (code, "no PDF can be made here" in said, "lesions." in said) == (2, True, False)
+
+
+def test_measures_run_side_by_side_and_are_told_in_order(retinaforge, eyes, monkeypatch):
+    words = ("evaluate", "all", eyes, "--real", eyes, "--quick", "--json")
+    alone = _document(retinaforge, words, monkeypatch, processors=1)
+    beside = _document(retinaforge, words, monkeypatch, processors=2)
+    assert alone["looked_with"]["empty"]["process"] == str(os.getpid())
+    assert beside["looked_with"]["empty"]["process"] != str(os.getpid())
+    assert beside["figures"] == alone["figures"]
+
+
+def _document(retinaforge, words, monkeypatch, processors):
+    monkeypatch.setattr("engine.device.cpu_count", lambda: processors)
+    code, out, _ = retinaforge(*words)
+    assert code == 0
+    return json.loads(out)
