@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0, "structures": None}
+SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0, "structures": None, "decoder": None}
 """Fields that came later, with what they are where they change nothing."""
 
 
@@ -22,13 +22,24 @@ class Structures(BaseModel):
     sha256: str
 
 
+class LightDecoder(BaseModel):
+    """What draws latents in place of the decoder of the model's own autoencoder. `location` says
+    where it lies, `sha256` is the hash of its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    location: str
+    sha256: str
+
+
 class CallSettings(BaseModel):
     """How a model is called. Together with the weights and a spec it decides a row's pixels.
 
     `rows_per_call` and `context_tokens` are the fixed shape of every model call; `threads` are
     those of one worker. With `geometry` the model draws on the structures of a phantom of the row's
     annotation, whose anatomy is its own or that of `structures`; it starts from that phantom's
-    photograph at time `t0` of the flow, 0 being noise alone.
+    photograph at time `t0` of the flow, 0 being noise alone. What it has drawn becomes a picture by
+    its own autoencoder's decoder, or by `decoder`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,12 +58,14 @@ class CallSettings(BaseModel):
     geometry: bool = False
     t0: float = 0.0
     structures: Structures | None = None
+    decoder: LightDecoder | None = None
 
     def identity(self) -> dict[str, Any]:
         """All fields as plain JSON values, without those of `SINCE` that change nothing: so folders
         from before them keep their fingerprint."""
         unchanged = {name for name, usual in SINCE.items() if getattr(self, name) == usual}
         whole = self.model_dump(mode="json", exclude=unchanged)
-        if self.structures is not None:
-            del whole["structures"]["location"]
+        for name in ("structures", "decoder"):
+            if name in whole:
+                del whole[name]["location"]
         return whole

@@ -85,6 +85,11 @@ def structures_place(text: str) -> str | None:
     return place if form in ("gan", "real") and place else None
 
 
+def decoder_folder(text: str) -> str | None:
+    """The folder of a decoder; whole and light are none, whatever lies beside the command."""
+    return None if text in ("whole", "light") else model_folder(text)
+
+
 def looker_place(text: str) -> str | None:
     """The file of inception:PATH, the folder of hf:DIR."""
     form, _, place = text.partition(":")

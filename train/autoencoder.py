@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from diffusers import AutoencoderDC
 from PIL import Image
-from scipy import ndimage
-from skimage.filters import sato
 from torch import nn
 
 from engine.data import splits
@@ -27,18 +24,11 @@ from engine.models.card import write_card
 from train.census import enough, keep_likenesses, told
 from train.chance import generator_at
 from train.frozen import loaded
+from train.reconstruction import psnr, token_noise, vessels_kept
 from train.settings import Settings, require
 
-_FINE, _TOKEN = 0.03, 2
-"""Noise on latents in training, as the denoiser's will not be exact: a little at every place, and
-up to `data.token_noise` on whole tokens (2 x 2 places), whose seams the decoder learns to close.
-"""
 _EDGES = 2.0
 """Weight of differences between neighbouring pixels: vessels are little else."""
-
-
-_CALIBRES = (1.0, 2.0, 3.0)
-"""Scales of vessels in pixels of a 256-px photograph."""
 
 
 class Reconstruction(nn.Module):
@@ -109,12 +99,7 @@ class AutoencoderRecipe:
 
     def _noise(self, generator: torch.Generator) -> torch.Tensor:
         channels, side = self.module.vae.config.latent_channels, self._crop // 16
-        tokens = -(-side // _TOKEN)
-        level = self.settings.data["token_noise"] * torch.rand((), generator=generator)
-        coarse = level * torch.randn((channels, tokens, tokens), generator=generator)
-        coarse = coarse.repeat_interleave(_TOKEN, 1).repeat_interleave(_TOKEN, 2)
-        fine = _FINE * torch.randn((channels, side, side), generator=generator)
-        return coarse[:, :side, :side] + fine
+        return token_noise(channels, side, self.settings.data["token_noise"], generator)
 
     def sheet(self, few: bool = False) -> Image.Image | None:
         """Four held-out photographs over their reconstructions."""
@@ -131,11 +116,10 @@ class AutoencoderRecipe:
             return {}
         images = torch.stack(self._held_out[: 1 if few else None])
         made = self._reconstruct(images)
-        error = ((made - images) / 2).pow(2).mean((1, 2, 3))
-        kept = [vessels_kept(*pair) for pair in zip(images, made)]
+        pairs = list(zip(images, made))
         return {
-            "psnr_db": float((-10 * torch.log10(error)).mean()),
-            "vesselness_correlation": sum(kept) / len(kept),
+            "psnr_db": sum(psnr(*pair) for pair in pairs) / len(pairs),
+            "vesselness_correlation": sum(vessels_kept(*pair) for pair in pairs) / len(pairs),
         }
 
     def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
@@ -150,16 +134,6 @@ class AutoencoderRecipe:
     def _reconstruct(self, images: torch.Tensor) -> torch.Tensor:
         made = [self.module.vae(row[None]).sample for row in images]
         return torch.cat(made).clamp(-1, 1)
-
-
-def vessels_kept(image: torch.Tensor, made: torch.Tensor) -> float:
-    """Correlation of the vesselness (Sato et al. 1998) of two images (3, S, S) in [-1, 1] within
-    the field, in the green channel."""
-    field = ndimage.binary_erosion((image.amax(0) > -0.8).numpy(), iterations=4)
-    if not field.any():
-        return 0.0
-    ridges = [sato(each[1].numpy(), sigmas=_CALIBRES)[field] for each in (image, made)]
-    return float(np.corrcoef(*ridges)[0, 1])
 
 
 plan = AutoencoderRecipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 
 from engine.schema import UserError
@@ -61,6 +62,19 @@ _REFINER = Preset(
     "train.refiner",
 )
 
+_DECODER = Settings(
+    name="decoder-tiny",
+    steps=1500,
+    batch=4,
+    lr=1e-3,
+    warmup=50,
+    ema=0.995,
+    sheet_every=500,
+    checkpoint_every=250,
+    model={"base": "tiny", "widths": (80, 64), "inner": (80, 64, 32), "blocks": (1, 2, 2)},
+    data={"size": 512, "crop": 256, "halved": 0.4, "pictures": 160, "token_noise": 0.1},
+)
+
 PRESETS: dict[str, Preset] = {
     **GEOMETRY_MAKERS,
     **READERS,
@@ -112,6 +126,20 @@ PRESETS: dict[str, Preset] = {
             data={"size": 64, "crop": 32, "token_noise": 0.1},
         ),
         "train.autoencoder",
+    ),
+    "decoder-tiny": Preset(_DECODER, "train.decoder"),
+    "decoder-debug": Preset(
+        replace(
+            _DECODER,
+            name="decoder-debug",
+            steps=10,
+            ema=0.9,
+            checkpoint_every=5,
+            sheet_every=0,
+            model={"base": "", "widths": (8, 8), "inner": (8, 8, 8), "blocks": (1, 1, 1)},
+            data={"size": 64, "crop": 32, "halved": 0.5, "pictures": 4, "token_noise": 0.1},
+        ),
+        "train.decoder",
     ),
     "diffusion-tiny": Preset(
         Settings(

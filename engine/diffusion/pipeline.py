@@ -32,6 +32,7 @@ from engine.models.conditioning import LabelEncoder
 from engine.models.folder import examine
 from engine.models.geometry import GeometryEncoder, geometry_latents, to_layers
 from engine.models.grounds import PhantomGeometry, stacked
+from engine.models.latent_decoder import LatentDecoder
 from engine.models.patches import QuickEncoder, encoder_of
 from engine.models.refiner import Refiner
 from engine.models.text_encoder import PretrainedText, TextEncoder
@@ -97,6 +98,13 @@ class RetinaForgePipeline(DiffusionPipeline):
             geometry_encoder=geometry_encoder,
             refiner=refiner,
         )
+        self._light: LatentDecoder | None = None
+
+    def use_decoder(self, decoder: LatentDecoder) -> None:
+        """Have latents decoded by this one from now on, and not by the autoencoder's own. It is no
+        part of the folder that `save_pretrained` writes."""
+        moved = decoder.to(self.device, self.vae.dtype)
+        self._light = moved.to(memory_format=torch.channels_last)
 
     @property
     def stride(self) -> int:
@@ -249,7 +257,8 @@ class RetinaForgePipeline(DiffusionPipeline):
         start: np.ndarray | None = None,
     ) -> np.ndarray:
         """Photographs (B, H, W, 3) uint8 of latents."""
-        pixels = to_uint8(self._autoencoder.decode(latents))
+        light = self._light
+        pixels = light.to_pixels(latents) if light else to_uint8(self._autoencoder.decode(latents))
         if self.refiner is None or geometry is None or start is None:
             return pixels
         return self.refiner.paint(geometry, start, annotations, seeds_, drawn=pixels)

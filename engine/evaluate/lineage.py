@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import shipped
-from engine.call import Structures
+from engine.call import LightDecoder, Structures
 from engine.data.example import Example, UnreadableImage
 from engine.data.identity import content_sha256
 from engine.data.known_eyes import file_key, name_of
@@ -167,6 +167,8 @@ def _roots(set_source: str, makers: Sequence[str]) -> Iterator[Ancestor]:
         yield Ancestor((plan.model,), plan.weights_sha256, folder if card else None, card)
         if plan.settings.structures is not None:
             yield _anatomist(plan.settings.structures)
+        if plan.settings.decoder is not None:
+            yield _decoder(plan.settings.decoder)
         return
     for maker in makers:
         folder = shipped.folder_of(maker) if maker in shipped.names() else None
@@ -186,6 +188,13 @@ def _anatomist(asked: Structures) -> Ancestor:
     looks = [found for each in _table(place) if (found := _look(each))]
     card = {"photographs": len(looks), "likenesses": looks} if looks else {}
     return Ancestor((f"real:{place.name}",), asked.sha256, None, card)
+
+
+def _decoder(asked: LightDecoder) -> Ancestor:
+    """What made pictures of the model's latents, in place of its own decoder."""
+    place = shipped.folder_of(asked.location)
+    card = card_naming(place, asked.sha256)
+    return Ancestor((place.name,), asked.sha256, place if card else None, card)
 
 
 def _table(file: Path) -> list[Example]:

@@ -42,6 +42,7 @@ class DrawAsk:
     image_format: str | None = None
     geometry: str | None = None
     t0: float | None = None
+    decoder: str | None = None
     gates: str | None = None
     reference: Path | None = None
     licence: str | None = None

@@ -12,7 +12,7 @@ from engine import cpu, device, gates, registry, shipped
 from engine.call import CallSettings
 from engine.jobs.asks import DrawAsk, check_count, check_licence, check_out, check_within
 from engine.jobs.gating import gates_of, reference_of
-from engine.registry import SamplerRef, structures
+from engine.registry import SamplerRef, decoders, structures
 from engine.schema import UserError
 from engine.specs import Recipe, recipe_from
 from engine.specs.read import Tell, line_of_source
@@ -179,6 +179,8 @@ def _settings(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> CallSetti
     changed = {k: v for k, v in given.items() if v is not None}
     if ask.geometry is not None:
         changed.update(vars(structures.wanted(ask.geometry)))
+    if ask.decoder is not None:
+        changed["decoder"] = decoders.wanted(ask.decoder, ref)
     settings = base.model_copy(update=changed)
     ref.check_solver(settings.solver, settings.steps, settings.guidance)
     ref.check_start(settings.geometry, settings.t0)

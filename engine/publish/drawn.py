@@ -90,6 +90,7 @@ def _facts(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("size and format", f"{plan.recipe.size} px, {plan.image_format}"),
         ("gates", ", ".join(plan.gates) or "none"),
         *([("geometry", anatomy)] if (anatomy := _anatomy(plan)) else []),
+        *([("decoder", Path(light.location).name)] if (light := settings.decoder) else []),
         *shared_facts(plan),
     )
 

@@ -19,6 +19,7 @@ from engine.registry.family import ModelRef, Whereabouts, whereabouts
 from engine.registry.gan import GanRef
 from engine.registry.gate import GateRef
 from engine.registry.geometry_generator import GeometryGeneratorRef
+from engine.registry.latent_decoder import LatentDecoderRef
 from engine.registry.null import NullRef
 from engine.registry.phantom import PhantomRef
 from engine.registry.sampler import SamplerRef
@@ -39,6 +40,7 @@ FAMILIES: list[type[ModelRef]] = [
     SegmenterRef,
     ClassifierRef,
     GeometryGeneratorRef,
+    LatentDecoderRef,
     ScorerRef,
     TowersRef,
     BaseRef,

@@ -14,6 +14,7 @@ from engine.models.card import CARD
 from engine.models.classes import INDEX
 from engine.models.folder import examine
 from engine.models.grounds import Ground, NoGeometry, stacked
+from engine.registry.decoders import decoder_of
 from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import Drawn, SamplerRef, Usual, drawn_on
 from engine.registry.structures import geometry_of
@@ -32,6 +33,7 @@ class PipelineRef(SamplerRef):
     FAMILY: ClassVar[str] = "pipeline"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers", "transformers")
     reads_prompts: ClassVar[bool] = True
+    decodes: ClassVar[bool] = True
     solvers: ClassVar[tuple[str, ...]] = SOLVERS
 
     @classmethod
@@ -98,6 +100,8 @@ class PipelineSampler:
         self._pipeline = RetinaForgePipeline.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True
         ).to(settings.device)
+        if settings.decoder is not None:
+            self._pipeline.use_decoder(decoder_of(settings.decoder, folder))
 
     def draw(self, specs: Sequence[Spec]) -> list[Drawn]:
         """Photographs, a model call for every `rows_per_call` specs."""

@@ -58,6 +58,8 @@ class SamplerRef(ModelRef):
     reads_prompts: ClassVar[bool] = False
     """Whether the words of a prompt reach the picture, beyond the labels that they state."""
     draws_eyes: ClassVar[bool] = True
+    decodes: ClassVar[bool] = False
+    """Whether it draws latents, which another decoder may turn into pictures."""
     solvers: ClassVar[tuple[str, ...]] = ("none",)
 
     size: int

@@ -25,7 +25,7 @@ from serve.commands._options import (
     Spec,
     Workers,
 )
-from serve.declared import AsJob, Reads, model_folder, structures_place
+from serve.declared import AsJob, Reads, decoder_folder, model_folder, structures_place
 
 EXAMPLE = (
     "retinaforge generate --count 64 --out eyes --spec mix.yaml   "
@@ -48,6 +48,15 @@ Geometry = Annotated[
 T0 = Annotated[
     float | None,
     typer.Option(help="Start from the phantom's photograph: 0 noise alone, towards 1 less."),
+]
+Decoder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="whole|light|DIR",
+        help="What turns latents into pixels: the model's own decoder, or a lighter one that it "
+        "taught.",
+    ),
+    Reads(of=decoder_folder),
 ]
 Cpu = Annotated[
     str | None,
@@ -81,6 +90,7 @@ def generate(
     image_format: ImageFormat = None,
     geometry: Geometry = None,
     t0: T0 = None,
+    decoder: Decoder = None,
     gates: Gates = None,
     reference: Reference = None,
     licence: Licence = None,
@@ -113,6 +123,7 @@ def generate(
         image_format=image_format,
         geometry=geometry,
         t0=t0,
+        decoder=decoder,
         gates=gates,
         reference=reference,
         licence=licence,

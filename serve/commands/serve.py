@@ -10,7 +10,7 @@ import typer
 
 from engine.schema import UserError
 from serve.commands._options import Address, Device, Gates, Reference
-from serve.declared import AsJob, Reads, Writes, model_folder
+from serve.declared import AsJob, Reads, Writes, decoder_folder, model_folder
 from serve.progress import say
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 Model = Annotated[
     str | None, typer.Option(help="Name or folder; tiny by default."), Reads(of=model_folder)
+]
+Decoder = Annotated[
+    str | None,
+    typer.Option(metavar="whole|light|DIR", help="As of `generate`."),
+    Reads(of=decoder_folder),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; only this machine by default.")]
 Port = Annotated[int, typer.Option(help="TCP port.")]
@@ -57,6 +62,7 @@ def serve(
     timeout: Timeout = 300.0,
     rows_per_call: Rows = None,
     device: Device = None,
+    decoder: Decoder = None,
     gates: Gates = None,
     reference: Reference = None,
     address: Address = None,
@@ -80,6 +86,7 @@ def serve(
     setting = Setting(
         model=model or DEFAULT,
         device=device,
+        decoder=decoder,
         gates=gates,
         reference=reference,
         rows_per_call=rows_per_call,

@@ -56,6 +56,7 @@ class Setting(BaseModel):
 
     model: str = shipped.DEFAULT
     device: str | None = None
+    decoder: str | None = None
     gates: str | None = None
     reference: Path | None = None
     rows_per_call: int | None = Field(default=None, ge=1, le=256)
@@ -71,6 +72,7 @@ class Setting(BaseModel):
         ask = DrawAsk(
             model=self.model,
             device=self.device,
+            decoder=self.decoder,
             gates=self.gates,
             reference=self.reference,
             rows_per_call=self.rows_per_call,
