@@ -32,6 +32,7 @@ from engine.models.card import write_card
 from engine.models.latent_decoder import LatentDecoder, key_of
 from engine.models.patches import encoder_of
 from engine.registry.base import BaseRef
+from engine.schema import UserError
 from train.census import census, enough, image_hashes, keep_likenesses, told
 from train.chance import generator_at
 from train.frozen import loaded
@@ -92,6 +93,8 @@ class DecoderRecipe:
         self.settings = settings
         self._vae = _teacher(settings)
         _check(settings, self._whole.factor)
+        if settings.init:
+            self._begun(Path(settings.init))
         self._size, self._crop = settings.data["size"], settings.data["crop"]
         self._examples = read_examples(data)
         self._teaching = splits.teaching(self._examples)
@@ -106,8 +109,7 @@ class DecoderRecipe:
     def sketch(self) -> Lightening:
         """See `Recipe`."""
         if self.settings.init:
-            folder = Path(self.settings.init)
-            return Lightening(loaded(LatentDecoder.from_pretrained, folder).float())
+            return Lightening(self._begun(Path(self.settings.init)))
         torch.manual_seed(self.settings.seed)
         options = self.settings.model
         shape = {name: tuple(options[name]) for name in ("widths", "inner", "blocks")}
@@ -115,6 +117,15 @@ class DecoderRecipe:
         reads = {"channels": whole.channels, "factor": whole.factor}
         decoder = LatentDecoder(**reads, **shape, autoencoder=key_of(whole))
         return Lightening(decoder)
+
+    def _begun(self, folder: Path) -> LatentDecoder:
+        """The decoder that another run has taught."""
+        found: LatentDecoder = loaded(LatentDecoder.from_pretrained, folder).float()
+        if found.config.autoencoder != key_of(self._whole):
+            raise UserError(
+                "reads the latents of another autoencoder", field="init", expected="as model.base"
+            )
+        return found
 
     @cached_property
     def module(self) -> Lightening:

@@ -137,7 +137,7 @@ PRESETS: dict[str, Preset] = {
             checkpoint_every=5,
             sheet_every=0,
             model={"base": "", "widths": (8, 8), "inner": (8, 8, 8), "blocks": (1, 1, 1)},
-            data={"size": 64, "crop": 32, "halved": 0.5, "pictures": 4, "token_noise": 0.1},
+            data={"size": 96, "crop": 48, "halved": 0.5, "pictures": 4, "token_noise": 0.1},
         ),
         "train.decoder",
     ),

@@ -28,6 +28,12 @@ def test_later_fields_are_part_of_the_identity_only_where_they_change_something(
     assert old.identity()["guidance_interval"] == [0.0, 1.0]
     for name, value in {"geometry": True, "t0": 0.25}.items():
         assert CallSettings(**USUAL, **{name: value}).identity() == {**old.identity(), name: value}
+    for name, value in {
+        "structures": {"kind": "gan", "location": "here", "sha256": "a"},
+        "decoder": {"location": "here", "sha256": "a"},
+    }.items():
+        told = {key: each for key, each in value.items() if key != "location"}
+        assert CallSettings(**USUAL, **{name: value}).identity()[name] == told
     assert {*SINCE} == {*CallSettings.model_fields} - {*USUAL}
 
 

@@ -39,6 +39,8 @@ BAD_FLAGS = [
     (("--count", 2, "--model", "null", "--geometry", "phantom"), "--geometry"),
     (("--count", 2, "--model", "null", "--t0", 0.5), "--t0"),
     (("--count", 2, "--model", "debug", "--t0", 1), "--t0"),
+    (("--count", 2, "--model", "null", "--decoder", "light"), "--decoder"),
+    (("--count", 2, "--model", "debug", "--decoder", "decoder-tiny"), "--decoder"),
     (("--count", 2, "--model", "null", "--prompts", "none.txt"), "none.txt"),
     (("--count", 2, "--unheard-of", 1), "unheard-of"),
 ]
