@@ -176,7 +176,7 @@ def _settings(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> CallSetti
         "threads": ask.threads,
         "t0": ask.t0,
     }
-    changed = {k: v for k, v in given.items() if v is not None}
+    changed: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if ask.geometry is not None:
         changed.update(vars(structures.wanted(ask.geometry)))
     if ask.decoder is not None:
