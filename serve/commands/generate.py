@@ -129,9 +129,8 @@ def generate(
         licence=licence,
         address=address,
     )
-    schedule = schedule_of(workers, batch, address, needs)
     carry = generating.forecast if dry_run else generating.generate
-    raise typer.Exit(carry(out, ask, count, schedule, as_json))
+    raise typer.Exit(carry(out, ask, count, schedule_of(workers, batch, address, needs), as_json))
 
 
 def _check(params: Mapping[str, Any]) -> str | None:
