@@ -10,7 +10,8 @@ labels (`phantoms`), on `both`; or from a folder of transformers (`given`, of th
 - Intervals are over eyes and seeds. A seed has its own choice of labelled eyes, larger ones
   containing the smaller, and all starts of a seed begin with the same weights.
 - **The generator counts as labelled data**: where an eye taught any of the models from which the
-  set came, a start that saw the set is void below all labels. Phantoms saw nobody's.
+  set came, a start that saw the set is void below all labels. Phantoms saw nobody's. `labels.N`
+  tells how many labels a row has, and its control how many photographs taught the generator.
 - Elsewhere only questions of yes and no are read: clinics grade by rules of their own.
 - `_at_N`: the same after N of the steps, to tell who is there sooner.
 - Rate and steps are those that were best for `scratch` on the train split (`train.search`).
@@ -28,7 +29,7 @@ from torch import nn
 
 from engine.data.phantoms import PhantomExample
 from engine.evaluate.figures import Figure, without
-from engine.evaluate.lineage import taught_by_eyes
+from engine.evaluate.lineage import most_behind, taught_by_eyes
 from engine.evaluate.scored import LEAST, answer, gained, over_seeds
 from engine.evaluate.sets import SIZE, Looked, Sets
 from engine.evaluate.tasks import TASKS, Task, said_of
@@ -36,7 +37,7 @@ from engine.models.brought import brought
 from engine.models.classifier import SMALL, build
 from engine.phantom.cameras import CAMERAS
 from engine.seeds import row_seed
-from train.lessons import READ, TaskPictures, lesson, tabled, together
+from train.lessons import READ, TaskPictures, chosen, lesson, tabled, together
 from train.practice import RATE, learn, said
 
 ABNORMAL = (TASKS["abnormal"],)
@@ -112,13 +113,23 @@ def efficiency(sets: Sets, terms: Terms) -> list[Figure]:
         sites["_external"] = tabled(sets.pictures("external"), terms.tasks, terms.side)
     real = tabled(sets.pictures("taught"), terms.tasks, terms.side)
     school = _School(terms, real, pools, sites, taught_by_eyes(sets), sets.tell)
-    found: list[Figure] = []
+    found = labels_behind(real, terms.shares, most_behind(sets))
     for network in SMALL:
         found += school.figures(network, _maker(network, terms), None)
     if sets.start:
         makes = (brought(sets.start, _outputs(terms), trained) for trained in (False, True))
         found += school.figures("hf", *makes)
     return found
+
+
+def labels_behind(real: TaskPictures, shares: Sequence[int], behind: int | None) -> list[Figure]:
+    """How many eyes' labels each row has, `labels.10` those of a tenth. Control: how many
+    photographs taught the model from which the set came; none where nobody says."""
+    return [
+        Figure(f"labels.{share}", count, None, None, count, control=behind)
+        for share in shares
+        for count in [len(chosen(real.labels, share, 0)) if len(real.squares) else 0]
+    ]
 
 
 def twins(pictures: Sequence[Looked]) -> list[Looked]:
@@ -131,19 +142,6 @@ def twins(pictures: Sequence[Looked]) -> list[Looked]:
         twin = PhantomExample(path=each.example.path, annotation=known, seed=seed)
         found.append(Looked(twin, twin.draw(SIZE).image))
     return found
-
-
-def chosen(labels: torch.Tensor, share: int, seed: int) -> np.ndarray:
-    """The numbers of so many of a hundred rows of labels (N, tasks), as many of each kind as there
-    are; those of a smaller share are among those of a larger."""
-    rng = np.random.default_rng(seed)
-    _, kind = np.unique(labels.numpy(), axis=0, return_inverse=True)
-    rank = np.empty(len(kind))
-    for each in np.unique(kind):
-        here = np.flatnonzero(kind == each)
-        rank[rng.permutation(here)] = (np.arange(len(here)) + rng.random()) / len(here)
-    count = max(2, round(share * len(kind) / 100))
-    return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
 def _outputs(terms: Terms) -> int:

@@ -77,3 +77,16 @@ def mean_loss(logits: torch.Tensor, labels: torch.Tensor, tasks: Sequence[Task])
     """The mean over tasks of the cross-entropy of rows whose label is known."""
     known = (labels != UNKNOWN).sum(0).clamp_min(1)
     return (task_losses(logits, labels, tasks).sum(0) / known).mean()
+
+
+def chosen(labels: torch.Tensor, share: int, seed: int) -> np.ndarray:
+    """The numbers of so many of a hundred rows of labels (N, tasks), as many of each kind as there
+    are; those of a smaller share are among those of a larger."""
+    rng = np.random.default_rng(seed)
+    _, kind = np.unique(labels.numpy(), axis=0, return_inverse=True)
+    rank = np.empty(len(kind))
+    for each in np.unique(kind):
+        here = np.flatnonzero(kind == each)
+        rank[rng.permutation(here)] = (np.arange(len(here)) + rng.random()) / len(here)
+    count = max(2, round(share * len(kind) / 100))
+    return np.sort(np.argsort(rank, kind="stable")[:count])

@@ -9,6 +9,15 @@ of its first two columns, and line by line a figure, its words, and words for fl
     -->
     <!-- end -->
 
+A table of several settings names, after its file and the head of its first column, its columns by
+the end of a figure's name, and its rows by the beginning:
+
+    <!-- grid ablations: what differs
+    > fd_over_floor | Fréchet distance over that of photographs
+    usual | nothing
+    -->
+    <!-- end -->
+
 `<!-- steering MODEL … -->` prints instead what the cards of shipped models say of their labels.
 """
 
@@ -23,7 +32,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-_BLOCK = re.compile(r"(<!-- (evidence|steering) (.*?)-->\n)(.*?)(<!-- end -->)", re.S)
+_BLOCK = re.compile(r"(<!-- (evidence|grid|steering) (.*?)-->\n)(.*?)(<!-- end -->)", re.S)
 
 
 def renewed(text: str) -> str:
@@ -39,6 +48,19 @@ def _evidence(asked: str) -> str:
     first, value = (each.strip() for each in words.split("|"))
     rows = [_row(figures[each[0]], *each[1:]) for each in map(_cells, lines)]
     return _table([first, value, "floor", "control", "n"], rows)
+
+
+def _grid(asked: str) -> str:
+    head, *lines = asked.strip().splitlines()
+    name, _, first = head.partition(":")
+    told = json.loads((HERE / f"{name.strip()}.json").read_text())
+    figures = {each["name"]: each for each in told["figures"]}
+    columns = [_cells(each[1:]) for each in lines if each.startswith(">")]
+    rows = [
+        [words, *(_value(figures[f"{begins}.{ends}"]) for ends, *_ in columns)]
+        for begins, words, *_ in (_cells(each) for each in lines if not each.startswith(">"))
+    ]
+    return _table([first.strip(), *(words for _, words, *_ in columns)], rows)
 
 
 def _cells(line: str) -> list[str]:
@@ -83,7 +105,7 @@ def _auc(told: dict[str, Any]) -> str:
     return f"{told['auc']:.2f} ({told['low']:.2f} to {told['high']:.2f})"
 
 
-_TABLES = {"evidence": _evidence, "steering": _steering}
+_TABLES = {"evidence": _evidence, "grid": _grid, "steering": _steering}
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

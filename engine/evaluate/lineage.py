@@ -1,5 +1,5 @@
-"""What taught the model that drew a set, and what taught the models that this one came from: no
-photograph of the test split may be among it.
+"""What taught the model that drew a set or is tested, and what taught the models that this one came
+from: no photograph of the test split may be among it.
 
 A card names its parents by the hash of their weights. A parent is at hand if it lies in this
 checkout, or beside the model's folder or run; of others only the name is known. Photographs are
@@ -8,7 +8,7 @@ recognised as `engine.models.naming` tells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,9 +23,10 @@ from engine.data.known_eyes import file_key, name_of
 from engine.data.likeness import bits_of, likeness
 from engine.data.outlines import read_square
 from engine.data.sources import read_examples
-from engine.evaluate.sets import Sets
+from engine.evaluate.sets import Sets, Tell
 from engine.models.card import CARD, card_naming, read_card
 from engine.models.naming import NamedPhotographs
+from engine.registry.family import ModelRef
 from engine.schema import UserError
 from engine.store.commits import PLAN
 from engine.store.plan import read_any_plan
@@ -60,8 +61,10 @@ class Ancestor:
 
     @property
     def parents(self) -> list[dict[str, Any]]:
-        """What the card says of each."""
-        return [each for each in self.card.get("parents") or () if isinstance(each, dict)]
+        """What the card says of each: models that it began with, and those that drew for it."""
+        drawn_by = self.card.get("data", {}).get("drawn_by") or ()
+        named = [*(self.card.get("parents") or ()), *({"name": each} for each in drawn_by)]
+        return [each for each in named if isinstance(each, dict)]
 
     @property
     def confessed(self) -> frozenset[str]:
@@ -73,7 +76,11 @@ class Ancestor:
 def ancestors(set_source: str, makers: Sequence[str] = ()) -> list[Ancestor]:
     """The tree of the model that a data set folder's plan names, the model first; of another set
     those of its `makers`."""
-    waiting, found = list(_roots(set_source, makers)), []
+    return _grown(_roots(set_source, makers))
+
+
+def _grown(roots: Iterable[Ancestor]) -> list[Ancestor]:
+    waiting, found = [*roots], []
     met: set[str | None] = set()
     while waiting:
         each = waiting.pop(0)
@@ -99,25 +106,20 @@ def taught_by_eyes(sets: Sets) -> list[str]:
     return told if tree else ["a model"]
 
 
+def most_behind(sets: Sets) -> int | None:
+    """How many photographs taught the one of the set's models that most taught; None where nobody
+    says."""
+    told = [each.photographs for each in tree_of(sets)]
+    known = [each for each in told if each is not None]
+    return max(known) if known and len(known) == len(told) else None
+
+
 def checked(sets: Sets) -> tuple[Sets, list[dict[str, Any]]]:
     """The sets, and the tree as JSON has it. Test photographs that a card itself confesses to are
     left out; UserError for another one that an ancestor was taught."""
     tree = tree_of(sets)
     sets.tell("lineage: " + (", ".join(each.path[-1] for each in tree) or "nobody says what drew"))
-    seen: dict[int, int] = {}
-    confessed = set()
-    for example, who in _seen(sets, tree):
-        if name_of(example) not in tree[who].confessed:
-            raise UserError(
-                "this photograph of the test split taught a model from which the set's came: "
-                + " from ".join(tree[who].path),
-                file=example.place,
-                expected="photographs that none of them has seen",
-            )
-        seen[who] = seen.get(who, 0) + 1
-        confessed.add(example.place)
-    if confessed:
-        sets.tell(f"tested: {len(confessed)} left out, as a card says that their eyes taught")
+    confessed, seen = _met(sets.held_out, tree, "from which the set's came", sets.tell)
     tested, external = (
         [each for each in side if each.place not in confessed]
         for side in (sets.tested, sets.external)
@@ -125,6 +127,38 @@ def checked(sets: Sets) -> tuple[Sets, list[dict[str, Any]]]:
     return replace(sets, tested=tested, external=external), [
         _told(a, seen.get(k, 0)) for k, a in enumerate(tree)
     ]
+
+
+def unseen(ref: ModelRef, tested: Sequence[Example], tell: Tell) -> list[Example]:
+    """Photographs with which a model may be tested: without those of which a card of its tree
+    confesses that their eyes taught. UserError for another one that it or an ancestor was
+    taught."""
+    card = read_card(ref.folder) if ref.folder else {}
+    root = Ancestor((ref.name,), ref.weights_sha256, ref.folder, card)
+    confessed, _ = _met(tested, _grown([root]), "that is tested, or one before it", tell)
+    return [each for each in tested if each.place not in confessed]
+
+
+def _met(
+    tested: Sequence[Example], tree: Sequence[Ancestor], which: str, tell: Tell
+) -> tuple[set[Any], dict[int, int]]:
+    """Where photographs lie that a card confesses to, and how many each model was taught; UserError
+    for one that nobody confesses to."""
+    seen: dict[int, int] = {}
+    confessed = set()
+    for example, who in _seen(tested, tree, tell):
+        if name_of(example) not in tree[who].confessed:
+            raise UserError(
+                f"this photograph of the test split taught a model {which}: "
+                + " from ".join(tree[who].path),
+                file=example.place,
+                expected="photographs that none of them has seen",
+            )
+        seen[who] = seen.get(who, 0) + 1
+        confessed.add(example.place)
+    if confessed:
+        tell(f"tested: {len(confessed)} left out, as a card says that their eyes taught")
+    return confessed, seen
 
 
 def _told(ancestor: Ancestor, seen: int) -> dict[str, Any]:
@@ -139,13 +173,14 @@ def _told(ancestor: Ancestor, seen: int) -> dict[str, Any]:
     }
 
 
-def _seen(sets: Sets, tree: Sequence[Ancestor]) -> Iterator[tuple[Example, int]]:
+def _seen(
+    tested: Sequence[Example], tree: Sequence[Ancestor], tell: Tell
+) -> Iterator[tuple[Example, int]]:
     """Every photograph of the test split with each model that was taught it."""
     telling = [number for number, each in enumerate(tree) if each.named.count]
     if not telling:
         return
-    tested = sets.held_out
-    sets.tell(f"lineage: looking for {len(tested):,} test photographs")
+    tell(f"lineage: looking for {len(tested):,} test photographs")
     for count, example in enumerate(tested, 1):
         try:
             square, _ = read_square(replace(example, masks=()), _SIDE)
@@ -154,7 +189,7 @@ def _seen(sets: Sets, tree: Sequence[Ancestor]) -> Iterator[tuple[Example, int]]
             continue  # No measure reads it either, and each says so.
         yield from ((example, n) for n in telling if tree[n].named.has(content, bits))
         if not count % _OFTEN:
-            sets.tell(f"lineage: {count:,} of {len(tested):,} test photographs looked for")
+            tell(f"lineage: {count:,} of {len(tested):,} test photographs looked for")
 
 
 def _roots(set_source: str, makers: Sequence[str]) -> Iterator[Ancestor]:
@@ -170,10 +205,14 @@ def _roots(set_source: str, makers: Sequence[str]) -> Iterator[Ancestor]:
         if plan.settings.decoder is not None:
             yield _decoder(plan.settings.decoder)
         return
-    for maker in makers:
-        folder = shipped.folder_of(maker) if maker in shipped.names() else None
-        card = read_card(folder) if folder else {}
-        yield Ancestor((maker,), card.get("weights_sha256"), folder, card)
+    yield from (_called((), maker) for maker in makers)
+
+
+def _called(path: tuple[str, ...], maker: str) -> Ancestor:
+    """A model of which the name alone is known."""
+    folder = shipped.folder_of(maker) if maker in shipped.names() else None
+    card = read_card(folder) if folder else {}
+    return Ancestor((*path, maker), card.get("weights_sha256"), folder, card)
 
 
 def _anatomist(asked: Structures) -> Ancestor:
@@ -209,6 +248,8 @@ def _look(example: Example) -> str | None:
 
 
 def _parent(path: tuple[str, ...], told: dict[str, Any], beside: dict[str, Path]) -> Ancestor:
+    if {*told} == {"name"}:
+        return _called(path, _name(told))
     sha256 = told.get("weights_sha256")
     folder = beside.get(sha256) if isinstance(sha256, str) else None
     return Ancestor((*path, _name(told)), sha256, folder, read_card(folder) if folder else {})

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -95,3 +96,42 @@ def spotted(tmp_path):
         return str(tmp_path / f"{name}.csv")
 
     return written
+
+
+@pytest.fixture(scope="session")
+def lined(tmp_path_factory):
+    """A table of round pictures that lines cross, which masks mark: rightly, or beside them."""
+
+    def made(
+        name,
+        splits=("train",) * 4 + ("test",) * 3,
+        right=True,
+        seed=0,
+        masks=True,
+        column="mask_vessel",
+    ):
+        folder, rng = tmp_path_factory.mktemp(name), np.random.default_rng(seed)
+        rows = []
+        for number, split in enumerate(splits):
+            picture = np.zeros((256, 256, 3), np.uint8)
+            cv2.circle(picture, (128, 128), 126, (60, 120, 200), -1)
+            picture[picture > 0] += rng.integers(0, 30, (picture > 0).sum()).astype(np.uint8)
+            mask = np.zeros((256, 256), np.uint8)
+            for _ in range(12):
+                start, end = rng.integers(30, 226, (2, 2)).tolist()
+                cv2.line(picture, start, end, (30, 50, 90), 3)
+                cv2.line(mask, start, end, 255, 3)
+            row = {"file": f"{number}.png", "split": split, "patient_id": f"{name}{number}"}
+            cv2.imwrite(str(folder / row["file"]), picture)
+            if masks:
+                row[column] = f"{number}_v.png"
+                shown = mask if right else np.roll(mask, 12, 0)
+                cv2.imwrite(str(folder / row[column]), shown)
+            rows.append(row)
+        with (folder / "t.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        return str(folder / "t.csv")
+
+    return made

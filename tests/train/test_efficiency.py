@@ -60,7 +60,11 @@ def test_a_generator_that_saw_eyes_counts_as_labels(spotted):
         assert found[f"dr.cnn.100.{start}"].value is not None
     assert found["dr.cnn.25.phantoms"].value is not None
     assert found["dr.cnn.25.phantoms_external"].n == 24
+    rows = {name: each for name, each in found.items() if name.startswith("labels.")}
+    assert {name: each.value for name, each in rows.items()} == {"labels.25": 6, "labels.100": 24}
+    assert all(each.control is None for each in rows.values()), "nobody says who drew this set"
     drawn = figures("phantom:16", real, FLEETING)
+    assert drawn["labels.25"].control == 0
     assert drawn["dr.cnn.25.generated"].value is not None
     assert lineage.taught_by_eyes(Sets.read("phantom:4", real, True, print)) == []
 

@@ -3,56 +3,21 @@ no rival."""
 
 from __future__ import annotations
 
-import csv
-
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from engine.evaluate.sets import Sets
 from engine.schema import UserError
-from train.vessels import ENOUGH, Labour, MarkedPictures, figures, vessels
+from train.vessels import VESSELS, Labour, MarkedPictures, figures, marked
 
 LABOUR = Labour(steps=36, seeds=1, pictures=8, batch=4, crop=64)
 FLEETING = Labour(steps=2, seeds=1, pictures=4, batch=2, crop=32)
 
 
-@pytest.fixture(scope="module")
-def lined(tmp_path_factory):
-    """A table of round pictures that lines cross, which masks mark: rightly, or beside them."""
-
-    def made(name, splits=("train",) * 4 + ("test",) * 3, right=True, seed=0, masks=True):
-        folder, rng = tmp_path_factory.mktemp(name), np.random.default_rng(seed)
-        rows = []
-        for number, split in enumerate(splits):
-            picture = np.zeros((256, 256, 3), np.uint8)
-            cv2.circle(picture, (128, 128), 126, (60, 120, 200), -1)
-            picture[picture > 0] += rng.integers(0, 30, (picture > 0).sum()).astype(np.uint8)
-            mask = np.zeros((256, 256), np.uint8)
-            for _ in range(12):
-                start, end = rng.integers(30, 226, (2, 2)).tolist()
-                cv2.line(picture, start, end, (30, 50, 90), 3)
-                cv2.line(mask, start, end, 255, 3)
-            row = {"file": f"{number}.png", "split": split, "patient_id": f"{name}{number}"}
-            cv2.imwrite(str(folder / row["file"]), picture)
-            if masks:
-                row["mask_vessel"] = f"{number}_v.png"
-                shown = mask if right else np.roll(mask, 12, 0)
-                cv2.imwrite(str(folder / row["mask_vessel"]), shown)
-            rows.append(row)
-        with (folder / "t.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-        return str(folder / "t.csv")
-
-    return made
-
-
 def measured(set_, real, labour=LABOUR):
     sets = Sets.read(set_, real, True, lambda line: None)
-    return {each.name: each for each in vessels(sets, labour)}
+    return {each.name: each for each in marked(sets, labour, VESSELS)}
 
 
 def test_networks_learn_what_masks_say_wrong_ones_too(lined):
@@ -75,17 +40,21 @@ def test_a_set_without_masks_teaches_nothing_and_photographs_without_test_nothin
     assert "nothing with marked vessels" in found["f1_synthetic"].not_estimable
     assert found["f1_real"].value is not None
     assert "needs marked photographs" in found["share"].not_estimable
-    with pytest.raises(UserError, match="no photograph to test with has a mask_vessel"):
+    with pytest.raises(UserError, match="no photograph to test with has a mask of vessels"):
         measured(real, lined("unmarked", ("train", "test"), masks=False), FLEETING)
 
 
 def test_beside_a_weak_rival_a_share_is_void():
     masks = np.eye(8, dtype=bool)[None].repeat(4, 0)
     tested = MarkedPictures(torch.zeros(4, 3, 8, 8), masks, masks, [1, 1, 2, 3])
-    weak, strong = np.full(4, ENOUGH - 0.01), np.array([0.8, 0.7, 0.8, 0.9])
-    found = {each.name: each for each in figures({"real": weak, "synthetic": strong}, tested)}
+    weak, strong = np.full(4, VESSELS.enough - 0.01), np.array([0.8, 0.7, 0.8, 0.9])
+    found = {
+        each.name: each for each in figures({"real": weak, "synthetic": strong}, tested, VESSELS)
+    }
     assert found["share"].not_estimable == "void: photographs teach F1 0.69, below 0.70"
     assert "nothing with marked vessels" in found["f1_both"].not_estimable
-    found = {each.name: each for each in figures({"real": strong, "synthetic": strong}, tested)}
+    found = {
+        each.name: each for each in figures({"real": strong, "synthetic": strong}, tested, VESSELS)
+    }
     share = found["share"]
     assert share.value == share.low == share.high == pytest.approx(1)

@@ -32,9 +32,15 @@ MEASURES: Mapping[str, str] = {
     "efficiency": "train.efficiency",
     "search": "train.search",
     "vessels": "train.vessels",
+    "utility.vessels": "train.vessels",
+    "utility.lesions": "train.taught_lesions",
+    "search.vessels": "train.vessel_search",
 }
 """Measures in the order in which they are told, and the module whose `measure` is one."""
-APART = ("changes", "efficiency", "search", "vessels")
+APART = (
+    "changes", "efficiency", "search", "vessels",
+    "utility.vessels", "utility.lesions", "search.vessels",
+)  # fmt: skip
 """Those that are no part of the report on all: they draw anew, or train for too long."""
 
 Set = Annotated[

@@ -32,20 +32,23 @@ def readings(
     """What a classifier reads off the test split.
 
     Of each task that it was taught, the area under the curve (kappa of more than two answers) and
-    how often it is right, with intervals over eyes, beside chance and the commonest answer.
+    how often it is right, with intervals over eyes, beside chance and the commonest answer. A
+    photograph that taught it, whatever its name, is refused.
     """
     from engine import registry
     from engine.data import splits
     from engine.data.sources import read_examples
     from engine.evaluate.figures import plain, under
+    from engine.evaluate.lineage import unseen
     from engine.evaluate.reading import read_off
     from engine.registry.classifier import ClassifierRef
 
-    network = registry.find(ClassifierRef, model).load()
-    eyes = [eye[0] for eye in splits.one_per_eye(splits.held_out(read_examples(data)))]
-    if not eyes:
+    ref = registry.find(ClassifierRef, model)
+    tested = splits.held_out(read_examples(data))
+    if not tested:
         raise UserError("no photograph of a test split", asked="data", expected="split test")
-    found = under("readings", read_off(network, eyes, say))
+    eyes = [eye[0] for eye in splits.one_per_eye(unseen(ref, tested, say))]
+    found = under("readings", read_off(ref.load(), eyes, say))
     for each in found:
         control = "" if each.control is None else f"; by chance {each.control:.2f}"
         say(f"{each.name:24} {each}{control}")

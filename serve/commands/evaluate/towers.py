@@ -32,12 +32,14 @@ def towers(
 
     Retinopathy, its grade, edema, glaucoma, soft exudates, healthy or not, source by source: the
     area under the curve, kappa or share that is right, with the 95 % interval over eyes, beside who
-    knows but how frequent each answer is. Without a test split all photographs count.
+    knows but how frequent each answer is. Without a test split all photographs count. One that
+    taught the towers, or a model that drew for them, is refused.
     """
     from engine import registry
     from engine.data.sources import read_asked
     from engine.data.splits import held_out, one_per_eye
     from engine.evaluate.figures import plain, under
+    from engine.evaluate.lineage import unseen
     from engine.evaluate.sets import looked_at
     from engine.registry.towers import TowersRef
     from train.zeroshot import asked
@@ -47,6 +49,7 @@ def towers(
     tested = held_out(examples) if any(each.split for each in examples) else examples
     taught = found.describe().learned_from.get("photographs", 0)
     say(f"{taught:,} photographs taught these towers")
+    tested = unseen(found, tested, say)
     looked = looked_at([eye[0] for eye in one_per_eye(tested)], "images", say)
     figures = under("towers", asked(found.load(), looked))
     for each in figures:

@@ -15,11 +15,12 @@ from PIL import Image
 from engine import shipped
 from engine.data.example import Example
 from engine.data.sources import read_examples
-from engine.evaluate.lineage import ancestors, checked
+from engine.evaluate.lineage import ancestors, checked, most_behind, unseen
 from engine.evaluate.sets import Sets
 from engine.models.card import read_card, write_card
 from engine.models.naming import LIKENESSES, TRAINING_KEY, NamedPhotographs, keyed_id
 from engine.phantom.render import draw
+from engine.registry.family import ModelRef
 from engine.schema import Annotation, UserError
 from engine.store.plan import write_plan
 from train.census import image_hashes, keep_likenesses
@@ -120,6 +121,39 @@ def test_a_grandparents_eye_under_another_name_is_refused_with_the_path(
         checked(sets(set_, real([*eyes[8:], eyes[2]])))
     (tmp_path / "runs/first/model" / TRAINING_KEY).unlink()
     assert checked(sets(set_, real([*eyes[8:], eyes[2]])))[1][2]["seen_in_test"] is None
+
+
+def allowed(folder, files, real):
+    """Those of the photographs with which the model in a folder may be tested."""
+    card = read_card(folder)
+    told = {"name": folder.parent.name, "weights_sha256": card["weights_sha256"]}
+    ref = ModelRef(location=str(folder), **told)
+    return unseen(ref, read_examples([real(files)]), print)
+
+
+def test_a_model_is_tested_with_what_neither_it_nor_a_parent_saw(drawn, real, eyes, tmp_path):
+    drawn()
+    folder = tmp_path / "runs/third/model"
+    assert len(allowed(folder, eyes[8:], real)) == 4
+    for taught, path in ((eyes[6], "third"), (eyes[2], f"third from second from {GRANDPARENT}")):
+        renamed = anew(taught, tmp_path / "holiday.jpg")
+        with pytest.raises(UserError, match=f"is tested, or one before it: {path}"):
+            allowed(folder, [*eyes[8:], renamed], real)
+
+
+def test_who_drew_for_a_model_is_its_ancestor(real, eyes, tmp_path, monkeypatch):
+    weights, folder = tmp_path / "weights", tmp_path / "runs/reader/model"
+    model(weights / "painter", eyes[:2], [], name="painter")
+    monkeypatch.setattr(shipped, "WEIGHTS", weights)
+    model(folder, [], [], data={"drawn_by": {"painter": 5, "a stranger": 1}})
+    with pytest.raises(UserError, match="reader from painter"):
+        allowed(folder, [anew(eyes[1], tmp_path / "holiday.jpg")], real)
+    assert len(allowed(folder, eyes[2:], real)) == 10
+
+
+def test_the_photographs_behind_a_set_are_those_of_whom_most_taught(drawn, real, eyes):
+    assert most_behind(sets(drawn(), real(eyes[8:]))) is None, "of a lost one nobody knows"
+    assert most_behind(sets("phantom:1", real(eyes[8:]))) == 0
 
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} with real photographs is not here")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 from PIL import Image
 
+from engine.data.example import Example
 from engine.phantom.render import draw
 from engine.schema import Annotation
+from train.census import keep_likenesses
 from train.classifier import build
 from train.presets import PRESETS
 from train.settings import override
@@ -121,3 +124,15 @@ def test_mistakes_are_told_with_what_was_asked(read, retinaforge, table, tmp_pat
         code, _, said = retinaforge("evaluate", "readings", place, "--data", data)
         assert (code, "no classifier of that name" in said) == (2, True)
         assert "classifier-tiny" in said
+
+
+def test_a_photograph_that_taught_it_is_refused_under_another_name(
+    retinaforge, model, table, tmp_path
+):
+    data, knows = table(eyes_of(12)), tmp_path / "knows"
+    shutil.copytree(model, knows)
+    keep_likenesses([Example(data.parent / "7.png", Annotation())], knows)
+    Image.open(data.parent / "7.png").resize((40, 40)).save(data.parent / "7.png")
+    code, _, said = retinaforge("evaluate", "readings", knows, "--data", data)
+    assert code == 2
+    assert "7.png: this photograph of the test split taught a model that is tested" in said

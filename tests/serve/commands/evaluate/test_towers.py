@@ -10,9 +10,12 @@ from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
 from engine import shipped
+from engine.data.example import Example
 from engine.data.phantoms import phantom_examples
 from engine.models.card import write_card
 from engine.models.two_towers import build
+from engine.schema import Annotation
+from train.census import keep_likenesses
 
 
 @pytest.fixture
@@ -50,3 +53,11 @@ def test_what_is_no_towers_is_named(retinaforge, folder, tmp_path):
     code, _, said = retinaforge("evaluate", "towers", "gate", "--images", tmp_path / "eyes.csv")
     assert code == 2
     assert "no towers" in said
+
+
+def test_an_eye_that_taught_them_is_refused_under_another_name(retinaforge, folder, tmp_path):
+    keep_likenesses([Example(tmp_path / "5.png", Annotation())], folder)
+    Image.open(tmp_path / "5.png").resize((40, 40)).save(tmp_path / "5.png")
+    code, out, said = retinaforge("evaluate", "towers", folder, "--images", tmp_path / "eyes.csv")
+    assert (code, out) == (2, "")
+    assert "5.png: this photograph of the test split taught a model that is tested" in said
