@@ -39,4 +39,14 @@ measured zeroshot_phantoms retinaforge evaluate zeroshot "$work/phantoms-2000" -
 measured judgement-refiner-tiny retinaforge evaluate all "$work/refiner-2000" --real "$real"
 measured zeroshot_generated retinaforge evaluate zeroshot "$work/refiner-2000" --real "$work/captioned.csv"
 
+# What vessels drawn sets teach, and whether what is painted on made structures and on phantoms' is as
+# photographs are.
+alike=(evaluate geometry --real "$real" --source idrid --size 256 --segmenter segmenter)
+drawn gan-120 --count 120 --model dualgan-tiny --geometry gan
+measured vessels retinaforge evaluate vessels "$work/gan-120" --real "$real"
+drawn gan-idrid-40 --count 40 --model dualgan-tiny --geometry gan --source idrid
+measured geometry-gan retinaforge "${alike[@]}" "$work/gan-idrid-40"
+drawn phantom-idrid-40 --count 40 --model dualgan-tiny --geometry phantom --source idrid
+measured geometry-phantom retinaforge "${alike[@]}" "$work/phantom-idrid-40"
+
 python "$here/tables.py"
