@@ -18,7 +18,9 @@ the end of a figure's name, and its rows by the beginning:
     -->
     <!-- end -->
 
-`<!-- steering MODEL … -->` prints instead what the cards of shipped models say of their labels.
+`<!-- steering MODEL … -->` prints instead what the cards of shipped models say of their labels,
+`<!-- sampling FILE -->` what `bench sampling` found, and `<!-- levels MODEL SIZE -->` what lies
+beside a shipped model of its levels' pictures.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-_BLOCK = re.compile(r"(<!-- (evidence|grid|steering) (.*?)-->\n)(.*?)(<!-- end -->)", re.S)
+_KINDS = "evidence|grid|steering|sampling|levels"
+_BLOCK = re.compile(rf"(<!-- ({_KINDS}) (.*?)-->\n)(.*?)(<!-- end -->)", re.S)
 
 
 def renewed(text: str) -> str:
@@ -105,7 +108,47 @@ def _auc(told: dict[str, Any]) -> str:
     return f"{told['auc']:.2f} ({told['low']:.2f} to {told['high']:.2f})"
 
 
-_TABLES = {"evidence": _evidence, "grid": _grid, "steering": _steering}
+def _sampling(asked: str) -> str:
+    told = json.loads((HERE / f"{asked.strip()}.json").read_text())
+    parts = ("phantom", "denoise", "decode", "finish", "total")
+    head = ["setting", "images/s", "ratio", *(f"{part} s" for part in parts), "admitted"]
+    rows = []
+    for row in told["rows"]:
+        seconds = [f"{row[f'{part}_s']:.3f}" for part in parts]
+        speed, verdict = f"{row['images_per_s']:.2f}", _VERDICTS[row["admitted"]]
+        rows.append([f"`{row['setting']}`", speed, f"{row['ratio']:.1f}", *seconds, verdict])
+    return _table(head, rows)
+
+
+def _levels(asked: str) -> str:
+    model, size = asked.split()
+    levels = json.loads((ROOT / f"engine/weights/{model}/levels.json").read_text())
+    measured = {
+        f"`{each['setting']}`": found
+        for each in levels
+        if (found := each.get("evidence", {}).get(size))
+    }
+    names = [each["name"] for each in next(iter(measured.values()), {"figures": []})["figures"]]
+    rows = [[name, *(_held(found, name) for found in measured.values())] for name in names]
+    verdicts = [_VERDICTS[found["admitted"]] for found in measured.values()]
+    return _table(["", *measured], [*rows, ["admitted", *verdicts]])
+
+
+def _held(found: dict[str, Any], name: str) -> str:
+    figure = next(each for each in found["figures"] if each["name"] == name)
+    value, reference = f"{figure['value']:.3g}", figure.get("reference")
+    beside = value if reference is None else f"{value} ({figure['value'] - reference:+.3f})"
+    return f"**{beside}**" if name in found["broken"] else beside
+
+
+_VERDICTS = {True: "yes", False: "no", None: ""}
+_TABLES = {
+    "evidence": _evidence,
+    "grid": _grid,
+    "steering": _steering,
+    "sampling": _sampling,
+    "levels": _levels,
+}
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -179,7 +179,7 @@ class RetinaForgePipeline(DiffusionPipeline):
         self.text_encoder.to(self.transformer.dtype)
         with self.progress_bar(total=settings.steps) as bar:
             grounds = self._phantoms(rows, settings) if on else {}
-            latents = self._drawn(
+            latents = self.drawn(
                 rows.prompts, rows.annotations, rows.seeds, settings,
                 **grounds,
                 against=negative_prompt or "",
@@ -245,7 +245,7 @@ class RetinaForgePipeline(DiffusionPipeline):
             start: photographs (B, H, W, 3) uint8, needed where `settings.t0` is above 0; with
             them a refiner has its part.
         """
-        latents = self._drawn(prompts, annotations, seeds_, settings, geometry, start)
+        latents = self.drawn(prompts, annotations, seeds_, settings, geometry, start)
         return self._finished(latents, annotations, seeds_, geometry, start)
 
     def _finished(
@@ -257,13 +257,30 @@ class RetinaForgePipeline(DiffusionPipeline):
         start: np.ndarray | None = None,
     ) -> np.ndarray:
         """Photographs (B, H, W, 3) uint8 of latents."""
+        return self.painted(self.decoded(latents), annotations, seeds_, geometry, start)
+
+    @torch.inference_mode()
+    def decoded(self, latents: torch.Tensor) -> np.ndarray:
+        """Pictures (B, H, W, 3) uint8 of latents, as the denoiser has them."""
         light = self._light
-        pixels = light.to_pixels(latents) if light else to_uint8(self._autoencoder.decode(latents))
+        return light.to_pixels(latents) if light else to_uint8(self._autoencoder.decode(latents))
+
+    def painted(
+        self,
+        pixels: np.ndarray,
+        annotations: Sequence[Annotation],
+        seeds_: Sequence[int],
+        geometry: np.ndarray | None = None,
+        start: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Photographs of such pictures: those of a refiner, where there is one and the rows stand
+        on phantoms."""
         if self.refiner is None or geometry is None or start is None:
             return pixels
         return self.refiner.paint(geometry, start, annotations, seeds_, drawn=pixels)
 
-    def _drawn(
+    @torch.inference_mode()
+    def drawn(
         self,
         prompts: Sequence[str],
         annotations: Sequence[Annotation],

@@ -21,7 +21,11 @@ CARD = "model_card.json"
 PRIVACY = "privacy.safetensors"
 """What the privacy gate keeps of the training set; it decides no pixel, and a plan names its hash
 apart."""
+LEVELS = "levels.json"
+"""The fast settings of a model with what was measured of each (`engine.registry.levels`); they
+decide no pixel before a plan takes one, and then the plan names what it takes."""
 _DECIDING = (".safetensors", ".json", ".txt")
+_APART = (CARD, PRIVACY, LEVELS)
 MOST_FILES = 10_000
 MOST_TEXT = 64 << 20
 """Bytes of a JSON file or a text: a large vocabulary has a third of it."""
@@ -68,13 +72,13 @@ def _unreadable(error: OSError, path: Path) -> UserError:
 def hash_folder(folder: Path) -> str:
     """SHA-256 over all that decides what a model folder draws, by relative name and content.
 
-    That is weights, configurations and tokenizer; the card, the privacy gate's file and `private/`
-    are left out.
+    That is weights, configurations and tokenizer; the card, the privacy gate's file, the levels and
+    `private/` are left out.
     """
     digest = hashlib.sha256()
     for file in files_of(folder):
         name = file.relative_to(folder).as_posix()
-        if not name.endswith(_DECIDING) or name in (CARD, PRIVACY) or name.startswith("private/"):
+        if not name.endswith(_DECIDING) or name in _APART or name.startswith("private/"):
             continue
         digest.update(name.encode())
         try:

@@ -3,9 +3,13 @@ registry."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
 
 from engine import device, shipped
 from engine.call import CallSettings
@@ -22,9 +26,14 @@ from engine.schema import UserError
 from engine.specs import Spec
 
 if TYPE_CHECKING:
+    import torch
+
     from engine.diffusion import pipeline
 
 SOLVERS = ("dpmpp", "euler", "unipc")
+
+On = Callable[[str], AbstractContextManager[None]]
+"""What is round a part of the way, by the part's name."""
 
 
 class PipelineRef(SamplerRef):
@@ -113,6 +122,41 @@ class PipelineSampler:
     def truncated(self, prompt: str) -> bool:
         """Whether the prompt has more tokens than the plan's context."""
         return bool(self._pipeline.is_truncated(prompt, self._settings.context_tokens))
+
+    def by(self, settings: CallSettings) -> PipelineSampler:
+        """The same loaded model, called otherwise; on the same structures, device and decoder, and
+        in the same precision."""
+        other = copy(self)
+        other._settings, other.rows_per_call = settings, settings.rows_per_call
+        return other
+
+    def in_parts(self, specs: Sequence[Spec], on: On) -> np.ndarray:
+        """Photographs (B, S, S, 3) uint8 of one call, as `draw` has them, each part of the way
+        within `on(part)`: phantom, denoise, decode, finish."""
+        seeds, annotations = [each.seed for each in specs], [each.annotation for each in specs]
+        with on("phantom"):
+            given = self._given(specs)
+        with on("denoise"):
+            latents = self._latents(specs, given)
+        with on("decode"):
+            pixels = self._pipeline.decoded(latents)
+        with on("finish"):
+            return np.asarray(self._pipeline.painted(pixels, annotations, seeds, **given))
+
+    def latents(self, specs: Sequence[Spec]) -> np.ndarray:
+        """What one call draws (B, C, h, w), for whoever asks how exact it is."""
+        return np.asarray(self._latents(specs, self._given(specs)).cpu().numpy())
+
+    def _given(self, specs: Sequence[Spec]) -> dict[str, np.ndarray]:
+        return stacked(self._grounds(specs), self._settings.geometry, self._is_lit)
+
+    def _latents(self, specs: Sequence[Spec], given: dict[str, np.ndarray]) -> torch.Tensor:
+        from kernels import backends
+
+        seeds, annotations = [each.seed for each in specs], [each.annotation for each in specs]
+        prompts, how = [each.prompt for each in specs], self._sampling(specs[0].size)
+        with backends.override(self._settings.attention):
+            return self._pipeline.drawn(prompts, annotations, seeds, how, **given)
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
         from kernels import backends

@@ -13,6 +13,7 @@ from serve.commands.evaluate import (
     efficiency,
     geometry,
     lesions,
+    levels,
     outlines,
     privacy,
     readings,
@@ -26,7 +27,7 @@ from serve.commands.evaluate import (
 )
 
 _JUDGE = (all, authenticity, condition, lesions, privacy, utility, zeroshot)
-_APART = (changes, efficiency, search, vessels)
+_APART = (changes, efficiency, levels, search, vessels)
 _MORE = (readings, steering, spectrum, geometry, outlines, captions, towers)
 
 app = tree(
