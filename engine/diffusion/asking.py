@@ -1,18 +1,23 @@
-"""A call by diffusers' conventions as rows of ours: prompts, annotations and seeds."""
+"""A call by diffusers' conventions as rows of ours: prompts, annotations and seeds; and what it is
+given in return."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from PIL import Image
 
+from engine.diffusion.solvers import After
 from engine.prose.parse import parse
 from engine.schema import Annotation
 
 SEEDS = 2**63 - 1
+OUTPUTS = ("pil", "np", "pt", "latent")
 Labels = Mapping[str, Any]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
 
@@ -74,3 +79,24 @@ def _next_seed(generator: torch.Generator | None) -> int:
     fresh = torch.equal(generator.get_state(), new.get_state())
     drawn = torch.randint(SEEDS, (), generator=generator, device=generator.device)
     return seed if fresh else int(drawn)
+
+
+def shown(pixels: np.ndarray, output_type: str) -> Any:
+    """Photographs (B, H, W, 3) uint8 as diffusers gives them."""
+    if output_type == "pil":
+        return [Image.fromarray(each) for each in pixels]
+    images = pixels.astype(np.float32) / 255
+    return images if output_type == "np" else torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def telling(pipeline: Any, bar: Any, callback: Callable[..., Any] | None) -> After:
+    """Moves the bar, and hands each step's latents to a callback, which may change them."""
+
+    def after(step: int, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        bar.update()
+        if callback is None:
+            return latents
+        changed = callback(pipeline, step, timestep, {"latents": latents})
+        return (changed or {}).get("latents", latents)
+
+    return after

@@ -14,12 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, ImagePipelineOutput, LuminaNextDiT2DModel, ModelMixin
-from PIL import Image
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import seeds
 from engine.data.transforms import to_uint8
-from engine.diffusion.asking import Asked, Generators, Labels, asked
+from engine.diffusion.asking import OUTPUTS, Asked, Generators, Labels, asked, shown, telling
 from engine.diffusion.guidance import guided
 from engine.diffusion.solvers import After, Start, solve
 from engine.models import transformer
@@ -41,7 +40,6 @@ from engine.schema import Annotation
 
 LOADER = "pipeline.py"
 """What `from_pretrained(custom_pipeline=FOLDER)` reads."""
-OUTPUTS = ("pil", "np", "pt", "latent")
 
 
 @dataclass(frozen=True)
@@ -183,12 +181,12 @@ class RetinaForgePipeline(DiffusionPipeline):
                 rows.prompts, rows.annotations, rows.seeds, settings,
                 **grounds,
                 against=negative_prompt or "",
-                after=_telling(self, bar, callback_on_step_end),
+                after=telling(self, bar, callback_on_step_end),
             )  # fmt: skip
         images: Any = latents
         if output_type != "latent":
             pixels = self._finished(latents, rows.annotations, rows.seeds, **grounds)
-            images = _shown(pixels, output_type)
+            images = shown(pixels, output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
@@ -342,24 +340,3 @@ class RetinaForgePipeline(DiffusionPipeline):
         side = size // self._autoencoder.factor
         shape = (self.transformer.config.in_channels, side, side)
         return seeds.noise(list(row_seeds), shape).to(self.device, self.transformer.dtype)
-
-
-def _shown(pixels: np.ndarray, output_type: str) -> Any:
-    """Photographs (B, H, W, 3) uint8 as diffusers gives them."""
-    if output_type == "pil":
-        return [Image.fromarray(each) for each in pixels]
-    images = pixels.astype(np.float32) / 255
-    return images if output_type == "np" else torch.from_numpy(images).permute(0, 3, 1, 2)
-
-
-def _telling(pipeline: RetinaForgePipeline, bar: Any, callback: Callable[..., Any] | None) -> After:
-    """Moves the bar, and hands each step's latents to a callback, which may change them."""
-
-    def after(step: int, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        bar.update()
-        if callback is None:
-            return latents
-        changed = callback(pipeline, step, timestep, {"latents": latents})
-        return (changed or {}).get("latents", latents)
-
-    return after
