@@ -3,7 +3,9 @@ trained, which few photographs can teach; what comes of it is a denoiser as any 
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterator
+
+from torch import Tensor, nn
 
 from engine.schema import UserError
 from train.denoising import Denoising
@@ -16,6 +18,13 @@ def add_adapters(denoising: Denoising, rank: int) -> None:
     """Freeze the denoiser and the geometry encoder as they are, and give each of `TARGETS` adapters
     of this rank, which change nothing until they are trained. Labels and cameras stay trained: a
     new camera has its place there. UserError without peft."""
+    denoising.geometry_encoder.requires_grad_(False)
+    adapt(denoising.transformer, rank)
+
+
+def adapt(denoiser: nn.Module, rank: int, targets: str = TARGETS) -> None:
+    """Freeze a denoiser, and give those of its matrices that `targets` names adapters of this rank.
+    UserError without peft."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -24,10 +33,21 @@ def add_adapters(denoising: Denoising, rank: int) -> None:
             field="model.lora",
             expected="the extra `lora` (pip install -e '.[lora]'), or 0",
         ) from error
-    denoising.geometry_encoder.requires_grad_(False)
-    denoising.transformer.requires_grad_(False)
-    how = LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS)
-    inject_adapter_in_model(how, denoising.transformer)
+    denoiser.requires_grad_(False)
+    how = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
+    inject_adapter_in_model(how, denoiser)
+
+
+def adapters_of(denoiser: nn.Module) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """What the adapters learned: the name of each matrix that they stand beside, and the two whose
+    product `up @ down` is to be added to it."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, layer in denoiser.named_modules():
+        if isinstance(layer, LoraLayer):
+            (which,) = layer.lora_A
+            up, down = layer.lora_B[which].weight, layer.lora_A[which].weight
+            yield name, layer.scaling[which] * up.detach(), down.detach()
 
 
 def merge_adapters(denoiser: nn.Module) -> None:

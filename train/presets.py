@@ -9,6 +9,7 @@ from engine.schema import UserError
 from train.preset import Preset
 from train.preset_geometry import GEOMETRY_MAKERS
 from train.preset_readers import READERS
+from train.preset_students import STUDENTS
 from train.settings import Settings
 
 _DENOISER = {
@@ -78,6 +79,7 @@ _DECODER = Settings(
 PRESETS: dict[str, Preset] = {
     **GEOMETRY_MAKERS,
     **READERS,
+    **STUDENTS,
     "text-tiny": Preset(
         Settings(
             name="text-tiny",

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,11 +22,11 @@ from engine.diffusion.asking import OUTPUTS, Asked, Generators, Labels, asked, s
 from engine.diffusion.guidance import guided
 from engine.diffusion.solvers import After, Start, solve
 from engine.models import transformer
-from engine.models.attention import use_kernels
+from engine.models.attention import kept, use_kernels
 from engine.models.autoencoder import Autoencoder, autoencoder_of
 from engine.models.cameras import cameras_of
 from engine.models.classes import INDEX
-from engine.models.conditioner import Conditioner, source_alone
+from engine.models.conditioner import Conditioner, Context, source_alone
 from engine.models.conditioning import LabelEncoder
 from engine.models.folder import examine
 from engine.models.geometry import GeometryEncoder, geometry_latents, to_layers
@@ -290,12 +290,15 @@ class RetinaForgePipeline(DiffusionPipeline):
         after: After | None = None,
     ) -> torch.Tensor:
         """Latents (B, C, h, w); guidance is away from the words `against`."""
-        noise = self._noise(seeds_, settings.size)
-        length, outlined = settings.context_tokens, self._outlined(noise, geometry)
+        noise = self.noise(seeds_, settings.size)
+        length, outlined = settings.context_tokens, self.outlined(noise, geometry)
         read = self.conditioner.read
         context = read(prompts, annotations, length, outlined)
         less = [source_alone(annotation) for annotation in annotations]
-        pair = context.beside(read([against] * len(prompts), less, length, outlined))
+
+        @cache
+        def pair() -> Context:
+            return context.beside(read([against] * len(prompts), less, length, outlined))
 
         def conditioned(latents: torch.Tensor, time: float, both: bool) -> torch.Tensor:
             x = latents.repeat(2, 1, 1, 1) if both else latents
@@ -304,23 +307,20 @@ class RetinaForgePipeline(DiffusionPipeline):
                 self.transformer,
                 x,
                 times,
-                pair if both else context,
+                pair() if both else context,
                 self.config.latent_spread,
                 self.config.time_scale,
                 self.config.native_side,
             )
 
-        return solve(
-            settings.solver,
-            guided(conditioned, settings.guidance, settings.guidance_interval),
-            noise,
-            settings.steps,
-            settings.shift,
-            self._begin(start, settings.t0) if start is not None and settings.t0 > 0 else None,
-            after,
-        )
+        begun = self.begin(start, settings.t0) if start is not None and settings.t0 > 0 else None
+        velocity = guided(conditioned, settings.guidance, settings.guidance_interval)
+        with kept(self.transformer):
+            return solve(
+                settings.solver, velocity, noise, settings.steps, settings.shift, begun, after
+            )
 
-    def _outlined(self, noise: torch.Tensor, geometry: np.ndarray | None) -> torch.Tensor | None:
+    def outlined(self, noise: torch.Tensor, geometry: np.ndarray | None) -> torch.Tensor | None:
         """Geometry latents (B, G, h, w) of maps, on the device and in the precision of the
         noise."""
         if geometry is None:
@@ -332,11 +332,13 @@ class RetinaForgePipeline(DiffusionPipeline):
     def _encode(self) -> QuickEncoder:
         return encoder_of(self.vae)
 
-    def _begin(self, photographs: np.ndarray, time: float) -> Start:
+    def begin(self, photographs: np.ndarray, time: float) -> Start:
+        """Photographs (B, H, W, 3) uint8 as what is started from at this time."""
         images = torch.stack([to_layers(image) for image in photographs]) * 2 - 1
         return Start(self._encode(images.to(self.vae.dtype)), time)
 
-    def _noise(self, row_seeds: Sequence[int], size: int) -> torch.Tensor:
+    def noise(self, row_seeds: Sequence[int], size: int) -> torch.Tensor:
+        """The noise (B, C, h, w) of rows of `size` px."""
         side = size // self._autoencoder.factor
         shape = (self.transformer.config.in_channels, side, side)
         return seeds.noise(list(row_seeds), shape).to(self.device, self.transformer.dtype)

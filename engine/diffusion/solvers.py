@@ -43,6 +43,7 @@ SOLVERS: dict[str, Callable[[float], Any]] = {
         flow_shift=shift,
         algorithm_type="dpmsolver++",
     ),
+    "straight": lambda _shift: FlowMatchEulerDiscreteScheduler(),
 }
 
 
@@ -60,11 +61,15 @@ def solve(
     solver: `euler`, `unipc` (Zhao et al. 2023) or `dpmpp` (DPM-Solver++ 2M, Lu et al. 2022).
     `shift` moves steps towards the noise (Esser et al. 2024, eq. 23). With a `start`, the steps
     before its time are left out and the first is taken from its latents in that much noise
-    (SDEdit, Meng et al. 2021, arXiv 2108.01073). A scheduler holds history, so each call has its
-    own. `after` may change the latents that each step leaves.
+    (SDEdit, Meng et al. 2021, arXiv 2108.01073). `straight` leaves none out: its steps are equal
+    ones of Euler's from the start's time on. A scheduler holds history, so each call has its own.
+    `after` may change the latents that each step leaves.
     """
     scheduler = SOLVERS[solver](shift)
-    if solver == "euler":
+    if solver == "straight":
+        left = 1 - (start.time if start is not None else 0.0)
+        scheduler.set_timesteps(sigmas=torch.linspace(left, left / steps, steps).tolist())
+    elif solver == "euler":
         # Its own spacing spends the last evaluation on the step from 0.001 to 0.
         scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist())
     else:
@@ -72,7 +77,9 @@ def solve(
     times = [1.0 - float(sigma) for sigma in scheduler.sigmas]
     first, latents = 0, noise
     if start is not None and start.time > 0:
-        first = next(i for i, time in enumerate(times[:-1]) if time >= start.time or i == steps - 1)
+        if solver != "straight":
+            later = (i for i, time in enumerate(times[:-1]) if time >= start.time)
+            first = next(later, steps - 1)
         latents = noisy(start.latents, noise, torch.full((len(noise),), times[first]))
         scheduler.set_begin_index(first)
     for i, timestep in enumerate(scheduler.timesteps[first:], first):

@@ -7,6 +7,8 @@ the `sdpa` backend on a CPU.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from diffusers import LuminaNextDiT2DModel
@@ -21,10 +23,12 @@ class KernelProcessor:
 
     masked: whether keys can be out of sight. Among the image's own tokens none are, and diffusers'
     mask of ones would only keep the quickest kernels from being used.
+    known: keys and values by rows and tokens, while they are `kept`.
     """
 
     def __init__(self, masked: bool) -> None:
         self.masked = masked
+        self.known: dict[tuple[int, ...], tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def __call__(
         self,
@@ -40,13 +44,11 @@ class KernelProcessor:
         those that diffusers' block passes. base_sequence_length: of the image's tokens, where their
         attention is to be as sharp among more as it was among so many."""
         query = attn.to_q(hidden_states)
-        key, value = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
         dtype, width = query.dtype, query.shape[-1] // attn.heads
         if attn.norm_q is not None:
             query = attn.norm_q(query)
-        if attn.norm_k is not None:
-            key = attn.norm_k(key)
-        query, key, value = (each.unflatten(-1, (-1, width)) for each in (query, key, value))
+        query = query.unflatten(-1, (-1, width))
+        key, value = self._looked_at(attn, encoder_hidden_states, width)
         if query_rotary_emb is not None:
             query = apply_rotary_emb(query, query_rotary_emb, use_real=False)
         if key_rotary_emb is not None:
@@ -56,6 +58,35 @@ class KernelProcessor:
         if base_sequence_length is not None and key_rotary_emb is not None:
             scale = math.sqrt(math.log(query.shape[1], base_sequence_length)) * attn.scale
         return attention(query.to(dtype), key.to(dtype), value, key_mask=mask, scale=scale)
+
+    def _looked_at(
+        self, attn: Attention, tokens: torch.Tensor, width: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values (B, S, H, D) of tokens (B, S, C), computed once where they are kept."""
+        shape = tuple(tokens.shape)
+        if self.known is not None and shape in self.known:
+            return self.known[shape]
+        key, value = attn.to_k(tokens), attn.to_v(tokens)
+        if attn.norm_k is not None:
+            key = attn.norm_k(key)
+        found = key.unflatten(-1, (-1, width)), value.unflatten(-1, (-1, width))
+        if self.known is not None:
+            self.known[shape] = found
+        return found
+
+
+@contextmanager
+def kept(model: LuminaNextDiT2DModel) -> Iterator[None]:
+    """While it lasts, what the blocks attend to beside the image is looked at once: captions and
+    labels do not change with time. There must be one context for each number of rows."""
+    looking = [block.attn2.processor for block in model.layers]
+    for processor in looking:
+        processor.known = {}
+    try:
+        yield
+    finally:
+        for processor in looking:
+            processor.known = None
 
 
 def use_kernels(model: LuminaNextDiT2DModel) -> LuminaNextDiT2DModel:

@@ -183,6 +183,11 @@ def examine_gan(folder: Path) -> ModelFolder:
     )
 
 
+def phantom_only(folder: Path) -> tuple[str, ...]:
+    """The labels that phantoms alone show to steer, as the card of a folder says."""
+    return _card(folder).phantom_only
+
+
 def _card(folder: Path) -> _Card:
     """What the card says of sampling and evidence."""
     return read_config(folder / CARD, _Card) if (folder / CARD).exists() else _Card()

@@ -25,6 +25,7 @@ from engine.registry.phantom import PhantomRef
 from engine.registry.sampler import SamplerRef
 from engine.registry.scorer import ScorerRef
 from engine.registry.segmenter import SegmenterRef
+from engine.registry.student import StudentRef
 from engine.registry.towers import TowersRef
 from engine.schema import UserError
 
@@ -32,6 +33,7 @@ __all__ = ["FAMILIES", "ModelRef", "SamplerRef", "examine", "find", "names", "sh
 
 FAMILIES: list[type[ModelRef]] = [
     PipelineRef,
+    StudentRef,
     GanRef,
     PhantomRef,
     NullRef,

@@ -27,10 +27,11 @@ from engine.specs import Spec
 
 if TYPE_CHECKING:
     import torch
+    from diffusers import LuminaNextDiT2DModel
 
     from engine.diffusion import pipeline
 
-SOLVERS = ("dpmpp", "euler", "unipc")
+SOLVERS = ("dpmpp", "euler", "straight", "unipc")
 
 On = Callable[[str], AbstractContextManager[None]]
 """What is round a part of the way, by the part's name."""
@@ -90,9 +91,12 @@ class PipelineRef(SamplerRef):
 
 
 class PipelineSampler:
-    """`RetinaForgePipeline` behind the door: fixed call shape, fixed threads, padding."""
+    """`RetinaForgePipeline` behind the door: fixed call shape, fixed threads, padding. A `denoiser`
+    takes the place of the folder's own."""
 
-    def __init__(self, folder: Path, settings: CallSettings) -> None:
+    def __init__(
+        self, folder: Path, settings: CallSettings, denoiser: LuminaNextDiT2DModel | None = None
+    ) -> None:
         import torch
 
         from engine.diffusion.pipeline import RetinaForgePipeline
@@ -106,8 +110,9 @@ class PipelineSampler:
         on_phantoms = settings.geometry or settings.t0 > 0
         self._source = geometry_of(settings, cameras_of(folder)) if on_phantoms else NoGeometry()
         dtype = getattr(torch, settings.dtype)
+        other = {} if denoiser is None else {"transformer": denoiser.to(dtype)}
         self._pipeline = RetinaForgePipeline.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True, **other
         ).to(settings.device)
         if settings.decoder is not None:
             self._pipeline.use_decoder(decoder_of(settings.decoder, folder))

@@ -81,7 +81,7 @@ def generate(
     size: Annotated[int | None, typer.Option(help="Pixels; the model's own by default.")] = None,
     source: Source = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps.")] = None,
-    solver: Annotated[str | None, typer.Option(help="dpmpp, unipc or euler.")] = None,
+    solver: Annotated[str | None, typer.Option(help="dpmpp, unipc, euler or straight.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
     seed: Seed = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,

@@ -7,7 +7,7 @@ import torch
 
 from engine.diffusion.guidance import guided
 from engine.diffusion.loss import logit_normal_times, noisy, rectified_flow_loss
-from engine.diffusion.solvers import SOLVERS, solve
+from engine.diffusion.solvers import SOLVERS, Start, solve
 
 
 def test_the_path_runs_from_noise_to_image():
@@ -73,6 +73,30 @@ def test_solver_sees_times_from_noise_to_image():
     assert seen[0] == pytest.approx(0.0, abs=1e-3)
     assert seen == sorted(seen)
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_straight_takes_equal_steps_from_the_start_to_the_image(steps):
+    latents, noise = torch.full((2, 1, 2, 2), 3.0), torch.full((2, 1, 2, 2), -1.0)
+    seen = []
+
+    def velocity(x, t):
+        seen.append(t)
+        if t == pytest.approx(0.6):
+            assert torch.allclose(x, noisy(latents, noise, torch.tensor([0.6, 0.6])))
+        return torch.full_like(x, 2.0)
+
+    found = solve("straight", velocity, noise, steps, start=Start(latents, 0.6))
+    assert seen == pytest.approx([0.6 + 0.4 * k / steps for k in range(steps)])
+    assert torch.allclose(found, torch.full_like(found, 0.6 * 3 - 0.4 + 0.4 * 2))
+
+
+def test_straight_begins_with_noise_where_there_is_no_start():
+    seen = []
+    noise = torch.randn(1, 1, 2, 2)
+    found = solve("straight", lambda x, t: seen.append(t) or x * 0, noise, steps=4)
+    assert seen == pytest.approx([0.0, 0.25, 0.5, 0.75])
+    assert torch.equal(found, noise)
 
 
 def test_guidance_extrapolates_on_every_channel():

@@ -14,7 +14,7 @@ from diffusers.models.attention_processor import LuminaAttnProcessor2_0
 from engine import registry
 from engine.call import CallSettings
 from engine.models import transformer
-from engine.models.attention import KernelProcessor, use_kernels
+from engine.models.attention import KernelProcessor, kept, use_kernels
 from engine.models.conditioner import Context
 from engine.registry import SamplerRef
 from engine.registry.diffusion import PipelineSampler
@@ -153,3 +153,46 @@ def test_a_backend_of_another_library_puts_its_version_into_the_plan():
     usual = set(ref.pixel_libraries(settings("sdpa")))
     assert set(ref.pixel_libraries(settings("triton"))) - usual == {"triton"}
     assert set(ref.pixel_libraries(settings("reference"))) == usual
+
+
+@torch.no_grad()
+def test_what_does_not_change_is_looked_at_once_and_gives_the_same_to_the_bit():
+    model, looked = denoiser("debug"), []
+    apart = velocity(model, seed=3)
+    for block in model.layers:
+        block.attn2.to_k.register_forward_hook(lambda *_: looked.append("key"))
+        block.attn2.to_v.register_forward_hook(lambda *_: looked.append("value"))
+    with kept(model):
+        assert torch.equal(velocity(model, seed=3), apart)
+        assert torch.equal(velocity(model, seed=3), apart)
+    assert sorted(looked) == ["key"] * 2 + ["value"] * 2
+
+
+@torch.no_grad()
+def test_nothing_is_kept_for_another_image():
+    model = denoiser("debug")
+    fresh = velocity(model, seed=5)
+    with kept(model):
+        velocity(model, seed=4)
+    assert torch.equal(velocity(model, seed=5), fresh)
+    assert not torch.equal(fresh, velocity(model, seed=4))
+
+
+@torch.no_grad()
+def test_a_guided_pair_and_a_single_half_are_kept_apart():
+    model = denoiser("debug")
+    seen = torch.ones(1, 9, dtype=torch.bool)
+    one = Context(torch.randn(1, 9, 64), seen)
+    two = one.beside(Context(torch.randn(1, 9, 64), seen))
+    x = torch.randn(1, 8, 4, 4)
+
+    def both():
+        single = transformer.velocity(model, x, torch.tensor([0.5]), one)
+        pair = transformer.velocity(model, x.repeat(2, 1, 1, 1), torch.tensor([0.5, 0.5]), two)
+        return single, pair
+
+    apart = both()
+    with kept(model):
+        for _ in range(2):
+            for found, expected in zip(both(), apart, strict=True):
+                assert torch.equal(found, expected)
