@@ -34,6 +34,7 @@ def adapt(denoiser: nn.Module, rank: int, targets: str = TARGETS) -> None:
             expected="the extra `lora` (pip install -e '.[lora]'), or 0",
         ) from error
     denoiser.requires_grad_(False)
+    # As large as its rank, so that what is added is the two matrices' product and no share of it.
     how = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
     inject_adapter_in_model(how, denoiser)
 
@@ -46,8 +47,7 @@ def adapters_of(denoiser: nn.Module) -> Iterator[tuple[str, Tensor, Tensor]]:
     for name, layer in denoiser.named_modules():
         if isinstance(layer, LoraLayer):
             (which,) = layer.lora_A
-            up, down = layer.lora_B[which].weight, layer.lora_A[which].weight
-            yield name, layer.scaling[which] * up.detach(), down.detach()
+            yield name, layer.lora_B[which].weight.detach(), layer.lora_A[which].weight.detach()
 
 
 def merge_adapters(denoiser: nn.Module) -> None:
