@@ -120,7 +120,9 @@ class Couples:
             begun = noisy(pipeline.begin(given["start"], teaching.t0).latents, begun, times)
         found = {
             "begun": begun,
-            "ended": pipeline.drawn(prompts, annotations, row_seeds, how, **given),
+            "ended": pipeline.drawn(
+                prompts, annotations, row_seeds, how, given.get("geometry"), given.get("start")
+            ),
         }
         if outlined:
             found["geometry"] = pipeline.outlined(begun, given["geometry"])

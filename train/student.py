@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -225,8 +226,8 @@ class StudentRecipe:
             apart = ((ends(batch) - batch["ended"]).pow(2).mean() for batch in batches)
             return float(sum(apart)) / spread
 
-        found = {f"error_{n}": error(lambda b, n=n: self.module.walked(b, n)) for n in TAUGHT}
-        return {"error_0": error(lambda batch: batch["begun"]), **found}
+        walked = {f"error_{n}": error(partial(self.module.walked, evaluations=n)) for n in TAUGHT}
+        return {"error_0": error(itemgetter("begun")), **walked}
 
     def export(self, folder: Path, facts: dict[str, Any], few: bool = False) -> None:
         """Write the student in float16, and a card with what it has of its teacher's; its privacy

@@ -131,9 +131,9 @@ def read_student(folder: Path) -> tuple[Taught, dict[str, torch.Tensor]]:
     return taught, {name: value.float() for name, value in found.items()}
 
 
-def load_denoiser(folder: Path) -> LuminaNextDiT2DModel:
-    """The student's denoiser in float32: its teacher's layers and what the adapters add to them.
-    KeyError and RuntimeError for adapters of another denoiser."""
+def load_student(folder: Path) -> tuple[Path, LuminaNextDiT2DModel]:
+    """The teacher's folder, and the student's denoiser in float32: the teacher's layers and what
+    the adapters add to them. KeyError and RuntimeError for adapters of another denoiser."""
     import torch
 
     from engine.models import transformer
@@ -145,4 +145,4 @@ def load_denoiser(folder: Path) -> LuminaNextDiT2DModel:
     with torch.no_grad():
         for name in (each.removesuffix(DOWN) for each in adapters if each.endswith(DOWN)):
             weights[f"{name}.weight"] += adapters[name + UP] @ adapters[name + DOWN]
-    return model.eval()
+    return home, model.eval()

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 from engine import shipped
 from engine.call import CallSettings
 from engine.models.folder import is_network
-from engine.models.student import CLASS, examine_student, load_denoiser
+from engine.models.student import CLASS, examine_student, load_student
 from engine.registry.diffusion import PipelineSampler
 from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import SamplerRef, Usual
@@ -104,8 +104,8 @@ class StudentRef(SamplerRef):
         """See `ModelRef`."""
         folder = shipped.folder_of(self.location)
         with reading(folder, "a student's folder"):
-            home = examine_student(folder).home
-            return PipelineSampler(home, settings, load_denoiser(folder))
+            home, denoiser = load_student(folder)
+            return PipelineSampler(home, settings, denoiser)
 
 
 def _either(numbers: tuple[int, ...]) -> str:

@@ -14,11 +14,12 @@ from PIL import Image
 from engine.data.transforms import to_tensor
 from engine.diffusion.pipeline import RetinaForgePipeline
 from engine.models import principal_components, text_encoder, transformer
-from engine.models.card import write_card
+from engine.models.card import read_card, write_card
 from engine.models.conditioning import LabelEncoder
 from engine.models.gan import GeometryGan
 from engine.models.geometry import GeometryEncoder
 from engine.models.refiner import Refiner
+from engine.models.student import write_student
 
 
 def photograph(seed: int, size: int = 256) -> Image.Image:
@@ -80,6 +81,21 @@ def debug_folder(pipeline, tmp_path_factory):
 @pytest.fixture
 def folder(debug_folder, tmp_path):
     return shutil.copytree(debug_folder, tmp_path / "debug")
+
+
+@pytest.fixture
+def student_folder(folder, tmp_path):
+    """A student of the second of the teacher's two layers, on phantoms from time 0.5."""
+    told = {"teacher": "debug", "teacher_sha256": read_card(folder)["weights_sha256"]}
+    told |= {"layers": [1], "evaluations": [1, 2, 4], "t0": 0.5}
+    torch.manual_seed(1)
+    student, adapters = tmp_path / "student", {}
+    student.mkdir()
+    for matrix in ("layers.0.attn1.to_q", "layers.0.attn2.to_out.0"):
+        adapters |= {f"{matrix}.down": torch.randn(4, 64), f"{matrix}.up": torch.randn(64, 4)}
+    write_student(student, told, adapters)
+    write_card(student, {"name": "student", "size": 64})
+    return student
 
 
 @pytest.fixture
