@@ -28,9 +28,9 @@ def wanted(text: str, ref: SamplerRef) -> LightDecoder | None:
     folder without a decoder, and for one that reads other latents than the model's."""
     if text == WHOLE:
         return None
-    if not ref.decodes or ref.folder is None:
+    if not ref.decodes or ref.home is None:
         raise UserError(f"{text!r}: {ref.name} decodes no latents", asked="decoder", expected=WHOLE)
-    key = _latents_of(ref.folder)
+    key = _latents_of(ref.home)
     found = _shipped(key, ref) if text == LIGHT else _decoder(text)
     _refuse_other(found, key, ref.name)
     return LightDecoder(location=found.location, sha256=found.weights_sha256)

@@ -87,6 +87,12 @@ class SamplerRef(ModelRef):
         raise NotImplementedError
 
     @property
+    def home(self) -> Path | None:
+        """Where the parts lie that it draws with: its own folder, or that of the model that lends
+        them."""
+        return self.folder
+
+    @property
     def smallest(self) -> int:
         """The least size in pixels."""
         return self.patch_px

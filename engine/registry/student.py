@@ -12,8 +12,9 @@ from typing import ClassVar, Self
 
 from engine import shipped
 from engine.call import CallSettings
+from engine.models.classes import read_config
 from engine.models.folder import is_network
-from engine.models.student import CLASS, examine_student, load_student
+from engine.models.student import CLASS, CONFIG, Taught, examine_student, load_student, teacher_of
 from engine.registry.diffusion import PipelineSampler
 from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import SamplerRef, Usual
@@ -31,6 +32,7 @@ class StudentRef(SamplerRef):
     FAMILY: ClassVar[str] = "student"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers", "transformers")
     reads_prompts: ClassVar[bool] = True
+    decodes: ClassVar[bool] = True
     solvers: ClassVar[tuple[str, ...]] = (SOLVER,)
 
     evaluations: tuple[int, ...]
@@ -66,6 +68,12 @@ class StudentRef(SamplerRef):
             ),
             evaluations=evaluations,
         )
+
+    @property
+    def home(self) -> Path:
+        """See `SamplerRef`: the teacher's folder. UserError where it is not at hand any more."""
+        folder = shipped.folder_of(self.location)
+        return teacher_of(folder, read_config(folder / CONFIG, Taught))
 
     def check_solver(self, solver: str, steps: int, guidance: float) -> None:
         """See `SamplerRef`."""

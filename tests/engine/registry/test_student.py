@@ -8,10 +8,10 @@ import torch
 from calls import settings, specs
 from safetensors.torch import load_file, save_file
 
-from engine import registry
+from engine import registry, shipped
 from engine.models.card import read_card, write_card
 from engine.models.student import ADAPTERS
-from engine.registry import SamplerRef
+from engine.registry import SamplerRef, decoders
 from engine.registry.diffusion import PipelineSampler
 from engine.registry.student import StudentRef
 from engine.schema import UserError
@@ -90,6 +90,21 @@ def test_one_of_a_teacher_without_geometry_draws_without(ref):
     bare.check_start(geometry=False, t0=0.5)
     with pytest.raises(UserError, match="takes no"):
         bare.check_start(geometry=True, t0=0.5)
+
+
+def test_its_latents_are_its_teachers_and_a_light_decoder_takes_them():
+    few = registry.find(SamplerRef, "tiny-few")
+    assert few.home == shipped.folder_of("tiny")
+    light = decoders.wanted("light", few)
+    assert light == decoders.wanted("light", registry.find(SamplerRef, "tiny"))
+    (row,) = specs(1)
+    plain = few.usual_call("cpu", "float32").model_copy(update={"steps": 1})
+    whole, quick = (
+        few.load(plain.model_copy(update={"decoder": each})).draw([row])[0].image
+        for each in (None, light)
+    )
+    assert not np.array_equal(whole, quick)
+    assert np.abs(whole.astype(int) - quick).mean() < 6
 
 
 def test_adapters_of_another_denoiser_are_told(ref, student_folder):
