@@ -11,6 +11,7 @@ from engine import registry, shipped
 from engine.call import CallSettings
 from engine.models.card import LEVELS, hash_folder
 from engine.registry import SamplerRef
+from engine.registry.latent_decoder import LatentDecoderRef
 from engine.registry.levels import (
     Admission,
     BoundedFigure,
@@ -205,6 +206,9 @@ def test_every_level_of_this_checkout_can_be_called_and_its_evidence_is_of_it():
             who = called(ref, level)
             settings = level.settings(who.usual_call("cpu", "float32"))
             who.check_solver(settings.solver, settings.steps, settings.guidance)
+            if (light := settings.decoder) is not None:
+                here = registry.find(LatentDecoderRef, light.location)
+                assert here.weights_sha256 == light.sha256, level.setting
             for size in level.evidence:
                 found = admission(levels, level, who, settings, int(size))
                 if found is not None:
