@@ -32,6 +32,18 @@ class LightDecoder(BaseModel):
     sha256: str
 
 
+class LevelTaken(BaseModel):
+    """Which level a plan's call is: of which model it is one (by its location), and the hash of all
+    its levels' evidence when the plan was made. A student of that model may be who is called."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    sha256: str
+    model: str
+    weights_sha256: str
+
+
 class CallSettings(BaseModel):
     """How a model is called. Together with the weights and a spec it decides a row's pixels.
 

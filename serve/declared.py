@@ -68,6 +68,11 @@ def model_folder(text: str) -> str | None:
     return text if "/" in text or Path(text).exists() else None
 
 
+def profile_file(text: str) -> str | None:
+    """The file that `--profile` names; `none` is none."""
+    return None if text == "none" else text
+
+
 def photographs(text: str) -> str | None:
     """The table or folder that `--data` names; phantoms lie nowhere."""
     return None if text.partition(":")[0] == "phantom" else text

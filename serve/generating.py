@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def generate(out: Path, ask: DrawAsk, count: int, schedule: Schedule, as_json: b
     """Bring the folder to `count` rows; the exit code."""
     drawing = _told(plan_into(out, ask, count))
     _warn(ask, drawing)
-    return run(out, drawing, count, schedule, as_json)
+    return run(out, drawing, count, _advised(schedule, drawing), as_json)
 
 
 def redrive(folder: Path, schedule: Schedule, as_json: bool) -> int:
@@ -36,7 +36,7 @@ def forecast(out: Path, ask: DrawAsk, count: int, schedule: Schedule, as_json: b
     """Print what the same would take; the exit code."""
     drawing = _told(plan_into(out, ask, count))
     _warn(ask, drawing)
-    found = foretell(out, drawing, count, schedule.workers)
+    found = foretell(out, drawing, count, _advised(schedule, drawing).workers)
     if as_json:
         print(json.dumps(found.as_dict()))
     else:
@@ -50,6 +50,15 @@ def forecast(out: Path, ask: DrawAsk, count: int, schedule: Schedule, as_json: b
     if found.bytes > found.free_bytes:
         say(f"the disk has {found.free_bytes / 1e6:,.1f} MB free: the run would stop there")
     return 0
+
+
+def _advised(schedule: Schedule, drawing: Drawing) -> Schedule:
+    """The schedule, a profile's where no flag says otherwise."""
+    return replace(
+        schedule,
+        workers=schedule.workers or drawing.workers,
+        batch=schedule.batch or drawing.batch,
+    )
 
 
 def _told(drawing: Drawing) -> Drawing:

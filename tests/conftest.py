@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Whoever runs the tests may have a profile of this machine.
+os.environ["RETINAFORGE_PROFILE"] = "none"
 # Whoever starts the tests in the background may have them, and all that they start, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import profile
 from engine.pixels.encode import FORMATS
 from engine.schema import UserError
 from engine.store.commits import Folder, planned_rows
@@ -24,7 +25,9 @@ class DrawAsk:
     """All that may be asked of drawn rows; None leaves it to what exists, or to what is usual.
 
     `address` is the cluster that will draw. `elsewhere`: other machines will, and cannot be asked:
-    a device is taken at its word, and an existing plan's libraries are theirs.
+    a device is taken at its word, and an existing plan's libraries are theirs. `profile` is the
+    file that tells how this machine draws fastest, or `none`; None is the one in the usual place.
+    `any_size`: rows of other sizes will be drawn by the same plan, as a server does.
     """
 
     prompts: Path | None = None
@@ -51,6 +54,8 @@ class DrawAsk:
     threads: int | None = None
     address: str | None = None
     elsewhere: bool = False
+    profile: str | None = profile.NONE
+    any_size: bool = False
 
     @property
     def table(self) -> Path | None:

@@ -4,7 +4,7 @@ sealed plan. Nothing is written, and no folder is needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from engine import cpu, device, gates, registry, shipped
 from engine.call import CallSettings
 from engine.jobs.asks import DrawAsk, check_count, check_licence, check_out, check_within
 from engine.jobs.gating import gates_of, reference_of
+from engine.jobs.tuned import Basis, advised, continued, profile_of
 from engine.registry import SamplerRef, decoders, structures
 from engine.schema import UserError
 from engine.specs import Recipe, recipe_from
@@ -36,7 +37,10 @@ class Drawing:
     plan: Plan
     ref: SamplerRef
     told: tuple[str, ...] = ()
-    """What whoever asked should know of the rows that were brought."""
+    """What whoever asked should know of the profile, and of the rows that were brought."""
+    workers: int | None = None
+    batch: int | None = None
+    """How a profile would have it scheduled."""
     actor: type = DrawActor
 
     @property
@@ -68,12 +72,12 @@ def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None =
     refuses.
     """
     ask.check()
-    ref = _model(ask, existing)
-    told: list[str] = []
+    basis = _basis(ask, existing, file)
+    ref, told = basis.ref, [*basis.told]
     recipe = _recipe(ask, existing, ref, told.append)
     recipe.check_wording()
     ref.check_sources(recipe.sources(), ask.table)
-    settings = _settings(ask, existing, ref)
+    settings = _settings(ask, basis.settings, ref)
     reference = reference_of(ask, existing, file)
     names = gates_of(ask, existing, ref, reference)
     _check_privacy(settings, names)
@@ -88,14 +92,16 @@ def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None =
         gates=names,
         gates_sha256=gates.digest(names, ref.folder, reference),
         gates_reference=str(reference) if reference else None,
+        level=basis.level,
         versions=_versions(ask, existing, file, ref.name, libraries),
         license=_licence(ask, existing, file),
     )
     if existing is None:
-        return Drawing(plan.sealed(), ref, tuple(told))
-    refuse_differences(existing, plan, file)
-    same = plan.model_copy(update={"fingerprint": existing.fingerprint})
-    return Drawing(same, ref, tuple(told))
+        plan = plan.sealed()
+    else:
+        refuse_differences(existing, plan, file)
+        plan = plan.model_copy(update={"fingerprint": existing.fingerprint})
+    return Drawing(plan, ref, tuple(told), basis.workers, basis.batch)
 
 
 def plan_into(out: Path, ask: DrawAsk, count: int | None) -> Drawing:
@@ -124,10 +130,36 @@ def usual_settings(ask: DrawAsk, ref: SamplerRef) -> CallSettings:
     return usual.model_copy(update={"t0": 0.0}) if ask.geometry == structures.NONE else usual
 
 
-def _model(ask: DrawAsk, existing: Plan | None) -> SamplerRef:
-    if ask.model is not None:
-        return registry.find(SamplerRef, ask.model)
-    return registry.find(SamplerRef, existing.model_location if existing else shipped.DEFAULT)
+def _basis(ask: DrawAsk, existing: Plan | None, file: Path | None) -> Basis:
+    """What the plan is made from where no flag says otherwise: a profile and the model's defaults,
+    or the plan that exists."""
+    if existing is None:
+        ref = registry.find(SamplerRef, ask.model or shipped.DEFAULT)
+        return _advised(ask, ref, ask.size or ref.size)
+    own = Basis(_continued(ask, existing), existing.settings, existing.level)
+    if profile_of(ask) is None:
+        return own
+    usually = existing.level.model if existing.level else existing.model_location
+    ref, size = registry.find(SamplerRef, ask.model or usually), ask.size or existing.recipe.size
+    there = replace(ask, device=ask.device or existing.settings.device)
+    tuned = _advised(there, ref, size)
+    return continued(
+        own, ask, tuned, lambda new: _settings(ask, new.settings, new.ref), file or Path(PLAN)
+    )
+
+
+def _advised(ask: DrawAsk, ref: SamplerRef, size: int) -> Basis:
+    return advised(Basis(ref, usual_settings(ask, ref)), ask, size)
+
+
+def _continued(ask: DrawAsk, existing: Plan) -> SamplerRef:
+    """Who is called by a plan that exists. A level's student answers to its teacher's name too."""
+    own, level = existing.model_location, existing.level
+    if ask.model is None:
+        return registry.find(SamplerRef, own)
+    ref = registry.find(SamplerRef, ask.model)
+    is_teacher = level is not None and ref.weights_sha256 == level.weights_sha256
+    return registry.find(SamplerRef, own) if is_teacher else ref
 
 
 def _recipe(ask: DrawAsk, existing: Plan | None, ref: SamplerRef, tell: Tell) -> Recipe:
@@ -164,8 +196,7 @@ def _as_read(ask: DrawAsk, existing: Plan | None, ref: SamplerRef, tell: Tell) -
     )
 
 
-def _settings(ask: DrawAsk, existing: Plan | None, ref: SamplerRef) -> CallSettings:
-    base = existing.settings if existing else usual_settings(ask, ref)
+def _settings(ask: DrawAsk, base: CallSettings, ref: SamplerRef) -> CallSettings:
     given = {
         "steps": ask.steps,
         "solver": ask.solver,

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, TypeGuard
 from pydantic import ValidationError
 
 from engine import shipped
-from engine.call import CallSettings
+from engine.call import CallSettings, LevelTaken
 from engine.files import NotAFile
 from engine.pixels.mark import COMPUTED, TRAINED
 from engine.schema import UserError
@@ -50,7 +50,7 @@ class Plan(Sealed):
     """
 
     kind: ClassVar[Literal["draw"]] = "draw"
-    LOOSE = Sealed.LOOSE | {"license", "model_location", "gates_reference"}
+    LOOSE = Sealed.LOOSE | {"license", "model_location", "gates_reference", "level"}
     FORM = PICTURES
 
     image_format: str
@@ -62,6 +62,7 @@ class Plan(Sealed):
     gates: tuple[str, ...] = ()
     gates_sha256: str = ""
     gates_reference: str | None = None
+    level: LevelTaken | None = None
     license: str = "cc-by-4.0"
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from serve.declared import Reads, Writes, model_folder, photographs
+from serve.declared import Reads, Writes, model_folder, photographs, profile_file
 from serve.training import cache_set, model_set
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -39,6 +39,15 @@ Batch = Annotated[int | None, typer.Option(help="Rows between two hand-overs to 
 Address = Annotated[
     str | None,
     typer.Option(help="Ray cluster to run on; without it (or RAY_ADDRESS) Ray is embedded."),
+]
+ProfileFile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE|none",
+        help="What `tune` wrote, for a new plan; this machine's own by default.",
+    ),
+    Reads(of=profile_file),
 ]
 Needs = Annotated[
     list[str] | None,

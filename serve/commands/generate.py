@@ -20,6 +20,7 @@ from serve.commands._options import (
     Licence,
     Needs,
     Out,
+    ProfileFile,
     Reference,
     Seed,
     Spec,
@@ -94,6 +95,7 @@ def generate(
     gates: Gates = None,
     reference: Reference = None,
     licence: Licence = None,
+    profile: ProfileFile = None,
     batch: Batch = None,
     workers: Workers = None,
     address: Address = None,
@@ -128,6 +130,7 @@ def generate(
         reference=reference,
         licence=licence,
         address=address,
+        profile=profile,
     )
     carry = generating.forecast if dry_run else generating.generate
     raise typer.Exit(carry(out, ask, count, schedule_of(workers, batch, address, needs), as_json))

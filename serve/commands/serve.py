@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.schema import UserError
-from serve.commands._options import Address, Device, Gates, Reference
+from serve.commands._options import Address, Device, Gates, ProfileFile, Reference
 from serve.declared import AsJob, Reads, Writes, decoder_folder, model_folder
 from serve.progress import say
 
@@ -65,6 +65,7 @@ def serve(
     decoder: Decoder = None,
     gates: Gates = None,
     reference: Reference = None,
+    profile: ProfileFile = None,
     address: Address = None,
 ) -> None:
     """Serve a model as OpenAI's image API, with a gallery page.
@@ -90,6 +91,7 @@ def serve(
         gates=gates,
         reference=reference,
         rows_per_call=rows_per_call,
+        profile=profile,
         replicas=replicas,
         queue=queue,
         timeout=timeout,
@@ -97,6 +99,8 @@ def serve(
     )
     check(address)
     drawing = setting.plan(address)
+    for words in drawing.told:
+        say(words)
     # Only now: a token that is made is shown once, so nothing may be refused in between.
     token = None if open_ else auth.token(token_file)
     if token:

@@ -10,6 +10,7 @@ import math
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -99,7 +100,9 @@ def asked(request: ImageRequest, plan: Plan, ref: SamplerRef) -> list[Item]:
     Image i of a request with a seed is row i of `generate` with that `--seed` and a prompts file of
     this one prompt and these labels.
     """
-    if request.model not in (None, ref.name):
+    # Whoever asks for a model need not know that a level's student draws in its stead.
+    taught = Path(plan.level.model).name if plan.level else ref.name
+    if request.model not in (None, ref.name, taught):
         raise Problem(
             404, f"no model {request.model!r} here, only {ref.name}",
             param="model", code="model_not_found",

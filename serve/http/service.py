@@ -29,6 +29,7 @@ from ray.serve.handle import DeploymentHandle
 from engine import cpu, registry, shipped
 from engine.jobs.asks import DrawAsk
 from engine.jobs.draw import Drawing, plan_drawing
+from engine.profile import NONE
 from engine.registry import SamplerRef
 from engine.schema import UserError
 from engine.stages.node import check_cpu
@@ -60,6 +61,7 @@ class Setting(BaseModel):
     gates: str | None = None
     reference: Path | None = None
     rows_per_call: int | None = Field(default=None, ge=1, le=256)
+    profile: str | None = NONE
     replicas: int = Field(default=1, ge=1)
     queue: int = Field(default=64, ge=MOST_IMAGES)
     timeout: float = Field(default=300.0, gt=0)
@@ -77,6 +79,8 @@ class Setting(BaseModel):
             reference=self.reference,
             rows_per_call=self.rows_per_call,
             address=address,
+            profile=self.profile,
+            any_size=True,
         )
         return plan_drawing(ask)
 
