@@ -76,7 +76,7 @@ class CallChanges(BaseModel):
 
 class ProfileEntry(BaseModel):
     """The fastest way that was found to draw with a model at a size on a device, and its speed
-    beside the default's."""
+    beside the default's. Without `workers` and `batch` their numbers are left to the machine."""
 
     model_config = _STRICT
 
@@ -86,7 +86,7 @@ class ProfileEntry(BaseModel):
     device: Literal["cpu", "cuda"]
     level: ProfiledLevel | None = None
     call: CallChanges = CallChanges()
-    workers: int = Field(ge=1)
+    workers: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
     images_per_s: Speed
     default_images_per_s: Speed

@@ -110,16 +110,16 @@ def _loop(out: Path, drawing: Drawing, rows: int, pool: int, seconds: float = ma
         if time.monotonic() - began > seconds and len(read_commits(folder)[0]) > 1:
             break
         write_outcomes(folder, attempt.number, drawing.plan.fingerprint, draw.table(chunk))
-    return _speed(folder, 1)
+    return speed(folder, 1)
 
 
 def _ray(out: Path, drawing: Drawing, rows: int, workers: int) -> float:
     schedule = Schedule(workers=workers, part_rows=_part_rows(rows, workers))
     carry_out(out, drawing, rows, schedule, lambda _: None)
-    return _speed(Folder(out), workers)
+    return speed(Folder(out), workers)
 
 
-def _speed(folder: Folder, wave: int) -> float:
+def speed(folder: Folder, wave: int) -> float:
     """Images per second from the end of the first wave of drawing to the last commit."""
     commits = sorted(read_commits(folder)[0], key=lambda commit: commit.drawn)
     wave = min(wave, len(commits) - 1)
@@ -133,14 +133,14 @@ def _null(place: Path, rows: int, pool: int) -> Row:
     stays flat.
     """
     drawing = plan_drawing(DrawAsk(model="null"))
-    with _Memory() as memory:
+    with Memory() as memory:
         carry_out(place / "null", drawing, rows, Schedule(workers=pool), lambda _: None)
-    speed = _speed(Folder(place / "null"), pool)
-    row = _row(f"Ray, {pool} workers", drawing.plan, rows, speed, None, "")
+    found = speed(Folder(place / "null"), pool)
+    row = _row(f"Ray, {pool} workers", drawing.plan, rows, found, None, "")
     return {**row, **memory.figures()}
 
 
-class _Memory:
+class Memory:
     """Samples the unshared memory of this process and all below it, twice a second."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class _Memory:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> _Memory:
+    def __enter__(self) -> Memory:
         self._thread.start()
         return self
 

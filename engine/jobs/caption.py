@@ -60,6 +60,7 @@ class Captioning:
     manner: Manner
     actor: type = CaptionActor
     on_gpu: bool = False
+    threads: int = 1
     row_seconds: float = 0.5
     row_bytes: float = 8e5
     """Of a photograph of half a million pixels."""

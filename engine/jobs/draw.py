@@ -48,6 +48,10 @@ class Drawing:
         return self.plan.settings.device == "cuda"
 
     @property
+    def threads(self) -> int:
+        return self.plan.settings.threads
+
+    @property
     def rows_per_call(self) -> int:
         return self.plan.settings.rows_per_call
 
@@ -72,7 +76,13 @@ def plan_drawing(ask: DrawAsk, existing: Plan | None = None, file: Path | None =
     refuses.
     """
     ask.check()
-    basis = _basis(ask, existing, file)
+    return plan_from(_basis(ask, existing, file), ask, existing, file)
+
+
+def plan_from(
+    basis: Basis, ask: DrawAsk, existing: Plan | None = None, file: Path | None = None
+) -> Drawing:
+    """The same for this model and this call, where the ask says nothing else."""
     ref, told = basis.ref, [*basis.told]
     recipe = _recipe(ask, existing, ref, told.append)
     recipe.check_wording()

@@ -44,7 +44,7 @@ def forecast(out: Path, drawing: Drawing, count: int, workers: int | None) -> Fo
     """Draw and encode some of the missing rows, spread over all of them, and scale up."""
     missing = missing_rows(Folder(out), count)
     rows = ranges.size(missing)
-    pool = min(workers or default_workers(drawing.on_gpu), max(rows, 1))
+    pool = min(workers or default_workers(drawing.on_gpu, drawing.threads), max(rows, 1))
     draw = loaded(drawing.plan, drawing.ref)
     seconds, sizes, failed = _sample(draw, _spread(missing, rows, drawing.rows_per_call))
     per_row = sum(seconds) / max(len(sizes) + failed, 1)

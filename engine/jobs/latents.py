@@ -78,6 +78,7 @@ class Encoding:
     plan: LatentPlan
     actor: type = LatentActor
     on_gpu: bool = False
+    threads: int = 1
     rows_per_call: int = 1
 
     @property

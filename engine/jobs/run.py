@@ -167,7 +167,7 @@ def _make_missing(
 
     joined = joins(schedule.address)
     with cluster(schedule.address, schedule.workers), watching(folder, tell) as watch:
-        workers = worker_count(schedule.workers, _needs(work, schedule), joined)
+        workers = worker_count(schedule.workers, _needs(work, schedule), joined, work.threads)
         watch.note, watch.wave = f"{workers} workers", workers
         _until_none_is_missing(folder, work, attempt, schedule, workers, _one_pass)
         return watch.look()

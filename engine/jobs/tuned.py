@@ -151,29 +151,32 @@ def _check(profile: Profile, entry: ProfileEntry, ref: SamplerRef, elsewhere: bo
 
 def _applied(usual: Basis, entry: ProfileEntry, ask: DrawAsk, file: Path) -> Basis:
     """The call that an entry names, at its level unless a flag asks for another call."""
-    basis, told = usual, f"profile {file}: "
+    basis, aside = usual, ""
     if entry.level is not None:
         leveled = _at_level(usual, entry, ask.any_size)
         if against := next(_asked_otherwise(ask, leveled.settings), None):
-            told += f"level {entry.level.name} is left out, for ⟨{against}⟩ asks for another call; "
+            aside = f"level {entry.level.name} is left out, for ⟨{against}⟩ asks for another call; "
         else:
-            basis, told = leveled, told + f"level {entry.level.name}, "
-    settings = basis.settings.model_copy(update=entry.call.given())
-    changed = [f"{name} {value}" for name, value in entry.call.given().items()]
-    workers = "1 worker" if entry.workers == 1 else f"{entry.workers} workers"
-    batch = [f"batch {entry.batch}"] if entry.batch else []
-    speed = entry.images_per_s / entry.default_images_per_s
-    told += (
-        f"{', '.join([*changed, workers, *batch])} ({speed:.2f} times the default's speed there)"
-    )
+            basis = leveled
     return replace(
         basis,
-        settings=settings,
+        settings=basis.settings.model_copy(update=entry.call.given()),
         workers=entry.workers,
         batch=entry.batch,
-        told=(told,),
+        told=(f"profile {file}: {aside}{_worded(entry, bool(aside))}",),
         is_tuned=True,
     )
+
+
+def _worded(entry: ProfileEntry, is_aside: bool) -> str:
+    parts = [f"level {entry.level.name}"] if entry.level and not is_aside else []
+    parts += [f"{name} {value}" for name, value in entry.call.given().items()]
+    if entry.workers:
+        parts.append("1 worker" if entry.workers == 1 else f"{entry.workers} workers")
+    parts += [f"batch {entry.batch}"] if entry.batch else []
+    speed = entry.images_per_s / entry.default_images_per_s
+    fast = [] if is_aside else [f"{speed:.2f} times the default's speed when measured"]
+    return ", ".join([*parts, *fast]) or "nothing else"
 
 
 def _at_level(usual: Basis, entry: ProfileEntry, any_size: bool) -> Basis:

@@ -24,6 +24,10 @@ class Work(Protocol):
     def on_gpu(self) -> bool: ...
 
     @property
+    def threads(self) -> int:
+        """Those of each worker."""
+
+    @property
     def rows_per_call(self) -> int: ...
 
     @property

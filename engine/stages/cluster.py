@@ -78,9 +78,12 @@ def joins(address: str | None) -> bool:
     return not ray.is_initialized() and bool(address_of(address))
 
 
-def worker_count(wanted: int | None, needs: Mapping[str, float], joined: bool) -> int:
+def worker_count(
+    wanted: int | None, needs: Mapping[str, float], joined: bool, threads: int = 1
+) -> int:
     """Workers of a run on the running cluster, each of which takes `needs` (a GPU, say): as many as
-    fit, at most as many as wanted.
+    fit, at most as many as wanted; where no number is wanted, a processor for each of their
+    `threads`.
 
     A joined cluster may grow, and tells nobody how far: there `wanted` is obeyed, and the workers
     that do not fit yet wait for nodes. Raises UserError where none fits and no number was given.
@@ -106,16 +109,16 @@ def worker_count(wanted: int | None, needs: Mapping[str, float], joined: bool) -
     if wanted is not None:
         return min(wanted, room)
     memory = int(resources.get("memory", device.WORKER_MEMORY))
-    return max(1, min(room, memory // device.WORKER_MEMORY))
+    return max(1, min(room // threads, memory // device.WORKER_MEMORY))
 
 
-def default_workers(gpu: bool) -> int:
+def default_workers(gpu: bool, threads: int = 1) -> int:
     """Workers that an embedded Ray would run on this machine."""
     if gpu:
         import torch
 
         return max(1, torch.cuda.device_count())
-    return max(1, min(device.cpu_count(), device.free_memory() // device.WORKER_MEMORY))
+    return max(1, min(device.cpu_count() // threads, device.free_memory() // device.WORKER_MEMORY))
 
 
 def _quieten(joined: bool) -> None:

@@ -31,6 +31,7 @@ from serve.commands import (
     serve,
     submit,
     train,
+    tune,
     verify,
 )
 from serve.commands._tree import tree
@@ -54,6 +55,7 @@ IN_ORDER = (
     explain,
     serve,
     submit,
+    tune,
     bench,
     doctor,
 )

@@ -52,9 +52,8 @@ def test_a_new_plan_is_called_as_the_profile_says_and_names_the_level_with_its_e
     assert level is not None
     assert (level.name, level.model) == ("quick", usual.model_location)
     assert level.sha256 == levels.levels_of(drawing.ref).sha256
-    assert drawing.told == (
-        f"profile {quick}: level quick, 3 workers, batch 5 (1.50 times the default's speed there)",
-    )
+    words = "level quick, 3 workers, batch 5, 1.50 times the default's speed when measured"
+    assert drawing.told == (f"profile {quick}: {words}",)
 
 
 def test_what_a_level_was_taken_from_decides_no_row(folder, quick):

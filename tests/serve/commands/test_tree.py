@@ -13,7 +13,7 @@ from serve import commands
 ROOT = typer.main.get_command(commands.app)
 NAMES = (
     "ingest train purify curriculum convert phantom generate caption redrive verify report export",
-    "identify calibrate evaluate explain serve submit bench doctor",
+    "identify calibrate evaluate explain serve submit tune bench doctor",
 )
 
 
