@@ -172,9 +172,10 @@ class Pooled:
     def __init__(
         self, planner: Planner, album: Album, seconds: float, pace: Callable[[], float]
     ) -> None:
-        """`seconds` is what a run is to last, at the `pace` of one worker of the default."""
+        """`seconds` is what a run is to last; `pace` is that of one worker of the default, for the
+        first one."""
         self._planner, self._album = planner, album
-        self._seconds, self._pace = seconds, pace
+        self._seconds, self._guess, self._pace = seconds, pace, 0.0
         self._stack, self._started = ExitStack(), False
         self._numbers = itertools.count()
 
@@ -188,8 +189,9 @@ class Pooled:
         """See `Lap`."""
         self._start()
         pairs = []
-        for _ in range(self.ROUNDS):
+        for _ in range(1 if choice == Choice() else self.ROUNDS):
             base = self._run(Choice())
+            self._pace = base[0]
             pairs.append((base, base if choice == Choice() else self._run(choice)))
         ratio = median(two[0] / one[0] for one, two in pairs)
         pace, peak = median(two[0] for _, two in pairs), max(two[1] for _, two in pairs)
@@ -215,7 +217,8 @@ class Pooled:
 
     def _rows(self, drawing: Drawing, workers: int) -> int:
         least = workers * self.PARTS_PER_WORKER * drawing.rows_per_call
-        wanted = int(self._seconds * self._pace() * workers)
+        # What runs cost beside drawing is known from the first one on.
+        wanted = int(self._seconds * (self._pace or self._guess() * workers / 2))
         return max(least, min(self.MOST_ROWS, wanted))
 
     def _run(self, choice: Choice) -> tuple[float, int]:

@@ -39,12 +39,13 @@ class MeasuredLevel:
     @property
     def ruling(self) -> Admittance:
         """By the figure that is nearest to its bound, or farthest over it."""
-        evidence = self.evidence
-        named = [each for each in evidence.figures if each.name in evidence.broken]
-        bound = [each for each in named or evidence.figures if _room(each) is not None]
-        words = [_worded(min(bound, key=lambda each: _room(each) or 0.0))] if bound else []
-        words = words or [", ".join(evidence.broken) or "no figure has a bound"]
-        return Admittance(evidence.admitted, words[0])
+        evidence, broken = self.evidence, self.evidence.broken
+        told = [each for each in evidence.figures if not broken or each.name in broken]
+        bound = [each for each in told if _room(each) is not None]
+        if not bound:
+            return Admittance(evidence.admitted, ", ".join(broken) or "no figure has a bound")
+        nearest = min(bound, key=lambda each: _room(each) or 0.0)
+        return Admittance(evidence.admitted, _worded(nearest))
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,10 @@ class Choices:
         fastest. On GPUs there is a worker for each."""
         if self.settings.device == "cuda":
             return
-        cores, threads = device.cpu_count(), self.settings.threads
+        cores = device.cpu_count()
         if self.ref.learned:
             for threads in (2, 4, 8, 16, cores):
-                if threads <= cores:
+                if 1 < threads <= cores:
                     pooled = replace(best, choice=replace(best.choice, workers=cores // threads))
                     yield self._changed(pooled, threads=threads)
         if cores > 1:

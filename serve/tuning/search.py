@@ -80,6 +80,10 @@ class Untried(Exception):
     """Why a choice cannot be clocked here."""
 
 
+class TimeUp(BaseException):
+    """The time of the whole search is over, in the midst of a trial."""
+
+
 Tell = Callable[[str], None]
 Seconds = Callable[[], float]
 Axis = Callable[[Offer], Iterable[Offer]]
@@ -132,14 +136,16 @@ def search(
     tell: Tell,
     seconds: Seconds,
 ) -> SearchFound:
-    """The best choice that can be found on these laps; `seconds` since it began. Ctrl-C ends it
-    with what was found so far."""
+    """The best choice that can be found on these laps; `seconds` since it began. Ctrl-C, and
+    TimeUp from a clock, end it with what was found so far."""
     found = SearchFound()
     try:
         for lap in laps:
             _Runner(lap, found, tell, seconds).run(default)
     except KeyboardInterrupt:
         found.is_cut = True
+    except TimeUp:
+        tell("the time is over in the midst of a trial")
     return found
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from engine.schema import UserError
 from engine.stages.cluster import check
 from serve.tuning.clocks import HERE, Album, Alone, Pooled
 from serve.tuning.offers import DEFAULT, Choices, choices_of
-from serve.tuning.search import Choice, Lap, Offer, SearchFound, search
+from serve.tuning.search import Choice, Lap, Offer, SearchFound, TimeUp, search
 
 ALONE = "one worker"
 POOLED = "whole runs"
@@ -114,7 +116,24 @@ def _searched(
                 limit,
             ),
         )
-        return search(laps, Offer(Choice(), DEFAULT), tell, seconds)
+        with _limited(limit - seconds()):
+            return search(laps, Offer(Choice(), DEFAULT), tell, seconds)
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise TimeUp in the midst of whatever is done once the seconds are over."""
+
+    def end(number: int, frame: object) -> None:
+        raise TimeUp
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _older(file: Path, tell: Tell) -> Profile:

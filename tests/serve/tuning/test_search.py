@@ -16,6 +16,7 @@ from serve.tuning.search import (
     Lap,
     Offer,
     SearchFound,
+    TimeUp,
     Untried,
     search,
 )
@@ -141,15 +142,15 @@ def test_a_choice_that_cannot_be_clocked_is_passed_over():
 
 
 class Interrupted(Clock):
-    """Ctrl-C comes with one answer."""
+    """Ctrl-C, or the end of the time, comes with one answer."""
 
-    def __init__(self, at: str) -> None:
+    def __init__(self, at: str, by: type[BaseException] = KeyboardInterrupt) -> None:
         super().__init__()
-        self._at = at
+        self._at, self._by = at, by
 
     def __call__(self, choice: Choice) -> Clocked:
         if str(choice) == self._at:
-            raise KeyboardInterrupt
+            raise self._by
         return super().__call__(choice)
 
 
@@ -196,6 +197,7 @@ def test_what_is_faster_for_one_worker_alone_is_not_kept():
     [
         (lambda: Interrupted("default"), 1e9, True),
         (lambda: Interrupted("level quick"), 1e9, True),
+        (lambda: Interrupted("level quick", TimeUp), 1e9, False),
         (Clock, 5.0, False),
         (Clock, 35.0, False),
     ],
