@@ -10,7 +10,7 @@ from engine import registry
 from engine.jobs.tuned import level_call, own_versions
 from engine.profile import Profile, ProfileEntry, this_machine, write_profile
 from engine.registry import SamplerRef, levels
-from engine.registry.levels import Admission, CallLevel, Kept, kept_levels
+from engine.registry.levels import Admission, BoundedFigure, CallLevel, kept_levels
 
 
 def entry(model: str = "null", **given: Any) -> ProfileEntry:
@@ -46,10 +46,10 @@ def evidence(ref: SamplerRef, level: CallLevel, broken: tuple[str, ...] = ()) ->
     return Admission(
         weights_sha256=who.weights_sha256,
         call_sha256=levels.call_sha256(settings),
-        versions=levels.own_versions(),
+        under=levels.measured_under(settings),
         count=8,
         reference={"steps": 50},
-        figures=(Kept(name="vessel Dice", value=0.8, n=8, least=least),),
+        figures=(BoundedFigure(name="vessel Dice", value=0.8, n=8, least=least),),
         admitted=not broken,
         broken=broken,
     )

@@ -127,11 +127,12 @@ def level_call(
     return who, level.settings(own)
 
 
-def evidence_of(ref: SamplerRef, known: Levels, level: CallLevel, size: int) -> Admission | None:
-    """What was measured of a level at a size. It is of the call in float32 on a processor, whatever
-    device and precision it is taken on. Raises UserError where it is of something else."""
-    exact = ref.usual_call("cpu", "float32")
-    who, call = level_call(ref, exact, level)
+def evidence_of(
+    ref: SamplerRef, usual: CallSettings, known: Levels, level: CallLevel, size: int
+) -> Admission | None:
+    """What was measured of a level at a size, computed as the usual call is. Raises UserError where
+    it is of something else."""
+    who, call = level_call(ref, usual, level)
     return levels.admission(known, level, who, call, size)
 
 
@@ -189,7 +190,7 @@ def _at_level(usual: Basis, entry: ProfileEntry, any_size: bool) -> Basis:
             raise Unfit(f"the evidence of level {name} is another since")
         level = known.named(name)
         for size in (entry.size, *(map(int, level.evidence) if any_size else ())):
-            evidence = evidence_of(ref, known, level, size)
+            evidence = evidence_of(ref, usual.settings, known, level, size)
             if evidence is None or not evidence.admitted:
                 raise Unfit(f"level {name} is not admitted at {size} px")
         who, settings = level_call(ref, usual.settings, level)

@@ -16,7 +16,7 @@ from engine.call import CallSettings
 from engine.jobs.tuned import evidence_of, level_call
 from engine.profile import CallChanges
 from engine.registry import SamplerRef, levels
-from engine.registry.levels import Admission, CallLevel, Kept
+from engine.registry.levels import Admission, BoundedFigure, CallLevel
 from engine.schema import UserError
 from serve.tuning.search import Admittance, Choice, Offer
 
@@ -143,39 +143,48 @@ def choices_of(
 ) -> Choices:
     """What may be chosen for a model; `tell` hears of levels that cannot be. Raises UserError for a
     file of levels that cannot be read."""
-    known = levels.levels_of(ref)
+    known, where = levels.levels_of(ref), f"at {size} px on {settings.device}"
     found: dict[str, MeasuredLevel] = {}
     for level in known.each:
         try:
-            who, evidence = levels.called(ref, level), evidence_of(ref, known, level, size)
+            who, evidence = (
+                levels.called(ref, level),
+                evidence_of(ref, settings, known, level, size),
+            )
         except UserError as error:
             tell(f"level {level.setting} is left out: {error}")
             continue
         if evidence is None:
-            tell(f"level {level.setting} is left out: nothing was measured of it at {size} px")
+            tell(f"level {level.setting} is left out: nothing was measured of it {where}")
         else:
             found[level.setting] = MeasuredLevel(level, who, evidence)
     if not found:
         tell(
-            f"no level of {ref.name} has evidence at {size} px: only what changes nothing but "
+            f"no level of {ref.name} has evidence {where}: only what changes nothing but "
             "rounding is tried"
         )
     return Choices(ref, settings, size, found)
 
 
-def _room(figure: Kept) -> float | None:
+def _interval(figure: BoundedFigure) -> tuple[float, float]:
+    """Of the value, or of how much it is above the slow reference's."""
+    bounded = figure.value - (figure.reference or 0.0)
+    low = bounded if figure.low is None else figure.low
+    return low, bounded if figure.high is None else figure.high
+
+
+def _room(figure: BoundedFigure) -> float | None:
     """How far a figure is from its bound, as a share of that; below 0 where it is broken."""
-    low = figure.value if figure.low is None else figure.low
-    high = figure.value if figure.high is None else figure.high
+    low, high = _interval(figure)
     rooms = [(low - figure.least) / (abs(figure.least) or 1.0)] if figure.least is not None else []
     rooms += [(figure.most - high) / (abs(figure.most) or 1.0)] if figure.most is not None else []
     return min(rooms, default=None)
 
 
-def _worded(figure: Kept) -> str:
-    low = figure.value if figure.low is None else figure.low
-    high = figure.value if figure.high is None else figure.high
+def _worded(figure: BoundedFigure) -> str:
+    low, high = _interval(figure)
     near = low if figure.most is None else high
     bounds = [f"at least {figure.least:.3g}"] if figure.least is not None else []
     bounds += [f"at most {figure.most:.3g}"] if figure.most is not None else []
-    return f"{figure.name} {near:.3g} ({' and '.join(bounds)})"
+    beside = "" if figure.reference is None else " beside the slow reference"
+    return f"{figure.name} {near:.3g}{beside} ({' and '.join(bounds)})"

@@ -154,7 +154,7 @@ def test_without_evidence_no_level_is_taken_and_it_is_said(retinaforge, clocked,
     other = [*clocked[:3], 128, *clocked[4:]]
     status, out, err = retinaforge("tune", *other, "--out", file)
     assert status == 0
-    assert "level quick is left out: nothing was measured of it at 128 px" in err
+    assert "level quick is left out: nothing was measured of it at 128 px on cpu" in err
     assert "fastest that does pictures no harm: default, 1.00 times" in out
 
 

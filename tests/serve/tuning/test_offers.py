@@ -7,12 +7,15 @@ import pytest
 from engine import device, registry
 from engine.profile import CallChanges
 from engine.registry import SamplerRef, levels
-from engine.registry.levels import Kept
+from engine.registry.levels import BoundedFigure
 from kernels import backends
 from serve.tuning.offers import DEFAULT, Choices, choices_of
 from serve.tuning.search import Choice, Offer
 from tests import profiles
 
+NO_LEVEL = (
+    "no level of {} has evidence at {} px on cpu: only what changes nothing but rounding is tried"
+)
 BEST = Offer(Choice(workers=5), DEFAULT)
 
 
@@ -46,10 +49,8 @@ def test_at_a_size_without_evidence_no_level_is_offered_and_it_is_said(folder):
     profiles.leveled(folder, steps=3)
     found, told = choices(folder, size=128)
     assert names(found.at_levels(BEST)) == []
-    assert told == [
-        "level quick is left out: nothing was measured of it at 128 px",
-        "no level of debug has evidence at 128 px: only what changes nothing but rounding is tried",
-    ]
+    assert told[0] == "level quick is left out: nothing was measured of it at 128 px on cpu"
+    assert told[1] == NO_LEVEL.format("debug", 128)
 
 
 def test_evidence_of_another_call_is_none(folder):
@@ -68,10 +69,10 @@ def test_a_level_says_the_figure_that_is_nearest_to_its_bound(folder):
     found, _ = choices(folder)
     measured = found.levels["quick"]
     figures = (
-        Kept(name="recall", value=0.9, n=8, least=0.5),
-        Kept(name="unbound", value=0.0, n=8),
-        Kept(name="drift", value=1.0, high=1.9, n=8, most=2.0),
-        Kept(name="Dice", value=0.8, low=0.72, n=8, least=0.6, most=5.0),
+        BoundedFigure(name="recall", value=0.9, n=8, least=0.5),
+        BoundedFigure(name="unbound", value=0.0, n=8),
+        BoundedFigure(name="drift", value=1.0, high=1.9, n=8, most=2.0),
+        BoundedFigure(name="Dice", value=0.8, low=0.72, n=8, least=0.6, most=5.0),
     )
 
     def words(admitted: bool, broken: tuple[str, ...] = (), figures=figures) -> str:
@@ -82,6 +83,10 @@ def test_a_level_says_the_figure_that_is_nearest_to_its_bound(folder):
     assert words(True) == "drift 1.9 (at most 2)"
     assert words(False, ("recall",)) == "recall 0.9 (at least 0.5)"
     assert words(False, ("Dice", "recall")) == "Dice 0.8 (at least 0.6 and at most 5)"
+    below = BoundedFigure(name="steering", value=0.6, n=8, reference=0.65, least=-0.1)
+    assert (
+        words(True, figures=(below,)) == "steering -0.05 beside the slow reference (at least -0.1)"
+    )
     assert words(True, figures=figures[1:2]) == "no figure has a bound"
     assert words(False, ("never measured",)) == "never measured"
 
@@ -125,11 +130,18 @@ def test_on_a_gpu_precisions_backends_and_shapes_are_tried_and_float32_is_exact(
     assert (ref, call.attention, call.dtype) == (found.ref, "triton", "bfloat16")
 
 
-def test_a_level_is_called_in_the_precision_of_the_device(folder):
+def test_evidence_of_a_processor_is_none_for_a_gpu(folder):
     profiles.leveled(folder, steps=3)
-    found, _ = choices(folder, where="cuda")
+    found, told = choices(folder, where="cuda")
+    assert found.levels == {}
+    assert told[0] == "level quick is left out: nothing was measured of it at 64 px on cuda"
+
+
+def test_a_level_is_called_with_what_is_changed_beside_it(folder):
+    profiles.leveled(folder, steps=3)
+    found, _ = choices(folder)
     _, call = found.called(Choice(level="quick", call=CallChanges(rows_per_call=8)))
-    assert (call.steps, call.dtype, call.device, call.rows_per_call) == (3, "bfloat16", "cuda", 8)
+    assert (call.steps, call.dtype, call.rows_per_call) == (3, "float32", 8)
 
 
 def test_a_program_is_scheduled_and_nothing_else(monkeypatch):
@@ -137,9 +149,7 @@ def test_a_program_is_scheduled_and_nothing_else(monkeypatch):
     found, told = choices("null", size=8)
     every = (found.at_levels, found.precisions, found.backends, found.shapes, found.pools)
     assert [names(each(BEST)) for each in every] == [[], [], [], [], ["2 workers"]]
-    assert told == [
-        "no level of null has evidence at 8 px: only what changes nothing but rounding is tried"
-    ]
+    assert told == [NO_LEVEL.format("null", 8)]
 
 
 @pytest.mark.parametrize(("rows", "batches"), [(15, []), (16, ["16"]), (99, ["16", "32"])])
