@@ -91,6 +91,7 @@ def _facts(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("gates", ", ".join(plan.gates) or "none"),
         *([("geometry", anatomy)] if (anatomy := _anatomy(plan)) else []),
         *([("decoder", Path(light.location).name)] if (light := settings.decoder) else []),
+        *([("level", level)] if (level := _level(plan)) else []),
         *shared_facts(plan),
     )
 
@@ -98,6 +99,14 @@ def _facts(plan: Plan) -> tuple[tuple[str, str], ...]:
 def _anatomy(plan: Plan) -> str | None:
     asked = plan.settings.structures
     return ANATOMY[asked.kind].format(name=Path(asked.location).name) if asked else None
+
+
+def _level(plan: Plan) -> str | None:
+    """The evidence that admitted how the model was called."""
+    level = plan.level
+    if level is None:
+        return None
+    return f"{level.name} of {Path(level.model).name}, by evidence {level.sha256[:12]}"
 
 
 def _hashed(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engine import guard
-from serve.commands._options import Device, Json
+from serve.commands._options import Device, Gates, Json
 from serve.declared import AsJob, Reads, model_folder
 from serve.progress import say
 
@@ -33,6 +33,7 @@ def tune(
     price: Price = None,
     out: Kept = None,
     device: Device = None,
+    gates: Gates = None,
     as_json: Json = False,
 ) -> None:
     """Find this machine's fastest way to draw, and keep it for generate and serve.
@@ -46,7 +47,7 @@ def tune(
     from serve.tuning import tune as tuning
 
     tuning.check_numbers(minutes, price)
-    ask = DrawAsk(model=model, size=size, device=device)
+    ask = DrawAsk(model=model, size=size, device=device, gates=gates)
     with guard.at_leisure():
         found = tuning.tune(ask, minutes, out or usual_file(), say)
     if as_json:

@@ -84,8 +84,12 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _begin() -> None:
-    """Ctrl-C is for whoever started this process."""
+    """Ctrl-C is for whoever started this process, and what libraries print is for nobody: errors
+    are told as answers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
 
 
 def _load(text: str) -> None:

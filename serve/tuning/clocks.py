@@ -208,7 +208,10 @@ class Pooled:
     def _start(self) -> None:
         if not self._started:
             self._place = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-            self._stack.enter_context(cluster(HERE, device.cpu_count()))
+            try:
+                self._stack.enter_context(cluster(HERE, device.cpu_count()))
+            except RunError as error:
+                raise Untried(str(error)) from error
             self._started = True
 
     def _workers(self, choice: Choice) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine import shipped
+from engine.call import LevelTaken
 from engine.publish.drawn import LEARNED, PHANTOM_BY, UNGUARDED, describe
 from engine.publish.evidence import HEAD
 from engine.schema import LABELS
@@ -18,6 +19,14 @@ def test_it_is_synthetic_and_says_of_what_and_of_whom(plan):
     assert told.record["name"] == f"synthetic-fundus-{plan.fingerprint[:12]}"
     assert "/" not in str(told.record), "where the model lay is nobody's business"
     assert told.drawn == plan
+
+
+def test_a_level_is_named_with_its_evidence_and_not_where_it_lay(plan_of):
+    assert "level" not in dict(describe(plan_of("null")).facts)
+    taken = LevelTaken(name="quick", sha256="e" * 64, model="/m/tiny", weights_sha256="f" * 64)
+    facts = dict(describe(plan_of("null", level=taken)).facts)
+    assert facts["level"] == "quick of tiny, by evidence eeeeeeeeeeee"
+    assert "/m/" not in str(facts)
 
 
 @pytest.mark.parametrize(("model", "hashed"), [("null", "version"), ("phantom", "version")])

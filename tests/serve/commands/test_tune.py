@@ -190,7 +190,7 @@ def test_a_whole_search_with_real_clocks(retinaforge, tmp_path):
     folder = shutil.copytree(shipped.WEIGHTS / "debug", tmp_path / "debug")
     profiles.leveled(folder, name="quick", steps=1)
     file = tmp_path / "p.json"
-    flags = ["--model", folder, "--size", 64, "--device", "cpu", "--minutes", 4]
+    flags = ["--model", folder, "--size", 64, "--gates", "none", "--minutes", 4]
     status, out, err = retinaforge("tune", *flags, "--out", file, "--json")
     assert status == 0, err
     told = json.loads(out)
