@@ -22,7 +22,7 @@ from engine.profile import (
     this_machine,
     wanted,
 )
-from engine.registry import SamplerRef, levels, structures
+from engine.registry import SamplerRef, decoders, levels, structures
 from engine.registry.levels import Admission, CallLevel, Levels
 from engine.schema import UserError
 from engine.stages.cluster import address_of
@@ -31,8 +31,8 @@ from engine.store.versions import library_versions
 
 INSTEAD = "the model's defaults are used"
 CALLED = ("steps", "solver", "guidance", "t0")
-"""Of what may be asked, what a level decides, beside the geometry. Its evidence is of all of them
-together."""
+"""Of what may be asked, what a level decides, beside geometry and decoder. Its evidence is of them
+all together."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _applied(usual: Basis, entry: ProfileEntry, ask: DrawAsk, file: Path) -> Bas
     basis, aside = usual, ""
     if entry.level is not None:
         leveled = _at_level(usual, entry, ask.any_size)
-        if against := next(_asked_otherwise(ask, leveled.settings), None):
+        if against := next(_asked_otherwise(ask, leveled.ref, leveled.settings), None):
             aside = f"level {entry.level.name} is left out, for ⟨{against}⟩ asks for another call; "
         else:
             basis = leveled
@@ -202,8 +202,8 @@ def _at_level(usual: Basis, entry: ProfileEntry, any_size: bool) -> Basis:
     return replace(usual, ref=who, settings=settings, level=taken)
 
 
-def _asked_otherwise(ask: DrawAsk, call: CallSettings) -> Iterator[str]:
-    """What is asked for that a level's call is not."""
+def _asked_otherwise(ask: DrawAsk, ref: SamplerRef, call: CallSettings) -> Iterator[str]:
+    """What is asked for that a level's call of a model is not."""
     for name in CALLED:
         asked: Any = getattr(ask, name)
         if asked is not None and asked != getattr(call, name):
@@ -213,3 +213,5 @@ def _asked_otherwise(ask: DrawAsk, call: CallSettings) -> Iterator[str]:
         "structures": call.structures,
     }:
         yield "geometry"
+    if ask.decoder is not None and decoders.wanted(ask.decoder, ref) != call.decoder:
+        yield "decoder"
