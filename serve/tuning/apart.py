@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from engine import cpu
 from engine.schema import worded
+from engine.stages import embedded
 from engine.stages.draw import Draw, loaded, model_of
 from engine.store.plan import Plan
 from serve.tuning.search import Untried
@@ -44,7 +45,8 @@ class Apart:
 
     def __init__(self, plan: Plan) -> None:
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
-        with _environment(cpu.environment(plan.versions)):
+        # What libraries print there, from its first import on, is for nobody: errors are answers.
+        with embedded.quiet_start(), _environment(cpu.environment(plan.versions)):
             self._ask(_load, plan.model_dump_json())
 
     def draw(self, start: int, stop: int) -> DrawnTurn:
@@ -84,12 +86,8 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _begin() -> None:
-    """Ctrl-C is for whoever started this process, and what libraries print is for nobody: errors
-    are told as answers."""
+    """Ctrl-C is for whoever started this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
 
 
 def _load(text: str) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from ray_head import Head, wait_for
 
+from engine import device
 from engine.schema import UserError
-from engine.stages.cluster import NODES_WAIT, cluster
+from engine.stages.cluster import NODES_WAIT, cluster, default_workers, worker_count
 
 TIMEOUT = "RAY_DATA_EXECUTION_NO_PROGRESS_TIMEOUT_S"
 
@@ -42,6 +43,23 @@ def test_a_port_where_nobody_listens_is_told_at_once_and_nothing_is_written(tmp_
     assert run.returncode == 2
     assert f"no Ray cluster answers at {address}" in run.stderr
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(("threads", "workers"), [(1, 6), (2, 3), (4, 1), (9, 1)])
+def test_a_worker_is_counted_as_so_many_processors_as_it_has_threads(threads, workers, monkeypatch):
+    monkeypatch.setattr(device, "cpu_count", lambda: 6)
+    monkeypatch.setattr(device, "free_memory", lambda: 100 * device.WORKER_MEMORY)
+    assert default_workers(gpu=False, threads=threads) == workers
+
+
+@pytest.mark.parametrize(("wanted", "threads", "workers"), [(None, 2, 4), (None, 1, 8), (6, 2, 6)])
+def test_a_run_that_asks_for_no_number_has_a_processor_for_each_thread(
+    wanted, threads, workers, monkeypatch
+):
+    import ray
+
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "memory": 1e15})
+    assert worker_count(wanted, {"CPU": 0.9}, False, threads) == workers
 
 
 WAITING = """
