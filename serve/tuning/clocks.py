@@ -75,6 +75,8 @@ class Alone:
 
     ROUNDS, MOST_ROUNDS = 3, 15
     ROUND_SECONDS = 0.2
+    PATIENCE = 4
+    """How many times its seconds a choice may take for fewer rounds, on a slow machine."""
 
     def __init__(self, planner: Planner, album: Album, seconds: float) -> None:
         """`seconds` is what a choice is given for its turns."""
@@ -146,7 +148,8 @@ class Alone:
         times: list[tuple[float, float]] = []
         began = time.monotonic()
         for number in range(self.MOST_ROUNDS):
-            if number >= self.ROUNDS and time.monotonic() - began > self._seconds:
+            spent = time.monotonic() - began
+            if spent > self._seconds * (1 if number >= self.ROUNDS else self.PATIENCE) and number:
                 break
             pair = (base, other) if number % 2 else (other, base)
             drawn = {each: each.draw(number * many, (number + 1) * many) for each in pair}

@@ -88,10 +88,10 @@ def alone(monkeypatch):
     """alone(*seconds): one worker's clock over processes that take these, in the order in which
     they are begun."""
 
-    def make(*processes: Fake) -> Alone:
+    def make(*processes: Fake, seconds: float = 1e9) -> Alone:
         queue = iter(processes)
         monkeypatch.setattr("serve.tuning.clocks.Apart", lambda plan: next(queue))
-        return Alone(lambda choice: null(), Album(lambda choice: Choice()), 0.0)
+        return Alone(lambda choice: null(), Album(lambda choice: Choice()), seconds)
 
     return make
 
@@ -104,10 +104,20 @@ def test_one_workers_turns_are_on_the_same_rows_and_the_ratio_is_their_median(al
         found = clock.clock(QUICK)
         assert (found.images_per_s, found.ratio, found.workers) == (8.0, 4.0, 1)
         assert found.drift is None
-        assert other.asked == [(0, 1), (0, 1), (1, 2), (2, 3), "closed"]
-        assert base.asked[-3:] == [(0, 1), (1, 2), (2, 3)]
+        assert other.asked[:4] == [(0, 1), (0, 1), (1, 2), (2, 3)]
+        assert other.asked[-1] == "closed"
+        assert base.asked[-len(other.asked[1:-1]) :] == other.asked[1:-1]
         assert clock.pace == 2.0
     assert base.asked[-1] == "closed"
+
+
+def test_a_slow_machine_gets_fewer_rounds_and_a_quick_one_more(alone):
+    with alone(Fake(0.5), slow := Fake(0.5), seconds=0.0) as clock:
+        clock.clock(QUICK)
+    assert len(slow.asked) == 3  # one to warm up, one round, and its end
+    with alone(Fake(0.5), quick := Fake(0.5), seconds=1e9) as clock:
+        clock.clock(QUICK)
+    assert len(quick.asked) == 2 + Alone.MOST_ROUNDS
 
 
 def test_a_call_that_rounds_otherwise_is_held_against_the_exact_one(alone):
