@@ -109,29 +109,11 @@ def generate(
     from serve.runs import schedule_of
 
     ask = DrawAsk(
-        prompts=prompts,
-        labels=labels,
-        spec=spec,
-        model=model,
-        size=size,
-        source=source,
-        steps=steps,
-        solver=solver,
-        guidance=guidance,
-        seed=seed,
-        dtype=dtype,
-        device=device,
-        cpu=cpu,
-        image_format=image_format,
-        geometry=geometry,
-        t0=t0,
-        decoder=decoder,
-        gates=gates,
-        reference=reference,
-        licence=licence,
-        address=address,
-        profile=profile,
-    )
+        prompts=prompts, labels=labels, spec=spec, model=model, size=size, source=source,
+        steps=steps, solver=solver, guidance=guidance, seed=seed, dtype=dtype, device=device,
+        cpu=cpu, image_format=image_format, geometry=geometry, t0=t0, decoder=decoder,
+        gates=gates, reference=reference, licence=licence, address=address, profile=profile,
+    )  # fmt: skip
     carry = generating.forecast if dry_run else generating.generate
     raise typer.Exit(carry(out, ask, count, schedule_of(workers, batch, address, needs), as_json))
 

@@ -148,8 +148,8 @@ class Alone:
         times: list[tuple[float, float]] = []
         began = time.monotonic()
         for number in range(self.MOST_ROUNDS):
-            spent = time.monotonic() - began
-            if spent > self._seconds * (1 if number >= self.ROUNDS else self.PATIENCE) and number:
+            patience = 1 if number >= self.ROUNDS else self.PATIENCE
+            if number and time.monotonic() - began > self._seconds * patience:
                 break
             pair = (base, other) if number % 2 else (other, base)
             drawn = {each: each.draw(number * many, (number + 1) * many) for each in pair}

@@ -54,16 +54,9 @@ def show(tuning: Tuning, price: float | None) -> None:
     from rich.table import Table
 
     found = tuning.found
-    view = Table(
-        "setting",
-        "measured",
-        "images/s",
-        "ratio",
-        "quality",
-        "memory MB",
-        "cost of 1,000",
-        box=None,
-    )
+    view = Table(box=None)
+    for name in ("setting", "measured", "images/s", "ratio", "quality", "memory MB", "per 1,000"):
+        view.add_column(name, no_wrap=name != "quality")
     for trial in found.trials:
         row = row_of(trial, price)
         cost = row["cost_per_1000"]
