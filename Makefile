@@ -1,6 +1,7 @@
 # Everything a fresh machine needs is Python >= 3.11 and make.
 #   make demo       train nothing, generate a small gated, verified data set and its report page
 #   make triton     a real Triton server in a venv of its own; make triton-serve starts it
+#   make gpu-check  what an NVIDIA GPU does with all this, in eight minutes; needs torch and Triton alone
 #   make test       the fast tests;  make test-all  the slow ones too
 # On a machine whose package index has no CPU build of torch:  make setup TORCH_INDEX=URL
 PYTHON ?= python3
@@ -10,7 +11,7 @@ OUT ?= demo
 # Triton's Python backend is linked to the shared libpython that Debian's own Python has.
 TRITON_PYTHON ?= /usr/bin/python3
 
-.PHONY: setup demo triton triton-serve test test-slow test-all lint clean
+.PHONY: setup demo triton triton-serve gpu-check test test-slow test-all lint clean
 
 setup: .venv/.ready
 
@@ -39,6 +40,11 @@ triton: .venv-triton/.ready
 
 triton-serve: triton
 	.venv-triton/bin/python deploy/triton/serve.py
+
+# With whatever Python has the GPU's torch; PACKAGES is a folder of wheels that it lacks.
+PACKAGES ?=
+gpu-check:
+	$(PYTHON) deploy/gpu/check.py --out gpu-check $(if $(PACKAGES),--packages $(PACKAGES))
 
 test: setup
 	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow' --durations=15

@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SINCE: dict[str, Any] = {"geometry": False, "t0": 0.0, "structures": None, "decoder": None}
+SINCE: dict[str, Any] = {
+    "geometry": False,
+    "t0": 0.0,
+    "structures": None,
+    "decoder": None,
+    "fused": False,
+    "batch_stable": False,
+}
 """Fields that came later, with what they are where they change nothing."""
 
 
@@ -51,7 +58,9 @@ class CallSettings(BaseModel):
     those of one worker. With `geometry` the model draws on the structures of a phantom of the row's
     annotation, whose anatomy is its own or that of `structures`; it starts from that phantom's
     photograph at time `t0` of the flow, 0 being noise alone. What it has drawn becomes a picture by
-    its own autoencoder's decoder, or by `decoder`.
+    its own autoencoder's decoder, or by `decoder`. With `fused`, what lies between the products of
+    the denoiser is computed by our Triton kernels. With `batch_stable`, a row is the same to the
+    bit wherever it stands in a call on a GPU, too (on a CPU it always is).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +80,8 @@ class CallSettings(BaseModel):
     t0: float = 0.0
     structures: Structures | None = None
     decoder: LightDecoder | None = None
+    fused: bool = False
+    batch_stable: bool = False
 
     def identity(self) -> dict[str, Any]:
         """All fields as plain JSON values, without those of `SINCE` that change nothing: so folders

@@ -2,7 +2,7 @@
 
 Inside `with override("triton"):` that backend runs or the call fails. Elsewhere the quickest one is
 measured on a GPU, once for each kind of call, and said once; on a CPU, and where gradients are
-wanted, it is `sdpa`.
+wanted, it is torch's own: `sdpa` for attention, `reference` for the parts between the products.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 
@@ -29,16 +30,32 @@ ROUNDS = 5
 
 log = logging.getLogger(__name__)
 _forced: ContextVar[str | None] = ContextVar("forced attention backend", default=None)
-_choices: dict[Case, str] = {}
+_forced_parts: ContextVar[str | None] = ContextVar("forced backend of parts", default=None)
+_choices: dict[Kind, str] = {}
 
 
 class BackendError(RuntimeError):
     """A backend was forced where it cannot run, or there is none of that name."""
 
 
+class Kind(Protocol):
+    """The kind of a call: a measured choice holds for all calls of one kind. It is hashed, and told
+    in words."""
+
+    @property
+    def what(self) -> str:
+        """The door."""
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """The kind of a call: a measured choice holds for all calls of one kind."""
+    """The kind of a call of attention."""
+
+    what: ClassVar[str] = "attention"
 
     width: int
     tokens: int
@@ -94,23 +111,31 @@ def interpreting() -> bool:
 def require(name: str, device: str) -> None:
     """Raise BackendError where a backend cannot run on tensors of a device."""
     if reason := why_not(name, device):
-        raise BackendError(f"attention backend {name!r} cannot run here: {reason}")
+        raise BackendError(f"backend {name!r} cannot run here: {reason}")
 
 
 @contextmanager
-def override(name: str | None) -> Iterator[None]:
+def override(name: str | None, fused: bool | None = None) -> Iterator[None]:
     """Inside, every call of this thread goes to the named backend; None is the measured choice.
 
-    Raises BackendError at once where no device of this machine runs it, and at the call where its
-    tensors do not fit.
+    fused: whether the parts between the products go to Triton, or to torch. Where it is not said
+    they go with attention: to Triton if that does, and to torch beside any other backend. Raises
+    BackendError at once where no device of this machine runs it, and at the call where its tensors
+    do not fit.
     """
+    place = "cuda" if torch.cuda.is_available() else "cpu"
     if name is not None:
-        require(name, "cuda" if torch.cuda.is_available() else "cpu")
-    before = _forced.set(name)
+        require(name, place)
+        fused = name == "triton" if fused is None else fused
+    if fused:
+        require("triton", place)
+    of_parts = None if fused is None else "triton" if fused else "reference"
+    before, before_parts = _forced.set(name), _forced_parts.set(of_parts)
     try:
         yield
     finally:
         _forced.reset(before)
+        _forced_parts.reset(before_parts)
 
 
 def forced() -> str | None:
@@ -118,23 +143,33 @@ def forced() -> str | None:
     return _forced.get()
 
 
-def choose(case: Case, trains: bool, candidates: Mapping[str, Callable[[], object]]) -> str:
+def forced_parts() -> str | None:
+    """That of the parts between the products, `triton` or `reference`."""
+    return _forced_parts.get()
+
+
+def choose(
+    case: Kind,
+    trains: bool,
+    candidates: Mapping[str, Callable[[], object]],
+    usual: str = "sdpa",
+) -> str:
     """The backend of calls of this kind where none is forced.
 
-    candidates: by name, the call itself with each backend that takes it. Training stays with
-    `sdpa`, whose backward pass is as fast as its forward pass.
+    candidates: by name, the call itself with each backend that takes it. Training stays with the
+    `usual` one: the backward pass of `sdpa` is as fast as its forward pass.
     """
     if trains or case.device == "cpu":
-        return "sdpa"
+        return usual
     if case not in _choices:
         seconds = {name: min(times) for name, times in measure(candidates).items()}
         _choices[case] = min(seconds, key=lambda name: seconds[name])
         found = ", ".join(f"{name} {1000 * value:.3f} ms" for name, value in seconds.items())
-        log.info("attention, %s: %s (%s)", case, _choices[case], found)
+        log.info("%s, %s: %s (%s)", case.what, case, _choices[case], found)
     return _choices[case]
 
 
-def choices() -> dict[Case, str]:
+def choices() -> dict[Kind, str]:
     """What was measured and chosen in this process."""
     return dict(_choices)
 
@@ -152,10 +187,10 @@ def measure(
             try:
                 seconds[name].append(_seconds(candidates[name]))
             except Exception as error:
-                log.warning("attention backend %s fails: %s", name, str(error).split("\n")[0])
+                log.warning("backend %s fails: %s", name, str(error).split("\n")[0])
                 del seconds[name]
     if not seconds:
-        raise BackendError("every attention backend fails on this call; the log says why")
+        raise BackendError("every backend fails on this call; the log says why")
     return {name: times[1:] for name, times in seconds.items()}
 
 

@@ -1,4 +1,4 @@
-"""Time, memory and error against float64 of every attention backend, over the shapes that we use.
+"""Time, memory and error against float64 of every attention backend, over shapes that we use.
 
 `ratio` is the speed over the plain way of diffusers (grouped keys repeated, the mask spread over
 heads and queries, then torch's attention): the median of rounds in which all take turns.

@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from kernels.backends import BackendError
 
 SHARED_LIMIT = 232_448
 """Bytes of shared memory that one block may ask for on sm_90."""
@@ -31,15 +35,43 @@ class Cost:
     hmma: int
     shared: int
 
-    def fault(self) -> str | None:
-        """What makes the kernel slow or unable to start on sm_90, None if nothing does."""
+    def fault(self, products: bool = True) -> str | None:
+        """What makes the kernel slow or unable to start on sm_90, None if nothing does. products:
+        whether it multiplies matrices."""
         if self.shared > SHARED_LIMIT:
             return f"{self.shared} bytes of shared memory, {SHARED_LIMIT} are there"
         if self.spills or self.stack or self.registers > REGISTER_LIMIT:
             return f"{self.spills} spills, {self.stack} bytes of stack"
-        if self.hmma or not self.hgmma:
+        if self.hmma or bool(self.hgmma) != products:
             return f"{self.hgmma} HGMMA and {self.hmma} HMMA instructions"
         return None
+
+
+def compile_for_hopper(
+    kernel: Any,
+    signature: dict[str, str],
+    constants: dict[str, Any],
+    aligned: Iterable[int],
+    options: dict[str, Any],
+) -> Any:
+    """A Triton kernel compiled for sm_90, its code in `asm`. aligned: the places of arguments that
+    are multiples of 16 at the launch. Raises BackendError under the interpreter.
+    """
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    if not isinstance(kernel, triton.JITFunction):
+        raise BackendError("nothing can be compiled under TRITON_INTERPRET=1")
+    types = {**signature, **dict.fromkeys(constants, "constexpr")}
+    attributes = {(place,): [["tt.divisibility", 16]] for place in aligned}
+    source = ASTSource(kernel, types, constants, attributes)
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+
+
+def cost_of(built: Any) -> Cost:
+    """The cost of a kernel that was compiled."""
+    return read(built.asm["cubin"], built.metadata.shared)
 
 
 def read(cubin: bytes, shared: int) -> Cost:

@@ -1,5 +1,6 @@
-"""`bench kernels`: attention backends side by side on this machine, the Triton kernel's numbers
-where only its interpreter can run, and what the compiler makes of it for sm_90.
+"""`bench kernels`: attention backends side by side on this machine, and the parts beside attention;
+the Triton kernels' numbers where only its interpreter can run, and what the compiler makes of them
+for sm_90.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +25,12 @@ COMPILED_ONLY = "compiled only, for sm_90"
 
 def measure() -> tuple[list[Row], dict[str, str]]:
     """Rows of every backend on this machine, and why the others did not run."""
-    from kernels import backends, bench
+    from kernels import backends, bench, bench_parts
 
     place = device.choose_device(None)
     device.use_threads(device.THREADS)
     rows = []
-    for row in bench.rows(place):
+    for row in chain(bench.rows(place), bench_parts.rows(place)):
         _say(row)
         rows.append(row)
     not_run = {name: reason for name in backends.NAMES if (reason := backends.why_not(name, place))}
@@ -67,13 +69,42 @@ def hopper() -> list[Row]:
     return rows
 
 
-def show(rows: Sequence[Row], not_run: dict[str, str], code: Sequence[Row]) -> None:
+def hopper_parts() -> list[Row]:
+    """What each kernel between the products costs on sm_90; none ran."""
+    from kernels import backends
+
+    if not backends.installed("triton"):
+        return []
+    from kernels import compiled
+
+    rows = []
+    for build, cost in compiled.costs():
+        rows.append(
+            {
+                "setting": str(build),
+                "registers": cost.registers,
+                "spills": cost.spills,
+                "shared_bytes": cost.shared,
+                "fault": cost.fault(products=False),
+                "obtained": COMPILED_ONLY,
+            }
+        )
+        _say({"setting": f"sm_90, {build}"})
+    return rows
+
+
+def show(
+    rows: Sequence[Row],
+    not_run: dict[str, str],
+    code: Sequence[Row],
+    parts: Sequence[Row] = (),
+) -> None:
     """Tables on standard output."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    times = Table("attention", "precision", "ms", "ratio", "MB", "error", "obtained", box=None)
+    times = Table("kernel", "precision", "ms", "ratio", "MB", "error", "obtained", box=None)
     for shape in dict.fromkeys(row["shape"] for row in rows):
         times.add_row(f"[bold]{shape}[/]")
         for row in (each for each in rows if each["shape"] == shape):
@@ -86,6 +117,13 @@ def show(rows: Sequence[Row], not_run: dict[str, str], code: Sequence[Row]) -> N
     if code:
         console.print("\nThe Triton kernel for sm_90 (H100, H200): compiled here, not run")
         console.print(_costs(code))
+    if parts:
+        most = {key: max(row[key] for row in parts) for key in ("registers", "spills")}
+        faults = [f"{row['setting']}: {row['fault']}" for row in parts if row["fault"]]
+        console.print(
+            f"{len(parts)} kernels between the products: at most {most['registers']} registers "
+            f"and {most['spills']} spills; {'; '.join(faults) or 'no fault'}"
+        )
 
 
 def _costs(code: Sequence[Row]) -> Table:

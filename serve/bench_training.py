@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from engine import registry, shipped
 from engine.models import transformer
-from engine.models.classes import Needs, read_needs
+from engine.models.classes import read_needs
+from engine.models.needs import Needs
 from engine.registry.base import BaseRef
 from engine.schema import MAX_CAPTION_TOKENS, UserError
 from train import denoising, machine

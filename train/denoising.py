@@ -15,10 +15,10 @@ from engine import seeds
 from engine.data.latents import Encoded
 from engine.diffusion.loss import rectified_flow_loss
 from engine.models import transformer
-from engine.models.classes import Needs
 from engine.models.conditioner import Conditioner, Prepared
 from engine.models.conditioning import LabelEncoder
 from engine.models.geometry import PICTURES, GeometryEncoder
+from engine.models.needs import Needs
 from engine.schema import LABELS, MAX_CAPTION_TOKENS
 from train.alignment import Alignment
 from train.conditions import as_seen

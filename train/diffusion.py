@@ -30,8 +30,9 @@ from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.jobs.run import Schedule
 from engine.models import text_encoder, transformer
 from engine.models.card import write_card
-from engine.models.classes import Needs, load_component, read_components, read_needs
+from engine.models.classes import load_component, read_components, read_needs
 from engine.models.grounds import PhantomGeometry
+from engine.models.needs import Needs
 from engine.models.text_encoder import PretrainedText
 from engine.prose.template import caption
 from engine.registry.base import BaseRef

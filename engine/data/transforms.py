@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from kernels.image_out import image_out
+
 _DARK = 0.06
 """The aperture's border: share of the brightest field below which a pixel is outside the field."""
 
@@ -70,8 +72,7 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
 
 def to_uint8(images: torch.Tensor) -> np.ndarray:
     """Images (B, 3, H, W) in [-1, 1] as (B, H, W, 3) uint8, rounded and clipped."""
-    scaled = (images.float() * 127.5 + 127.5).round().clamp(0, 255)
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return image_out(images).cpu().numpy()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.files import read_regular
 from engine.models.card import MOST_TEXT
+from engine.models.needs import Needs
 from engine.schema import UserError
 
 INDEX = "model_index.json"
@@ -114,16 +115,6 @@ class Components:
     def takes_geometry(self) -> bool:
         """Whether it can be drawn on an eye's structures."""
         return "geometry_encoder" in self.names
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What autoencoder and text encoder want of a denoiser: channels of latents, width of a
-    token's state, and how many pixels a place of the latents is."""
-
-    channels: int
-    width: int
-    factor: int
 
 
 class _Named(ConfigFile):

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import LuminaNextDiT2DModel
 from diffusers.models.embeddings import get_2d_rotary_pos_embed_lumina
-from diffusers.models.transformers.lumina_nextdit2d import LuminaNextDiTBlock
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from engine.models.attention import use_kernels
-from engine.models.classes import Needs
-from engine.models.conditioner import Context
+from engine.models.attention import KernelBlock, use_kernels
+from engine.models.needs import Needs
+
+if TYPE_CHECKING:
+    from engine.models.conditioner import Context
 
 PRESETS: dict[str, dict] = {
     # 64 tokens of 2 x 2 x 64 latents at 256 px.
@@ -127,7 +128,7 @@ def own_needs(preset: str) -> Needs:
     return Needs(shape["in_channels"], shape["cross_attention_dim"], shape["factor"])
 
 
-class _Checkpointed(LuminaNextDiTBlock):
+class _Checkpointed(KernelBlock):
     """A block that keeps its input alone for the backward pass, and computes the rest again."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -3,8 +3,8 @@ registry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -103,6 +103,9 @@ class PipelineSampler:
         from kernels import backends
 
         backends.require(settings.attention, settings.device)
+        if settings.fused:
+            backends.require("triton", settings.device)
+        _check_stable(settings)
         device.use_threads(settings.threads)
         _quieten()
         self.rows_per_call = settings.rows_per_call
@@ -143,7 +146,7 @@ class PipelineSampler:
             given = self._given(specs)
         with on("denoise"):
             latents = self._latents(specs, given)
-        with on("decode"):
+        with on("decode"), self._planned_kernels():
             pixels = self._pipeline.decoded(latents)
         with on("finish"):
             return np.asarray(self._pipeline.painted(pixels, annotations, seeds, **given))
@@ -156,22 +159,18 @@ class PipelineSampler:
         return stacked(self._grounds(specs), self._settings.geometry, self._is_lit)
 
     def _latents(self, specs: Sequence[Spec], given: dict[str, np.ndarray]) -> torch.Tensor:
-        from kernels import backends
-
         seeds, annotations = [each.seed for each in specs], [each.annotation for each in specs]
         prompts, how = [each.prompt for each in specs], self._sampling(specs[0].size)
-        with backends.override(self._settings.attention):
+        with self._planned_kernels():
             return self._pipeline.drawn(prompts, annotations, seeds, how, **given)
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
-        from kernels import backends
-
         settings = self._settings
         grounds = self._grounds(specs)
         # Sums change their last bits with the shape of a call, so a short one is padded with its
         # own last row.
         rows = list(range(len(specs))) + [-1] * (self.rows_per_call - len(specs))
-        with backends.override(settings.attention):
+        with self._planned_kernels():
             pixels = self._pipeline.sample(
                 [specs[row].prompt for row in rows],
                 [specs[row].annotation for row in rows],
@@ -182,6 +181,16 @@ class PipelineSampler:
         if not settings.geometry:
             return [Drawn(image=image) for image in pixels[: len(specs)]]
         return [drawn_on(*each) for each in zip(grounds, specs, pixels)]
+
+    @contextmanager
+    def _planned_kernels(self) -> Iterator[None]:
+        from kernels import backends
+        from kernels.stable import batch_stable
+
+        settings = self._settings
+        steady = batch_stable() if settings.batch_stable else nullcontext()
+        with steady, backends.override(settings.attention, settings.fused):
+            yield
 
     def _sampling(self, size: int) -> pipeline.SampleSettings:
         from engine.diffusion import pipeline
@@ -208,6 +217,17 @@ class PipelineSampler:
         """What each row is drawn on."""
         source, light = self._source, self._is_lit
         return [source.ground(each.annotation, each.seed, each.size, light) for each in specs]
+
+
+def _check_stable(settings: CallSettings) -> None:
+    """Raise BackendError for attention that may split a row's sums by what is beside it on a
+    GPU."""
+    from kernels.backends import BackendError
+
+    if settings.batch_stable and settings.device == "cuda" and settings.attention != "triton":
+        raise BackendError(
+            f"attention {settings.attention!r} is not batch-stable on a GPU (expected 'triton')"
+        )
 
 
 def _quieten() -> None:

@@ -114,7 +114,8 @@ class SamplerRef(ModelRef):
         """The libraries whose versions decide pixels under these settings, and the processor's
         instructions where there is anything to compute."""
         on_phantoms = settings.geometry or settings.t0 > 0
-        own = (settings.attention,) if settings.attention in ATTENTION_LIBRARIES else ()
+        kernels = {settings.attention, *(["triton"] if settings.fused else [])}
+        own = tuple(name for name in ATTENTION_LIBRARIES if name in kernels)
         computed = (cpu.NAME,) if self.libraries else ()
         anatomy = ANATOMY_LIBRARIES if settings.structures is not None else ()
         phantoms = PHANTOM_LIBRARIES if on_phantoms else ()

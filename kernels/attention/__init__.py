@@ -105,6 +105,9 @@ def _check(
         raise ValueError(f"{q.dtype} is no precision to attend in; expected floating point")
     if not q.dtype == k.dtype == v.dtype:
         raise ValueError(f"q, k and v have different precisions: {q.dtype}, {k.dtype}, {v.dtype}")
+    places = {each.device for each in (q, k, v, key_mask) if each is not None}
+    if len(places) > 1:
+        raise ValueError(f"one call on several devices: {', '.join(sorted(map(str, places)))}")
     if key_mask is None:
         return
     if key_mask.dtype != torch.bool or tuple(key_mask.shape) != (batch, keys):

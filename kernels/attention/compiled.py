@@ -16,7 +16,6 @@ import torch
 
 from kernels import cubin
 from kernels.attention import flash
-from kernels.backends import BackendError
 
 TYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
 POINTERS = ("q", "k", "v", "key_mask", "out")
@@ -60,29 +59,18 @@ def costs_of_tiles() -> Iterator[tuple[dict[str, Any], list[cubin.Cost]]]:
 
 def compile_for_hopper(variant: Variant) -> cubin.Cost:
     """Compile a variant for sm_90 and read its cost. Raises BackendError under the interpreter."""
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    if not isinstance(flash._forward, triton.JITFunction):
-        raise BackendError("nothing can be compiled under TRITON_INTERPRET=1")
     fixed = flash.constants(
         variant.width, variant.dtype, variant.tile, variant.masked, variant.even
     )
-    source = ASTSource(flash._forward, _signature(variant.dtype, fixed), fixed, _aligned(variant))
     options = {"num_warps": variant.tile.warps, "num_stages": variant.tile.stages}
-    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
-    return cubin.read(built.asm["cubin"], built.metadata.shared)
+    # Addresses are multiples of 16 at the launch, and so are counts of keys that fill whole tiles.
+    aligned = range(len(POINTERS) + (2 if variant.even else 0))
+    signature = _signature(variant.dtype)
+    return cubin.cost_of(
+        cubin.compile_for_hopper(flash._forward, signature, fixed, aligned, options)
+    )
 
 
-def _signature(dtype: torch.dtype, fixed: dict[str, Any]) -> dict[str, str]:
+def _signature(dtype: torch.dtype) -> dict[str, str]:
     types = dict.fromkeys(POINTERS, f"*{TYPES[dtype]}") | {"key_mask": "*u8"}
-    counts = dict.fromkeys(COUNTS, "i32")
-    return {**types, **counts, "scale": "fp32", **dict.fromkeys(fixed, "constexpr")}
-
-
-def _aligned(variant: Variant) -> dict[tuple[int], list[list[Any]]]:
-    """Arguments that are multiples of 16, as they would be at the launch: addresses are, and so
-    are counts of keys that fill whole tiles."""
-    places = range(len(POINTERS) + (2 if variant.even else 0))
-    return {(place,): [["tt.divisibility", 16]] for place in places}
+    return {**types, **dict.fromkeys(COUNTS, "i32"), "scale": "fp32"}

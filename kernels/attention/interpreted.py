@@ -1,5 +1,5 @@
-"""The Triton kernel's numbers on a machine without a GPU: a process of its own, in which Triton's
-interpreter runs it in numpy, and its error against float64.
+"""The Triton kernels' numbers on a machine without a GPU: a process of its own, in which Triton's
+interpreter runs them in numpy, and their error against float64.
 
 `python -m kernels.attention.interpreted` under TRITON_INTERPRET=1 prints them as JSON. Bfloat16 is
 left out, since the interpreter multiplies its raw bits. Races and layouts are not seen this way.
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from kernels import bench_parts
 from kernels.backends import override
 from kernels.bench import Shape, relative_error
 
@@ -26,8 +27,9 @@ SHAPES = tuple(
 
 
 def rows() -> list[dict[str, Any]]:
-    """One row for each head width and precision, from a process under the interpreter. Raises
-    RuntimeError with its last line if that process fails.
+    """One row for each head width of attention and for each part beside it, in each precision,
+    from a process under the interpreter. Raises RuntimeError with its last line if that process
+    fails.
     """
     root = str(Path(__file__).parents[2])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -64,5 +66,7 @@ def _row(shape: Shape, dtype: torch.dtype) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    found = [_row(shape, dtype) for shape in SHAPES for dtype in (torch.float32, torch.float16)]
+    precisions = (torch.float32, torch.float16)
+    found = [_row(shape, dtype) for shape in SHAPES for dtype in precisions]
+    found += [row for dtype in precisions for row in bench_parts.interpreted(dtype)]
     print(json.dumps(found))

@@ -85,6 +85,8 @@ def test_on_a_cpu_torch_attends_without_being_asked():
         ({n: torch.zeros(2, 7, 2, 8, dtype=torch.int32) for n in "qkv"}, "floating point"),
         ({"scale": float("nan")}, "scale"),
         ({"key_mask": torch.ones(2, 7)}, "expected bool"),
+        ({"key_mask": torch.ones(2, 7, device="meta").bool()}, "several devices: cpu, meta"),
+        ({n: torch.zeros(2, 7, 2, 64, device="meta") for n in "kv"}, "several devices"),
         ({"key_mask": torch.ones(2, 5, dtype=torch.bool)}, r"expected bool \(2, 7\)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

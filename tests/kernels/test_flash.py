@@ -13,7 +13,7 @@ import torch
 
 pytest.importorskip("triton")
 
-from kernels import cubin
+from kernels import bench_parts, cubin
 from kernels.attention import compiled, flash, interpreted
 from kernels.attention.compiled import Variant, compile_for_hopper
 from kernels.attention.flash import Tile
@@ -30,9 +30,13 @@ def test_the_interpreter_agrees_with_float64_in_a_process_of_its_own():
     rows = interpreted.rows()
     assert {row["obtained"] for row in rows} == {"interpreter"}
     errors = {(row["shape"], row["dtype"]): row["error"] for row in rows}
-    assert len(errors) == 2 * len(flash.TILES)
-    for (_, dtype), found in errors.items():
-        assert 0 < found < (2e-6 if dtype == "float32" else 1e-3)
+    assert sum(shape.startswith("head width") for shape, _ in errors) == 2 * len(flash.TILES)
+    assert len(errors) == 2 * (len(flash.TILES) + len(bench_parts.PARTS))
+    for (shape, dtype), found in errors.items():
+        if shape.startswith("image_out"):
+            assert found == 0
+        else:
+            assert 0 < found < (1e-6 if dtype == "float32" else 2e-3)
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def test_installed_on_a_cpu_it_is_refused_and_never_called(python):
     )
     assert said.splitlines() == [
         "False True",
-        "attention backend 'xformers' cannot run here: xformers has no kernel for a CPU",
+        "backend 'xformers' cannot run here: xformers has no kernel for a CPU",
     ]
 
 

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from kernels import backends, bench
+from kernels import backends, bench, bench_parts
 from kernels.bench import PLAIN, Shape
+from kernels.bench_parts import PartShape
 from serve import bench_kernels
 from serve.commands import app
 
@@ -21,12 +22,16 @@ SMALL = (
 )
 
 
+FEW = (PartShape("odd", 2, 9, 216, 3),)
+
+
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
     """What one run printed as JSON, and its folder."""
     out = tmp_path_factory.mktemp("kernels") / "bench"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "SHAPES", {"cpu": SMALL, "cuda": SMALL})
+        patch.setattr(bench_parts, "SHAPES", {"cpu": FEW, "cuda": FEW})
         run = CliRunner().invoke(app, ["bench", "kernels", "--no-compiled", "--json", "--out", out])
     assert run.exit_code == 0, run.output
     return json.loads(run.stdout), out
@@ -51,6 +56,31 @@ def test_every_row_names_its_setting_and_how_it_came_about(printed):
         assert [row["setting"] for row in csv.DictReader(file)] == [r["setting"] for r in rows]
     with Image.open(out / "kernels.png") as picture:
         assert picture.width > 500
+
+
+def test_the_parts_beside_attention_have_rows_of_their_own(printed):
+    found, _ = printed
+    for part in ("qk_rope", "modulated_norm", "gated_residual", "image_out"):
+        (plain, *_) = [row for row in found["rows"] if row["shape"] == f"{part}, odd"]
+        assert (plain["backend"], plain["ratio"]) == ("reference", 1)
+        assert 0 < plain["ms"] < 1000
+        assert plain["error"] < 1e-6
+    assert found["sm_90_parts"] == []
+
+
+def test_kernels_between_the_products_have_their_costs_and_faults_read(monkeypatch, capsys):
+    compiled = pytest.importorskip("kernels.compiled")
+    few = list(compiled.image_out.builds(bench.torch.float32))
+    monkeypatch.setattr(compiled, "builds", lambda: iter(few))
+    (row,) = bench_kernels.hopper_parts()
+    assert row["setting"].startswith("image_out")
+    assert 8 <= row["registers"] <= 255
+    assert (row["spills"], row["fault"]) == (0, None)
+    bad = {**row, "spills": 7, "fault": "7 spills"}
+    bench_kernels.show([], {}, [], [row, bad])
+    told = capsys.readouterr().out
+    assert "2 kernels between the products" in told
+    assert "7 spills" in told
 
 
 def test_a_backend_that_did_not_run_is_named_and_has_no_time(printed):

@@ -1,4 +1,4 @@
-"""`bench kernels`: attention backends side by side."""
+"""`bench kernels`: attention backends side by side, and the parts beside attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLE = "retinaforge bench kernels --out bench"
 def kernels(
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for kernels.csv, sm_90.csv and kernels.png."),
+        typer.Option(help="Folder for kernels.csv, sm_90.csv, sm_90_parts.csv and kernels.png."),
         Writes(),
     ] = None,
     compiled: Annotated[
@@ -26,7 +26,7 @@ def kernels(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Attention backends over the plain diffusers way.
+    """Attention and the parts beside it over the plain diffusers way.
 
     Time, memory, error; and the sm_90 code.
     """
@@ -36,11 +36,14 @@ def kernels(
         bench.prepare(out)
     rows, not_run = bench.measure()
     code = bench.hopper() if compiled else []
+    parts = bench.hopper_parts() if compiled else []
     if out is not None:
         bench.write_csv(out / "kernels.csv", rows)
         bench.write_csv(out / "sm_90.csv", code)
+        bench.write_csv(out / "sm_90_parts.csv", parts)
         bench.plot(out / "kernels.png", rows)
     if as_json:
-        print(json.dumps({"rows": rows, "not_run": not_run, "sm_90": code}))
+        sheets = {"rows": rows, "not_run": not_run, "sm_90": code, "sm_90_parts": parts}
+        print(json.dumps(sheets))
     else:
-        bench.show(rows, not_run, code)
+        bench.show(rows, not_run, code, parts)

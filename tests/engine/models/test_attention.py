@@ -10,11 +10,12 @@ import copy
 import pytest
 import torch
 from diffusers.models.attention_processor import LuminaAttnProcessor2_0
+from diffusers.models.transformers.lumina_nextdit2d import LuminaNextDiTBlock
 
 from engine import registry
 from engine.call import CallSettings
-from engine.models import transformer
-from engine.models.attention import KernelProcessor, kept, use_kernels
+from engine.models import attention, transformer
+from engine.models.attention import KernelBlock, KernelProcessor, kept, use_kernels
 from engine.models.conditioner import Context
 from engine.registry import SamplerRef
 from engine.registry.diffusion import PipelineSampler
@@ -23,6 +24,7 @@ from kernels import backends
 from kernels.backends import BackendError, override
 
 OTHERS = ["reference", *(["triton"] if backends.interpreting() else [])]
+WAYS = [*((name, None) for name in OTHERS), *([("sdpa", True)] if "triton" in OTHERS else [])]
 
 
 def denoiser(preset):
@@ -36,6 +38,7 @@ def denoiser(preset):
 def theirs(model):
     model = copy.deepcopy(model)
     for block in model.layers:
+        block.__class__ = LuminaNextDiTBlock
         block.attn1.set_processor(LuminaAttnProcessor2_0())
         block.attn2.set_processor(LuminaAttnProcessor2_0())
     return model
@@ -77,14 +80,14 @@ def test_gradients_are_those_of_diffusers_to_the_bit():
             assert torch.equal(slopes[name], parameter.grad), name
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(("name", "fused"), WAYS)
 @torch.no_grad()
-def test_another_backend_draws_the_same_up_to_rounding(name):
+def test_another_backend_draws_the_same_up_to_rounding(name, fused):
     for preset in ("debug", "tiny"):
         model = denoiser(preset)
         with override("sdpa"):
             usual = velocity(model)
-        with override(name):
+        with override(name, fused):
             found = velocity(model)
         assert not torch.equal(found, usual)
         assert (found - usual).norm() / usual.norm() < 1e-5
@@ -112,14 +115,59 @@ def test_a_model_keeps_its_weights_and_their_names():
     assert use_kernels(plain) is plain
     assert list(plain.state_dict()) == names
     assert all(isinstance(b.attn1.processor, KernelProcessor) for b in plain.layers)
+    assert all(type(block) is KernelBlock for block in plain.layers)
+    own = transformer.checkpointed(transformer.build("debug"))
+    kept = [type(block) for block in own.layers]
+    assert [type(block) for block in use_kernels(own).layers] == kept
 
 
-def settings(attention):
+def by_kernels(monkeypatch):
+    """The doors of the parts, which compute by their references here and say that they were
+    called."""
+    called = []
+    for name in ("qk_rope", "modulated_norm", "gated_residual"):
+        door = getattr(attention, name)
+        monkeypatch.setattr(
+            attention, name, lambda *a, n=name, f=door, **k: (called.append(n), f(*a, **k))[1]
+        )
+    return called
+
+
+@pytest.mark.parametrize(("preset", "native_side"), [("tiny", None), ("debug", 8)])
+@torch.no_grad()
+def test_the_way_through_the_kernels_is_the_same_arithmetic(preset, native_side, monkeypatch):
+    model = denoiser(preset)
+    usual = velocity(model, 16, native_side)
+    monkeypatch.setattr(attention, "_fuses", lambda x: True)
+    called = by_kernels(monkeypatch)
+    # Every weight of a norm must come through, not only its ones.
+    with override("reference", fused=False):
+        references = velocity(model, 16, native_side)
+    with override("reference"):
+        monkeypatch.undo()
+        assert torch.equal(references, velocity(model, 16, native_side))
+    assert (references - usual).norm() / usual.norm() < 1e-5
+    layers = len(model.layers)
+    assert called.count("qk_rope") == 4 * layers
+    assert called.count("modulated_norm") == called.count("gated_residual") == 2 * layers
+
+
+def test_training_and_autocast_keep_to_the_modules(monkeypatch):
+    monkeypatch.setattr(backends, "forced_parts", lambda: "triton")
+    called = by_kernels(monkeypatch)
+    model = denoiser("debug")
+    velocity(model)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        velocity(model)
+    assert called == []
+
+
+def settings(attention, **more):
     ref = registry.find(SamplerRef, "debug")
     return CallSettings(
         solver="euler", steps=2, guidance=2.0, guidance_interval=(0.0, 1.0), shift=1.0,
         dtype="float32", attention=attention, device="cpu", rows_per_call=1,
-        context_tokens=ref.usual.context_tokens, threads=1,
+        context_tokens=ref.usual.context_tokens, threads=1, **more,
     )  # fmt: skip
 
 
@@ -148,10 +196,42 @@ def test_a_plan_with_a_backend_that_cannot_run_is_refused_before_weights_are_rea
         PipelineSampler(registry.find(SamplerRef, "debug").folder, settings(name))
 
 
+def test_fused_parts_are_refused_where_triton_cannot_run(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(BackendError, match="'triton' cannot run here"):
+        PipelineSampler(registry.find(SamplerRef, "debug").folder, settings("sdpa", fused=True))
+
+
+def test_a_batch_stable_plan_on_a_gpu_wants_attention_that_splits_no_sum():
+    folder = registry.find(SamplerRef, "debug").folder
+    asked = settings("sdpa", batch_stable=True).model_copy(update={"device": "cuda"})
+    with pytest.raises(BackendError, match=r"'sdpa' is not batch-stable .*expected 'triton'"):
+        PipelineSampler(folder, asked)
+
+
+def test_a_row_is_the_same_wherever_it_stands_in_a_batch_stable_call():
+    ref = registry.find(SamplerRef, "debug")
+    specs = [recipe_from(seed=2, size=ref.size).spec(index, "f") for index in range(4)]
+    asked = settings("sdpa", batch_stable=True).model_copy(update={"rows_per_call": 3})
+    sampler = PipelineSampler(ref.folder, asked)
+    whole = sampler.draw(specs)
+    other = sampler.draw([specs[3], specs[1], specs[0]])
+    for own, row in zip(other, (3, 1, 0)):
+        assert (own.image == whole[row].image).all()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_fields_of_speed_that_change_nothing_leave_a_plan_as_it_was():
+    usual = settings("sdpa").identity()
+    assert not {"fused", "batch_stable"} & set(usual)
+    assert settings("sdpa", fused=True).identity() == {**usual, "fused": True}
+
+
 def test_a_backend_of_another_library_puts_its_version_into_the_plan():
     ref = registry.find(SamplerRef, "debug")
     usual = set(ref.pixel_libraries(settings("sdpa")))
     assert set(ref.pixel_libraries(settings("triton"))) - usual == {"triton"}
+    assert set(ref.pixel_libraries(settings("sdpa", fused=True))) - usual == {"triton"}
     assert set(ref.pixel_libraries(settings("reference"))) == usual
 
 

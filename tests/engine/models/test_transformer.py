@@ -7,8 +7,8 @@ import torch
 from diffusers import LuminaNextDiT2DModel
 
 from engine.models import transformer
-from engine.models.classes import Needs
 from engine.models.conditioner import Context
+from engine.models.needs import Needs
 
 
 @pytest.mark.parametrize("preset", ["debug", "tiny"])
