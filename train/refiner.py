@@ -37,7 +37,8 @@ from engine.models.cameras import own_cameras, write_cameras
 from engine.models.card import write_card
 from engine.models.geometry import to_layers
 from engine.models.grounds import PhantomGeometry
-from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner, bare, ink, texture
+from engine.models.plain import bare, behind, ink, texture
+from engine.models.refiner import CODES, GRAIN, LINES, PICTURE, Refiner
 from engine.models.segmenter import without_specks
 from engine.phantom.cameras import CAMERAS
 from engine.phantom.measures import measure
@@ -211,7 +212,8 @@ class RefinerRecipe:
         for name in ("dark_lesion", "bright_lesion"):
             lesions |= known.get(name, lesions)
         vessels = known.get("vessel", found["vessel"])
-        plain, dark = bare(image, vessels, lesions), ink(image, vessels) * ~lesions
+        half = behind(image, vessels, lesions)
+        plain, dark = bare(image, vessels, lesions, half), ink(image, vessels, half) * ~lesions
         lines = [found["artery"] * dark, ~found["artery"] * dark, found["field"], lesions]
         masks = np.round(np.stack(lines, -1) * 255).astype(np.uint8)
         strength = texture(image, plain, vessels | lesions)

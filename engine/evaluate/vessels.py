@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from skimage.morphology import skeletonize
 
-from engine.models.refiner import ink
+from engine.models.plain import ink
 
 _LEAST = 20
 """Pixels at 512 of the shortest piece whose winding is told."""

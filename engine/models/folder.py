@@ -89,7 +89,7 @@ class _Card(ConfigFile):
 class ModelFolder:
     """A folder that may be loaded. `size` and `patch_px` in pixels; `flops_per_step` of a guided
     pair at that size; `phantom_only` are labels that phantoms alone show to steer, or
-    that no photograph taught.
+    that no photograph taught; `refined` where a `Refiner` has a part in it.
     """
 
     weights_sha256: str
@@ -100,6 +100,7 @@ class ModelFolder:
     flops_per_step: float
     takes_geometry: bool
     phantom_only: tuple[str, ...]
+    refined: bool
 
 
 def examine(folder: Path) -> ModelFolder:
@@ -133,6 +134,7 @@ def examine(folder: Path) -> ModelFolder:
         flops_per_step=_flops(folder, (size / patch_px) ** 2),
         takes_geometry=found.takes_geometry,
         phantom_only=card.phantom_only,
+        refined="refiner" in found.names,
     )
 
 
@@ -180,6 +182,7 @@ def examine_gan(folder: Path) -> ModelFolder:
         flops_per_step=_weights(folder) * config.size**2 / 4,
         takes_geometry=True,
         phantom_only=card.phantom_only,
+        refined=class_of(folder) == "Refiner",
     )
 
 

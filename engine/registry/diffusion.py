@@ -73,6 +73,7 @@ class PipelineRef(SamplerRef):
             takes_geometry=found.takes_geometry,
             phantom_only=found.phantom_only,
             flops_per_step=found.flops_per_step,
+            refined=found.refined,
             usual=Usual(**found.sampling.model_dump()),
         )
 

@@ -43,6 +43,7 @@ class GanRef(SamplerRef):
             takes_geometry=found.takes_geometry,
             phantom_only=found.phantom_only,
             flops_per_step=found.flops_per_step,
+            refined=found.refined,
             usual=Usual(steps=1),
         )
 

@@ -22,6 +22,8 @@ from engine.specs.read import line_of_source
 CUDA_ROWS_PER_CALL = 16
 
 PHANTOM_LIBRARIES = ("phantom", "opencv-python-headless")
+REFINER_LIBRARIES = ("refining",)
+"""What a `Refiner` is shown and told is found by our own code."""
 ANATOMY_LIBRARIES = ("scipy", "scikit-image")
 """What turns layers and masks into an anatomy."""
 ATTENTION_LIBRARIES = ("triton", "xformers")
@@ -52,7 +54,8 @@ class SamplerRef(ModelRef):
     """A model that draws: what it can draw, and how it usually is called.
 
     `patch_px` divides every size that it draws. `sources` are those that annotations may name; None
-    is any. Phantoms alone show that the labels `phantom_only` steer.
+    is any. Phantoms alone show that the labels `phantom_only` steer. Where it is `refined`, a
+    `Refiner` has the last word on what was drawn on a phantom.
     """
 
     reads_prompts: ClassVar[bool] = False
@@ -68,6 +71,7 @@ class SamplerRef(ModelRef):
     takes_geometry: bool = False
     phantom_only: tuple[str, ...] = ()
     flops_per_step: float = 0.0
+    refined: bool = False
     usual: Usual = Usual()
 
     @classmethod
@@ -119,7 +123,8 @@ class SamplerRef(ModelRef):
         computed = (cpu.NAME,) if self.libraries else ()
         anatomy = ANATOMY_LIBRARIES if settings.structures is not None else ()
         phantoms = PHANTOM_LIBRARIES if on_phantoms else ()
-        return (*computed, *self.libraries, *own, *phantoms, *anatomy)
+        refines = REFINER_LIBRARIES if on_phantoms and self.refined else ()
+        return (*computed, *self.libraries, *own, *phantoms, *anatomy, *refines)
 
     def check_start(self, geometry: bool, t0: float) -> None:
         """Raise UserError where the model cannot draw on a phantom, or cannot do without."""

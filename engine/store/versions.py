@@ -11,9 +11,12 @@ from engine.phantom import VERSION
 DRAWING = "2"
 """The version of our own code that turns a plan into pixels: raised when the same plan would draw
 other rows, and only then, so that an update of the project does not close existing folders."""
+REFINING = "2"
+"""The same of the code that has a refiner paint; plans from before its second version do not name
+it."""
 CAPTIONING = "3"
 """The same of the code that turns photographs into words."""
-OWN = {"drawing": DRAWING, "phantom": VERSION, "captioning": CAPTIONING}
+OWN = {"drawing": DRAWING, "phantom": VERSION, "refining": REFINING, "captioning": CAPTIONING}
 
 
 def library_versions(names: tuple[str, ...]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from scipy import ndimage
 from engine.data.transforms import crop_to_field
 from engine.diffusion.pipeline import RetinaForgePipeline, SampleSettings
 from engine.models.grounds import geometry_map
-from engine.models.refiner import Refiner, with_lesions
+from engine.models.plain import behind, with_lesions
+from engine.models.refiner import Refiner
 from engine.phantom.render import draw
 from engine.schema import Annotation
 
@@ -91,7 +92,9 @@ def test_a_refiner_gives_what_began_from_a_phantom_its_lesions(pipeline, tmp_pat
     found = one(loaded, annotation=SICK, seed=3, how=how, **ground)
     marks = phantom.masks["dark_lesion"] | phantom.masks["bright_lesion"]
     field = phantom.masks["field"]
-    laid = with_lesions(plain * field[..., None], phantom.image, marks)
+    clean, vessels = plain * field[..., None], phantom.masks["vessel"]
+    halves = tuple(behind(each, vessels, marks) for each in (clean, phantom.image))
+    laid = with_lesions(clean, phantom.image, marks, halves)
     assert marks.any()
     assert np.abs(found[marks].astype(int) - laid[marks]).max() <= 1
     assert np.abs(found[marks].astype(int) - plain[marks]).max() > 5

@@ -10,7 +10,7 @@ import pytest
 from calls import settings, specs
 
 from engine import registry
-from engine.models.refiner import bare
+from engine.models.plain import bare
 from engine.phantom import render
 from engine.prose.parse import parse
 from engine.registry import SamplerRef

@@ -63,3 +63,13 @@ def test_instructions_are_part_of_what_computes_and_phantoms_of_what_draws_on_th
     assert "phantom" not in ref.pixel_libraries(plain)
     for change in ({"geometry": True}, {"t0": 0.5}):
         assert "phantom" in ref.pixel_libraries(plain.model_copy(update=change))
+
+
+def test_how_a_refiner_is_shown_phantoms_is_part_of_what_it_paints():
+    for model, refined in (("refiner-tiny", True), ("tiny", True), ("dualgan-tiny", False)):
+        ref = registry.find(SamplerRef, model)
+        call = ref.usual_call("cpu", "float32")
+        assert ("refining" in ref.pixel_libraries(call)) is refined, model
+    ref = registry.find(SamplerRef, "tiny")
+    apart = ref.usual_call("cpu", "float32").model_copy(update={"geometry": False, "t0": 0.0})
+    assert "refining" not in ref.pixel_libraries(apart), "nothing is refined without a phantom"
