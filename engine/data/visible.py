@@ -18,9 +18,10 @@ displaced copies of itself in the same photograph: by chance about 5 % of compon
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -93,7 +94,7 @@ class Surround:
         """Whether a component (h, w) whose box begins at `corner` stands out."""
         stride = self._free.shape[1]
         framed = np.pad(shape, self.width)
-        ring = ndimage.binary_dilation(framed, iterations=self.width) & ~framed
+        ring = _cross(cv2.dilate, framed, self.width) & ~framed
         inside, around = (
             (rows - self.width) * stride + columns - self.width
             for rows, columns in (np.nonzero(framed), np.nonzero(ring))
@@ -115,11 +116,14 @@ class Surround:
             fits = (np.minimum(rows, columns) >= self.width) & (rows <= last[0])
             corners = corners[fits & (columns <= last[1])]
             corners = corners[self._free.ravel()[corners[:, None] + inside].all(1)]
-            contrasts = self._contrasts(corners, inside, around)
-            found = np.concatenate([found, contrasts[~np.isnan(contrasts)]])
+            while len(corners) and len(found) < COPIES:
+                # No more are measured than are wanted.
+                now, corners = np.split(corners, [COPIES - len(found)])
+                contrasts = self._contrasts(now, inside, around)
+                found = np.concatenate([found, contrasts[~np.isnan(contrasts)]])
             if len(found) >= COPIES:
                 break
-        return found[:COPIES]
+        return found
 
     def _contrasts(self, corners: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Mean inside less mean of what counts of the ring, by corner; NaN of too little ring."""
@@ -136,5 +140,15 @@ def _field(image: np.ndarray) -> np.ndarray:
     """What is lit (S, S) bool, without holes and without its rim."""
     red = image[..., 0].astype(np.float32)
     lit = red > max(0.06 * float(np.percentile(red, 99)), 8.0)
-    whole = ndimage.binary_fill_holes(ndimage.binary_opening(lit, iterations=2))
-    return np.asarray(ndimage.binary_erosion(whole, iterations=max(2, len(image) // 64)))
+    opened = _cross(cv2.dilate, _cross(cv2.erode, lit, 2), 2)
+    whole = ndimage.binary_fill_holes(opened)
+    return _cross(cv2.erode, whole, max(2, len(image) // 64))
+
+
+def _cross(change: Callable[..., np.ndarray], mask: np.ndarray, times: int) -> np.ndarray:
+    """A mask (H, W) bool grown or shrunk so often by a pixel, not across corners; nothing lies
+    beyond its edge."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    layer = mask.astype(np.uint8)
+    edge = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+    return change(layer, cross, iterations=times, **edge) > 0

@@ -4,6 +4,7 @@ a part of a photograph unreadable."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -135,6 +136,11 @@ def _patches(mask: np.ndarray) -> int:
 
 def _about_fovea(eye: Eye, size: int, reach: float) -> np.ndarray:
     """Pixels within so many disc diameters of the fovea, (size, size) bool."""
+    return _apart(float(eye.fovea[0]), float(eye.fovea[1]), size) < reach * eye.disc_diameter
+
+
+@lru_cache(maxsize=1)
+def _apart(x: float, y: float, size: int) -> np.ndarray:
+    """How far each pixel lies from a place (size, size): of one eye it is asked many times."""
     line = (np.arange(size) - (size - 1) / 2) / (size / 2)
-    apart = np.hypot(line[None] - eye.fovea[0], line[:, None] - eye.fovea[1])
-    return apart < reach * eye.disc_diameter
+    return np.hypot(line[None] - x, line[:, None] - y)
