@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from engine.phantom.cameras import Camera
 from engine.phantom.eye import BACKGROUND, Canvas, Eye
 from engine.phantom.scenes import paint_scene
-from engine.phantom.strokes import noise
+from engine.phantom.strokes import noise, on_channels, on_rows
 
 _NOISY = 512
 """Pixels of a side from which on a camera's noise is that of its pixels; a smaller picture is a
@@ -22,14 +23,21 @@ _BLUR = 0.03
 def aperture(camera: Camera, size: int) -> np.ndarray:
     """The field of view, (size, size) bool."""
     line = (np.arange(size) - (size - 1) / 2) / (size / 2)
-    x, y = np.meshgrid(line, line)
-    field = np.hypot(x, y) <= 1
+    x, y = line[None], line[:, None]
+    field = _circle(size).copy()
     if camera.tab is not None:
         cos, sin = np.cos(np.radians(camera.tab)), np.sin(np.radians(camera.tab))
         out, beside = x * cos - y * sin, np.abs(x * sin + y * cos)
         round_tab = np.hypot(out - 0.995, beside) < 0.055
         field |= round_tab if camera.round_tab else (out > 0.9) & (out - 1 + beside < 0.05)
     return field & (np.abs(y) <= camera.half_height)
+
+
+@lru_cache(maxsize=4)
+def _circle(size: int) -> np.ndarray:
+    """The round field of all cameras (size, size) bool."""
+    line = (np.arange(size) - (size - 1) / 2) / (size / 2)
+    return np.hypot(line[None], line[:, None]) <= 1
 
 
 def photograph(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> np.ndarray:
@@ -43,7 +51,7 @@ def photograph(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> np.ndarray
     look = traits.appearance
     gains = np.array(camera.colour, np.float32) / np.array(BACKGROUND, np.float32)
     gains *= np.exp(np.array([look.red, look.red + look.green, look.red + look.blue], np.float32))
-    light = light * (gains * np.float32(traits.exposure))
+    light = light * on_rows(gains * np.float32(traits.exposure), size)
     soft = camera.softness * math.exp(look.softness)
     light = _defocus(light, canvas.unit * (soft + _BLUR * traits.blur**2))
     light = hide(light, eye, canvas.unit, rng)
@@ -55,9 +63,10 @@ def photograph(canvas: Canvas, eye: Eye, rng: np.random.Generator) -> np.ndarray
     light = _soften(light)
     grain = rng.standard_normal((size, size, 1), dtype=np.float32)
     strength = camera.noise * min(size / _NOISY, 1.0)
-    light += grain * np.float32(strength * traits.noise * math.exp(traits.appearance.grain))
+    strength = strength * traits.noise * math.exp(traits.appearance.grain)
+    light += on_channels(grain[..., 0] * np.float32(strength))
     light = _shoulder(light, camera.knee)
-    light *= _edge(field)[..., None]
+    light *= on_channels(_edge(field))
     return (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
@@ -148,21 +157,21 @@ def _veil(light: np.ndarray, haze: float, glare: float, rng: np.random.Generator
     size = light.shape[0]
     mean = light.mean((0, 1)) * np.array([0.95, 1.12, 1.35], np.float32)
     patches = np.clip(1 + 0.4 * noise(rng, 3, size), 0.1, 2.0)
-    share = np.clip(0.85 * np.float32(haze) * patches, 0, 0.92)[..., None]
-    light = light + share * (1.15 * mean - light)
+    share = on_channels(np.clip(0.85 * np.float32(haze) * patches, 0, 0.92))
+    light = light + share * (on_rows(1.15 * mean, size) - light)
     angle = rng.uniform(0, 2 * np.pi)
     line = ((np.arange(size) - (size - 1) / 2) / (size / 2)).astype(np.float32)
     x, y = line[None] + 0.28 * float(np.cos(angle)), line[:, None] + 0.28 * float(np.sin(angle))
     crescent = np.clip((np.hypot(x, y) - 0.95) / 0.35, 0, 1) ** 2
     pale = np.array([0.4, 0.42, 0.45], np.float32)
-    return light + np.float32(glare) * crescent[..., None] * pale
+    return light + on_channels(np.float32(glare) * crescent) * on_rows(pale, size)
 
 
 def _soften(light: np.ndarray) -> np.ndarray:
     """Colour at half the sharpness of brightness, as JPEG 4:2:0 stores it."""
-    grey = light.mean(2, keepdims=True)
-    colour = cv2.GaussianBlur(light - grey, (0, 0), 0.8)
-    return grey + colour
+    red, green, blue = cv2.split(light)
+    grey = on_channels((red + green + blue) / 3)
+    return grey + cv2.GaussianBlur(light - grey, (0, 0), 0.8)
 
 
 def _shoulder(light: np.ndarray, knee: float) -> np.ndarray:

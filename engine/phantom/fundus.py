@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.phantom.disc import paint_disc
 from engine.phantom.eye import BACKGROUND, RIGHT, Canvas, Eye, Vessel
-from engine.phantom.strokes import Tubes, ellipse_distance, noise
+from engine.phantom.strokes import Tubes, ellipse_distance, noise, on_channels, on_rows
 from engine.phantom.vessels import AVASCULAR
 
 PASSES = {
@@ -180,7 +180,8 @@ def _fibres(eye: Eye, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     flakes = np.clip(0.8 * noise(rng, 11, size) + 0.7 * striae - 0.9, 0, 1.2)
     sheen += 0.35 * far * flakes
     white = np.array([0.6, 1.0, 1.3], np.float32)
-    return 1 + glow[..., None] + (np.float32(eye.traits.sheen) * sheen)[..., None] * white
+    shine = on_channels(np.float32(eye.traits.sheen) * sheen) * on_rows(white, size)
+    return on_channels(1 + glow) + shine
 
 
 def _macula(eye: Eye, grid: Grid, rng: np.random.Generator) -> np.ndarray:
@@ -191,13 +192,14 @@ def _macula(eye: Eye, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     narrow = np.exp(-((distance / rng.uniform(0.26, 0.36)) ** 2))
     absorbs = np.array([0.17, 0.24, 0.2], np.float32)
     core = np.array([0.16, 0.3, 0.3], np.float32)
-    tone = -depth * (wide[..., None] * absorbs + narrow[..., None] * core)
-    factor = np.exp(tone.astype(np.float32))
+    size = len(distance)
+    tone = on_channels(wide) * on_rows(absorbs, size) + on_channels(narrow) * on_rows(core, size)
+    factor = np.exp((-depth * tone).astype(np.float32))
     if traits.foveal_reflex > 0:
         dot = np.exp(-((distance / 0.045) ** 2)) * 0.5
         ring = np.exp(-(((distance - 0.62) / 0.1) ** 2)) * 0.07
         reflex = np.float32(traits.foveal_reflex) * (dot + ring)
-        factor *= 1 + reflex[..., None]
+        factor *= on_channels(1 + reflex)
     return factor
 
 
@@ -212,8 +214,8 @@ def paint_vessels(canvas: Canvas, eye: Eye, bundles: Mapping[str, Bundle]) -> No
         # Over the disc the reflex drowns in the light from below.
         middle[on_disc] *= 0.3
         column[on_disc] *= 0.95
-        tone = column[..., None] * np.log(bundle.passes) + (shine * middle)[..., None]
-        light *= np.exp(tone)
+        tone = on_channels(column) * on_rows(np.log(bundle.passes), size)
+        light *= np.exp(tone + on_channels(shine * middle))
     if eye.traits.disc_swelling > 0:
         _bury(canvas, eye, eye.traits.disc_swelling)
 

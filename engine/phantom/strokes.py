@@ -85,6 +85,17 @@ def noise(rng: np.random.Generator, grid: int, size: int) -> np.ndarray:
     return smooth if side == size else cv2.resize(smooth, (size, size))
 
 
+def on_channels(layer: np.ndarray) -> np.ndarray:
+    """A layer (S, S) for each of three channels (S, S, 3): numbers are the same as by broadcasting,
+    which takes them three at a time."""
+    return cv2.merge((layer, layer, layer))
+
+
+def on_rows(colour: np.ndarray, size: int) -> np.ndarray:
+    """A colour (3,) for each pixel of a row (size, 3), to the same end."""
+    return np.tile(colour, (size, 1))
+
+
 def soft_step(distance: np.ndarray, soft: float | np.ndarray) -> np.ndarray:
     """1 inside (distance < 1), 0 outside, over a border of relative width `soft`."""
     t = np.clip((1 - distance) / soft + 0.5, 0, 1)
