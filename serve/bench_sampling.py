@@ -29,7 +29,7 @@ from engine.evaluate.level_rows import rows as level_rows
 from engine.jobs.asks import DrawAsk, check_within
 from engine.jobs.draw import usual_settings
 from engine.registry import SamplerRef
-from engine.registry.diffusion import PipelineRef, PipelineSampler
+from engine.registry.diffusion import DenoiserRef, PipelineSampler
 from engine.registry.levels import Admission, Levels, admission, called, levels_of
 from engine.schema import UserError
 from engine.specs import Spec
@@ -49,14 +49,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Contender:
-    """A setting: who draws, how, in calls of how many rows, and whether its phantoms count."""
+    """A setting: who draws, how, in calls of how many rows, and whether its phantoms count. It is
+    `plain` where nothing of ours makes the steps themselves cheaper."""
 
     setting: str
-    ref: PipelineRef
+    ref: DenoiserRef
     settings: CallSettings
     counts_phantoms: bool
     student: bool = False
     evidence: Admission | None = None
+    plain: bool = False
 
     @property
     def batch(self) -> int:
@@ -87,7 +89,7 @@ def contenders(
     UserError for a model that is drawn otherwise, a size that it cannot draw, a level that it does
     not have, and evidence of other weights."""
     ref = registry.find(SamplerRef, model)
-    if not isinstance(ref, PipelineRef):
+    if not isinstance(ref, DenoiserRef):
         raise UserError(f"{ref.name} is drawn in one step", asked="model", expected="a denoiser")
     side = size or ref.size
     ref.check_size(side)
@@ -95,7 +97,7 @@ def contenders(
     plain = usual.model_copy(update={"t0": 0.0, "solver": "euler", "steps": PLAIN_STEPS})
     stock = plain.model_copy(update={"solver": "unipc", "steps": STOCK_STEPS})
     found = [
-        Contender(setting, ref, call.model_copy(update={"rows_per_call": batch}), False)
+        Contender(setting, ref, call.model_copy(update={"rows_per_call": batch}), False, plain=True)
         for setting, call in ((PLAIN, plain), (STOCK, stock))
         for batch in BATCHES
         if batch <= max(1, images)
@@ -106,11 +108,11 @@ def contenders(
 
 
 def _of_levels(
-    ref: PipelineRef, levels: Levels, names: Sequence[str] | None, size: int
+    ref: DenoiserRef, levels: Levels, names: Sequence[str] | None, size: int
 ) -> Iterator[Contender]:
     for level in levels.chosen(names):
         who = called(ref, level)
-        if not isinstance(who, PipelineRef):
+        if not isinstance(who, DenoiserRef):
             raise UserError(f"{who.name} is no denoiser", file=levels.file, field="model")
         settings = level.settings(usual_settings(DrawAsk(), who))
         evidence = admission(levels, level, who, settings, size)
@@ -189,7 +191,7 @@ class _Bench:
             self._loaded[key] = each.ref.load(each.settings)
             # What is loaded and compiled at a first call is no part of a round.
             self._loaded[key].by(each.settings).draw(self._specs[:1])
-        return self._loaded[key].by(each.settings)
+        return self._loaded[key].by(each.settings, plainly=each.plain)
 
 
 def _row(each: Contender, seconds: dict[str, float], images: int) -> Row:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -288,8 +289,10 @@ class RetinaForgePipeline(DiffusionPipeline):
         start: np.ndarray | None = None,
         against: str = "",
         after: After | None = None,
+        looks_once: bool = True,
     ) -> torch.Tensor:
-        """Latents (B, C, h, w); guidance is away from the words `against`."""
+        """Latents (B, C, h, w); guidance is away from the words `against`. Captions and labels are
+        looked at once, or anew in every step, to the same latents."""
         noise = self.noise(seeds_, settings.size)
         length, outlined = settings.context_tokens, self.outlined(noise, geometry)
         read = self.conditioner.read
@@ -315,7 +318,7 @@ class RetinaForgePipeline(DiffusionPipeline):
 
         begun = self.begin(start, settings.t0) if start is not None and settings.t0 > 0 else None
         velocity = guided(conditioned, settings.guidance, settings.guidance_interval)
-        with kept(self.transformer):
+        with kept(self.transformer) if looks_once else nullcontext():
             return solve(
                 settings.solver, velocity, noise, settings.steps, settings.shift, begun, after
             )

@@ -27,7 +27,7 @@ from engine.evaluate.level_figures import apart, beside, labels_read
 from engine.evaluate.level_readers import label_scores, truths
 from engine.evaluate.level_rows import LevelDrawer, LevelRow, Onlooker, Tell, rows
 from engine.evaluate.manifolds import NEIGHBOURS
-from engine.registry.diffusion import PipelineRef
+from engine.registry.diffusion import DenoiserRef
 from engine.registry.levels import (
     Admission,
     BoundedFigure,
@@ -57,7 +57,7 @@ class LevelBench:
     """What levels of a model are held against, at one size: rows of the reference, and `others` of
     it."""
 
-    ref: PipelineRef
+    ref: DenoiserRef
     settings: CallSettings
     drawer: LevelDrawer
     specs: list[Spec]
@@ -66,7 +66,7 @@ class LevelBench:
 
     @classmethod
     def drawn(
-        cls, ref: PipelineRef, usual: CallSettings, size: int, count: int, work: Path, tell: Tell
+        cls, ref: DenoiserRef, usual: CallSettings, size: int, count: int, work: Path, tell: Tell
     ) -> LevelBench:
         """With `count` rows of each. Raises UserError for too few, and for a size that is none of
         the model's."""
@@ -84,7 +84,7 @@ class LevelBench:
         """What is measured of a level, and the verdict. Raises UserError for a call that the model
         cannot be called by."""
         who = called(self.ref, level)
-        if not isinstance(who, PipelineRef):
+        if not isinstance(who, DenoiserRef):
             raise UserError(f"{who.name} is no pipeline", file=levels.file, field="model")
         settings = level.settings(who.usual_call(usual.device, usual.dtype))
         who.check_solver(settings.solver, settings.steps, settings.guidance)
@@ -111,7 +111,7 @@ class LevelBench:
         signs = [[row.signs for row in side] for side in (drawn, self.reference)]
         return labels_read(truth, label_scores(signs, sorted(truth), self.drawer))
 
-    def _error(self, who: PipelineRef, settings: CallSettings) -> Iterator[BoundedFigure]:
+    def _error(self, who: DenoiserRef, settings: CallSettings) -> Iterator[BoundedFigure]:
         """Of latents and of pixels, against float64."""
         self.drawer.tell("float64")
         specs = self.specs[:_EXACT]

@@ -101,7 +101,7 @@ def texture(picture: np.ndarray, plain: np.ndarray, marked: np.ndarray) -> np.nd
     layers.append(np.zeros_like(lacks))
     told = np.array(_ORDINARY)
     if inside.any():
-        spreads = [cv2.meanStdDev(a - b, mask=inside)[1].item() for a, b in pairwise(layers)]
+        spreads = [float(cv2.meanStdDev(a - b, mask=inside)[1][0, 0]) for a, b in pairwise(layers)]
         told = np.log(np.array(spreads) + 1e-4)
     return ((told - _ORDINARY) / _SPREAD).clip(-4, 4).astype(np.float32)
 
@@ -136,7 +136,7 @@ def _whole(half: np.ndarray, size: int) -> np.ndarray:
 
 def _lit(picture: np.ndarray) -> np.ndarray:
     """The field of a picture: a mask (S, S) uint8, 0 or 255, as all below."""
-    return ~cv2.inRange(picture, (0, 0, 0), (_BLACK, _BLACK, _BLACK))
+    return cv2.bitwise_not(cv2.inRange(picture, (0, 0, 0), (_BLACK, _BLACK, _BLACK)))
 
 
 def _inner(field: np.ndarray) -> np.ndarray:

@@ -37,13 +37,22 @@ On = Callable[[str], AbstractContextManager[None]]
 """What is round a part of the way, by the part's name."""
 
 
-class PipelineRef(SamplerRef):
-    """A diffusion pipeline: it may draw on geometry, and may start from an image."""
+class DenoiserRef(SamplerRef):
+    """A denoiser of latents with all that belongs to it, which draws in several steps."""
 
-    FAMILY: ClassVar[str] = "pipeline"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers", "transformers")
     reads_prompts: ClassVar[bool] = True
     decodes: ClassVar[bool] = True
+
+    def load(self, settings: CallSettings) -> PipelineSampler:
+        """See `ModelRef`."""
+        raise NotImplementedError
+
+
+class PipelineRef(DenoiserRef):
+    """A diffusion pipeline: it may draw on geometry, and may start from an image."""
+
+    FAMILY: ClassVar[str] = "pipeline"
     solvers: ClassVar[tuple[str, ...]] = SOLVERS
 
     @classmethod
@@ -110,7 +119,7 @@ class PipelineSampler:
         device.use_threads(settings.threads)
         _quieten()
         self.rows_per_call = settings.rows_per_call
-        self._settings = settings
+        self._settings, self._looks_once = settings, True
         on_phantoms = settings.geometry or settings.t0 > 0
         self._source = geometry_of(settings, cameras_of(folder)) if on_phantoms else NoGeometry()
         dtype = getattr(torch, settings.dtype)
@@ -132,11 +141,13 @@ class PipelineSampler:
         """Whether the prompt has more tokens than the plan's context."""
         return bool(self._pipeline.is_truncated(prompt, self._settings.context_tokens))
 
-    def by(self, settings: CallSettings) -> PipelineSampler:
+    def by(self, settings: CallSettings, plainly: bool = False) -> PipelineSampler:
         """The same loaded model, called otherwise; on the same structures, device and decoder, and
-        in the same precision."""
+        in the same precision. `plainly`: it looks at captions and labels anew in every step, as
+        diffusers has it."""
         other = copy(self)
         other._settings, other.rows_per_call = settings, settings.rows_per_call
+        other._looks_once = not plainly
         return other
 
     def in_parts(self, specs: Sequence[Spec], on: On) -> np.ndarray:
@@ -163,7 +174,9 @@ class PipelineSampler:
         seeds, annotations = [each.seed for each in specs], [each.annotation for each in specs]
         prompts, how = [each.prompt for each in specs], self._sampling(specs[0].size)
         with self._planned_kernels():
-            return self._pipeline.drawn(prompts, annotations, seeds, how, **given)
+            return self._pipeline.drawn(
+                prompts, annotations, seeds, how, **given, looks_once=self._looks_once
+            )
 
     def _call(self, specs: Sequence[Spec]) -> list[Drawn]:
         settings = self._settings

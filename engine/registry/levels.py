@@ -25,7 +25,7 @@ from engine.registry.sampler import SamplerRef
 from engine.schema import UserError
 from engine.store.versions import OWN
 
-VERSIONS = ("drawing", "phantom")
+VERSIONS = ("drawing", "phantom", "refining")
 """Of our own code, which turns a plan into pixels: what was measured of another version is no
 evidence for this one."""
 WHERE = ("device", "dtype", "attention")

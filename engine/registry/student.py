@@ -15,9 +15,9 @@ from engine.call import CallSettings
 from engine.models.classes import read_config
 from engine.models.folder import is_network
 from engine.models.student import CLASS, CONFIG, Taught, examine_student, load_student, teacher_of
-from engine.registry.diffusion import PipelineSampler
+from engine.registry.diffusion import DenoiserRef, PipelineSampler
 from engine.registry.family import Whereabouts, reading
-from engine.registry.sampler import SamplerRef, Usual
+from engine.registry.sampler import Usual
 from engine.schema import UserError
 
 SOLVER = "straight"
@@ -26,13 +26,10 @@ _USUAL = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudentRef(SamplerRef):
+class StudentRef(DenoiserRef):
     """A student, and in which numbers of `evaluations` it draws."""
 
     FAMILY: ClassVar[str] = "student"
-    libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers", "transformers")
-    reads_prompts: ClassVar[bool] = True
-    decodes: ClassVar[bool] = True
     solvers: ClassVar[tuple[str, ...]] = (SOLVER,)
 
     evaluations: tuple[int, ...]
@@ -59,6 +56,7 @@ class StudentRef(SamplerRef):
             phantom_only=found.phantom_only,
             # The teacher's are those of a guided pair.
             flops_per_step=teacher.flops_per_step / 2,
+            refined=teacher.refined,
             usual=Usual(
                 solver=SOLVER,
                 steps=_USUAL if _USUAL in evaluations else evaluations[0],

@@ -51,10 +51,10 @@ def levels(
     from engine.evaluate.levels import LevelBench
     from engine.jobs.asks import DrawAsk
     from engine.jobs.draw import usual_settings
-    from engine.registry.diffusion import PipelineRef
+    from engine.registry.diffusion import DenoiserRef
     from engine.registry.levels import kept_levels, levels_of, with_evidence
 
-    ref = registry.find(PipelineRef, model)
+    ref = registry.find(DenoiserRef, model)
     known = levels_of(ref)
     if known.file is None:
         raise UserError(f"{ref.name} has no levels", asked="model", expected="a folder with levels")
