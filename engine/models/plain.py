@@ -96,7 +96,7 @@ def texture(picture: np.ndarray, plain: np.ndarray, marked: np.ndarray) -> np.nd
     green, light = (np.ascontiguousarray(each[..., 1], np.float32) for each in (picture, plain))
     lacks = (green - light) / np.maximum(light, _BLACK)
     lacks[hole > 0] = 0
-    layers = [lacks]
+    layers: list[np.ndarray] = [lacks]
     layers += [cv2.GaussianBlur(lacks, (0, 0), sigma * scale) for sigma in _OCTAVES]
     layers.append(np.zeros_like(lacks))
     told = np.array(_ORDINARY)
