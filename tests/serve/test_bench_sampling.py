@@ -76,6 +76,15 @@ def test_every_setting_has_a_row_whose_ratio_and_parts_follow_from_it(retinaforg
     assert told["seconds_of"] == "processor"
 
 
+def test_a_student_stands_among_the_levels_of_its_teacher():
+    found, _ = bench.contenders("tiny", 256, 1, ["few-2", "steps-8"])
+    by_name = {each.setting: each for each in found}
+    assert by_name["few-2"].student
+    assert not by_name["steps-8"].student
+    assert by_name["few-2"].ref.name == "tiny-few"
+    assert (by_name["few-2"].settings.steps, by_name["few-2"].settings.guidance) == (2, 1.0)
+
+
 def test_later_rounds_draw_in_the_quickest_batch_alone(folder):
     found, side = bench.contenders(str(folder), SIDE, 2, ["quick"])
     said = []
@@ -93,6 +102,7 @@ def test_phantoms_count_where_the_setting_needs_its_picture():
     assert not counts["unipc-16"]
     assert all(counts[name] for name in counts if name not in ("plain", "unipc-16"))
     assert len(found) == len(counts), "one image fills no larger batch"
+    assert {each.setting for each in found if each.plain} == {"plain", "unipc-16"}
     plain = next(each.settings for each in found if each.setting == "plain")
     assert (plain.t0, plain.steps, plain.geometry, plain.solver) == (0, 4, True, "euler")
 

@@ -82,6 +82,17 @@ def test_a_row_is_the_same_to_the_bit_whatever_its_neighbours(folder):
     assert together[0].dtype == np.uint8
 
 
+def test_looking_at_captions_anew_in_every_step_gives_the_same_latents(folder, monkeypatch):
+    ref = registry.find(SamplerRef, folder)
+    how = ref.usual_call("cpu", "float32").model_copy(update={"steps": 3})
+    sampler, looked = ref.load(how), []
+    layer = sampler._pipeline.transformer.layers[0].attn2.to_k
+    layer.register_forward_hook(lambda *_: looked.append(1))
+    once, counts = sampler.by(how).latents(specs(1)), len(looked)
+    assert np.array_equal(sampler.by(how, plainly=True).latents(specs(1)), once)
+    assert (counts, len(looked)) == (1, 1 + 3)
+
+
 def test_short_calls_are_padded_to_the_fixed_shape(folder):
     sampler = registry.find(SamplerRef, str(folder)).load(settings(rows_per_call=4))
     rows = specs(6)
