@@ -9,6 +9,7 @@ import json
 import pytest
 import yaml
 
+from engine.call import LevelTaken, LightDecoder
 from engine.publish.card import export_card, write_card
 from engine.store.commits import leftovers
 from engine.store.verify import Gaps
@@ -48,6 +49,22 @@ def test_odd_names_stay_the_texts_that_they_are(filled, attempt, plan, license):
         export_card(odd, 3, "imagefolder", WHOLE).removeprefix("---\n").split("\n---\n", 1)[0]
     )
     assert yaml.safe_load(exported)["license"] == license
+
+
+def test_a_decoder_and_a_level_stand_in_the_card_where_they_have_a_part(filled, attempt, plan):
+    _, without = card_of(filled, attempt, plan)
+    light = LightDecoder(location="light", sha256="d" * 64)
+    level = LevelTaken(model="m", name="quick", sha256="e" * 64, weights_sha256="f" * 64)
+    settings = plan.settings.model_copy(update={"decoder": light})
+    _, body = card_of(
+        filled, attempt, plan.model_copy(update={"settings": settings, "level": level})
+    )
+    assert line_of(body, "| decoder") == f"| decoder (sha256) | `{'d' * 64}` |"
+    assert line_of(body, "| level") == f"| level | quick, by evidence `{'e' * 12}` |"
+    table = body.split("## Provenance\n")[1].strip().split("\n\n")[0]
+    assert all(row.startswith("|") for row in table.splitlines())
+    assert "| decoder" not in without
+    assert "| level" not in without
 
 
 @pytest.mark.parametrize(
