@@ -17,6 +17,12 @@ measured() { # measured NAME COMMAND…: what the command prints, as NAME.json
     mv "$here/$1.json.part" "$here/$1.json"
 }
 
+admitted() { # admitted MODEL SIZE COUNT: what its levels' rows are like, written beside the model
+    [ -e "$work/levels-$1-$2.json" ] && return
+    retinaforge evaluate levels "$1" --size "$2" --count "$3" --work "$work/levels" --write --json >"$work/levels-$1-$2.json.part"
+    mv "$work/levels-$1-$2.json.part" "$work/levels-$1-$2.json"
+}
+
 mkdir -p "$work"
 drawn dualgan-80 --count 80 --model dualgan-tiny
 measured judgement-dualgan-tiny retinaforge evaluate all "$work/dualgan-80" --real "$real" --quick
@@ -48,5 +54,13 @@ drawn gan-idrid-40 --count 40 --model dualgan-tiny --geometry gan --source idrid
 measured geometry-gan retinaforge "${alike[@]}" "$work/gan-idrid-40"
 drawn phantom-idrid-40 --count 40 --model dualgan-tiny --geometry phantom --source idrid
 measured geometry-phantom retinaforge "${alike[@]}" "$work/phantom-idrid-40"
+
+# Which levels of `tiny` are admitted, and how fast they are. Speeds want a machine that does nothing else.
+admitted tiny 256 64
+admitted tiny 512 40
+for size in 256 512; do
+    pictures=(--plot "$here/../speed_$size.png" --sheet "$here/../levels_$size.jpg")
+    measured "sampling-$size" retinaforge bench sampling --model tiny --size "$size" --images 8 "${pictures[@]}"
+done
 
 python "$here/tables.py"

@@ -10,7 +10,7 @@ import typer
 
 from engine import guard
 from serve.commands._options import Device, Gates, Json
-from serve.declared import AsJob, Reads, model_folder
+from serve.declared import AsJob, Reads, Writes, model_folder
 from serve.progress import say
 
 AS_JOB = AsJob(never="it measures the machine that it runs on")
@@ -23,6 +23,7 @@ Price = Annotated[float | None, typer.Option(help="Of this machine by the hour, 
 Kept = Annotated[
     Path | None,
     typer.Option("--out", help="The profile; ~/.config/retinaforge/profile.json by default."),
+    Writes(),
 ]
 
 
@@ -36,7 +37,7 @@ def tune(
     gates: Gates = None,
     as_json: Json = False,
 ) -> None:
-    """Find this machine's fastest way to draw, and keep it for generate and serve.
+    """Find this machine's fastest way to draw, and keep it.
 
     Only levels that evidence admits are taken; what changes nothing but rounding is held against
     the exact call. Ctrl-C keeps what was found so far.

@@ -42,7 +42,7 @@ def test_what_names_a_place_is_declared(command):
 
 def test_what_no_cluster_runs_says_why():
     never = {each.name: as_job(each).never for each in COMMANDS if as_job(each).never}
-    assert {*never} == {"ingest", "serve", "submit", "doctor"}
+    assert {*never} == {"ingest", "serve", "submit", "doctor", "tune"}
     assert all(never.values())
 
 

@@ -18,8 +18,8 @@ from engine.schema import Annotation
 from train.presets import PRESETS
 
 EYES, SIDE = 4, 256
-ELSEWHERE = ("text-debug", "captioner-debug", "diffusion-debug")
-"""The first sees no photograph; the others are slow, and asked where they are trained."""
+ELSEWHERE = ("text-debug", "student-debug", "captioner-debug", "diffusion-debug")
+"""The first two see no photograph; the others are slow, and asked where they are trained."""
 
 
 @pytest.fixture(scope="module")

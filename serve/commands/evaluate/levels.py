@@ -42,7 +42,7 @@ def levels(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Whether the levels of a model keep their bounds beside a slow reference.
+    """Which faster calls of a model keep their bounds.
 
     Error, drift, labels, lesions, vessels, disc, recall and coverage; a level is admitted where it
     keeps all.
