@@ -49,6 +49,7 @@ measured zeroshot_generated retinaforge evaluate zeroshot "$work/refiner-2000" -
 # photographs are.
 alike=(evaluate geometry --real "$real" --source idrid --size 256 --segmenter segmenter)
 drawn gan-120 --count 120 --model dualgan-tiny --geometry gan
+measured search-vessels retinaforge evaluate search --vessels --real "$real"
 measured vessels retinaforge evaluate vessels "$work/gan-120" --real "$real"
 drawn gan-idrid-40 --count 40 --model dualgan-tiny --geometry gan --source idrid
 measured geometry-gan retinaforge "${alike[@]}" "$work/gan-idrid-40"
