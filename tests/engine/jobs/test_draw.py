@@ -111,6 +111,14 @@ def test_an_existing_plans_libraries_are_those_of_the_machines_elsewhere():
         plan_drawing(DrawAsk(), plan, Path("o/plan.json"))
 
 
+def test_a_folder_that_an_older_refiner_painted_is_refused_by_name():
+    here = plan_drawing(DrawAsk(model="refiner-tiny")).plan
+    older = {name: each for name, each in here.versions.items() if name != "refining"}
+    plan = here.model_copy(update={"versions": older}).sealed()
+    with pytest.raises(UserError, match="refining"):
+        plan_drawing(DrawAsk(model="refiner-tiny"), plan, Path("o/plan.json"))
+
+
 def test_a_drawing_says_what_it_needs():
     drawing = plan_drawing(DrawAsk(model="null:20"))
     assert (drawing.on_gpu, drawing.row_bytes) == (False, 96)
