@@ -75,7 +75,7 @@ def _gap(made: torch.Tensor, wanted: torch.Tensor, counts: torch.Tensor) -> torc
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Decoded:
     """Latents (C, h, w) of a picture, noised, what the whole decoder makes of them and the
     photograph, both (3, H, W) uint8."""
 
@@ -148,7 +148,7 @@ class DecoderRecipe:
         return self
 
     @torch.no_grad()
-    def _decoded(self) -> Iterator[Lesson]:
+    def _decoded(self) -> Iterator[Decoded]:
         order = torch.randperm(len(self._teaching), generator=generator_at(self.settings.seed, -1))
         chosen = [self._teaching[int(at)] for at in order[: self.settings.data["pictures"]]]
         encode = encoder_of(self._vae)
@@ -163,7 +163,7 @@ class DecoderRecipe:
             latents = encode(image[None]) + noise
             pixels = to_uint8(torch.cat([self._whole.decode(latents), image[None]]))
             whole, photograph = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-            yield Lesson(latents[0], whole, photograph)
+            yield Decoded(latents[0], whole, photograph)
 
     def _shown(
         self, square: torch.Tensor, generator: torch.Generator

@@ -14,7 +14,14 @@ from engine import shipped
 from engine.call import CallSettings
 from engine.models.classes import read_config
 from engine.models.folder import is_network
-from engine.models.student import CLASS, CONFIG, Taught, examine_student, load_student, teacher_of
+from engine.models.student import (
+    CLASS,
+    CONFIG,
+    Schooling,
+    examine_student,
+    load_student,
+    teacher_of,
+)
 from engine.registry.diffusion import DenoiserRef, PipelineSampler
 from engine.registry.family import Whereabouts, reading
 from engine.registry.sampler import Usual
@@ -71,7 +78,7 @@ class StudentRef(DenoiserRef):
     def home(self) -> Path:
         """See `SamplerRef`: the teacher's folder. UserError where it is not at hand any more."""
         folder = shipped.folder_of(self.location)
-        return teacher_of(folder, read_config(folder / CONFIG, Taught))
+        return teacher_of(folder, read_config(folder / CONFIG, Schooling))
 
     def check_solver(self, solver: str, steps: int, guidance: float) -> None:
         """See `SamplerRef`."""
