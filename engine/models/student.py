@@ -32,7 +32,7 @@ DOWN, UP = ".down", ".up"
 """What an adapter's two matrices are called after the layer that they stand beside."""
 
 
-class Schooling(ConfigFile):
+class StudentConfig(ConfigFile):
     """What its configuration says: who taught it, the teacher's `layers` that it has, the numbers
     of `evaluations` that it was taught, and `t0`, the time at which its way begins."""
 
@@ -48,7 +48,7 @@ class StudentFolder:
     """A student that may be loaded, and its teacher: the folder, and what was found there."""
 
     weights_sha256: str
-    taught: Schooling
+    taught: StudentConfig
     home: Path
     teacher: ModelFolder
     phantom_only: tuple[str, ...]
@@ -58,12 +58,12 @@ def examine_student(folder: Path) -> StudentFolder:
     """Read the folder of a student. Raises UserError as `examine` does, and where its teacher is
     not at hand."""
     digest = examine_network(folder, CLASS)
-    taught = read_config(folder / CONFIG, Schooling)
+    taught = read_config(folder / CONFIG, StudentConfig)
     home = teacher_of(folder, taught)
     return StudentFolder(digest, taught, home, examine(home), phantom_only(folder))
 
 
-def teacher_of(folder: Path, taught: Schooling) -> Path:
+def teacher_of(folder: Path, taught: StudentConfig) -> Path:
     """The folder of the very model that taught the student: of this checkout, or beside the
     student's folder or run. UserError where there is none."""
     for place in _around(folder):
@@ -115,19 +115,19 @@ def write_student(
 
     from safetensors.torch import save_file
 
-    config = {"_class_name": CLASS, **Schooling.model_validate(taught).model_dump()}
+    config = {"_class_name": CLASS, **StudentConfig.model_validate(taught).model_dump()}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     save_file(
         {name: value.half().contiguous() for name, value in adapters.items()}, folder / ADAPTERS
     )
 
 
-def read_student(folder: Path) -> tuple[Schooling, dict[str, torch.Tensor]]:
+def read_student(folder: Path) -> tuple[StudentConfig, dict[str, torch.Tensor]]:
     """The configuration and the adapters, in float32. UserError, and what safetensors raises."""
     from safetensors.torch import load_file
 
     found = load_file(folder / ADAPTERS)
-    taught = read_config(folder / CONFIG, Schooling)
+    taught = read_config(folder / CONFIG, StudentConfig)
     return taught, {name: value.float() for name, value in found.items()}
 
 

@@ -17,7 +17,7 @@ from engine.models.folder import is_network
 from engine.models.student import (
     CLASS,
     CONFIG,
-    Schooling,
+    StudentConfig,
     examine_student,
     load_student,
     teacher_of,
@@ -78,7 +78,7 @@ class StudentRef(DenoiserRef):
     def home(self) -> Path:
         """See `SamplerRef`: the teacher's folder. UserError where it is not at hand any more."""
         folder = shipped.folder_of(self.location)
-        return teacher_of(folder, read_config(folder / CONFIG, Schooling))
+        return teacher_of(folder, read_config(folder / CONFIG, StudentConfig))
 
     def check_solver(self, solver: str, steps: int, guidance: float) -> None:
         """See `SamplerRef`."""
